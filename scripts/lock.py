@@ -1,0 +1,53 @@
+"""Writes the lock files anew: `make lock`. Every package by version and hash, no address of any index.
+
+`requirements.lock` holds what the server needs plus the build backend, `requirements-dev.lock` all of that and the tests and
+checks. The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as `--upgrade` or
+`--upgrade-package NAME`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from scripts.machine import INSTALL_TIMEOUT_S, JS_CLIENTS, ROOT, node, run, say, stop
+
+COMPILE = (
+    "uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header "
+    "--no-emit-index-url --no-emit-find-links --annotation-style line"
+).split()
+
+
+def main(arguments: list[str]) -> None:
+    """Python first, then JavaScript where npm is at hand."""
+    _compile("requirements.lock", "--group", "build", *arguments)
+    _compile("requirements-dev.lock", "--group", "dev", "--constraints", "requirements.lock", *arguments)
+    found = node()
+    if found is None or found.npm is None:
+        say("no npm here: the JavaScript lock stays as it is")
+        return
+    _succeed([found.npm, "install", "--package-lock-only"], JS_CLIENTS)
+    lock = JS_CLIENTS / "package-lock.json"
+    lock.write_text(json.dumps(_without_addresses(json.loads(lock.read_text())), indent=2) + "\n")
+
+
+def _compile(output: str, *arguments: str) -> None:
+    _succeed([sys.executable, "-m", *COMPILE, "--output-file", output, *arguments])
+
+
+def _succeed(command: list[str], cwd: Any = ROOT) -> None:
+    done = run(command, timeout_s=INSTALL_TIMEOUT_S, cwd=cwd)
+    if done.returncode != 0:
+        stop(done.stdout, "reach the package index and call `make lock` again")
+
+
+def _without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
+    for package in lock["packages"].values():
+        for key in ("resolved", "funding", "deprecated"):
+            package.pop(key, None)
+    return lock
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,72 @@
+"""Gets what the tests use beside Python: PostgreSQL, Node.js and the JavaScript packages of the client tests.
+
+Uses what is there, installs what is missing where it may. What cannot be had is said in a line and is no error here: the
+tests that need it say so themselves, and fail for it when CI=true.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+
+from scripts.machine import (
+    INSTALL_TIMEOUT_S,
+    JS_CLIENTS,
+    MIN_NODE,
+    apt_install,
+    node,
+    postgres_programs,
+    run,
+    say,
+)
+
+
+def main() -> None:
+    """PostgreSQL first, then Node.js, then its packages."""
+    _need_postgres()
+    if _need_node():
+        _need_node_packages()
+
+
+def _need_postgres() -> None:
+    if postgres_programs() is not None:
+        return
+    why = apt_install("postgresql")
+    if postgres_programs() is None:
+        fix = "brew install postgresql@17" if sys.platform == "darwin" else "apt-get install postgresql"
+        say(f"no PostgreSQL: {why or 'its programs are not in a usual place'}; fix: {fix}")
+
+
+def _need_node() -> bool:
+    found = node()
+    if found is not None and found.npm is not None:
+        return True
+    why = apt_install("npm") if found is not None else apt_install("nodejs", "npm")
+    found = node()
+    if found is None or found.npm is None:
+        fix = "brew install node" if sys.platform == "darwin" else "apt-get install nodejs npm"
+        say(f"no Node.js {MIN_NODE} or newer with npm: {why or 'the package is too old'}; fix: {fix}")
+        return False
+    return True
+
+
+def _need_node_packages() -> None:
+    lock = JS_CLIENTS / "package-lock.json"
+    stamp = JS_CLIENTS / "node_modules" / ".claviger"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    found = node()
+    if found is None or found.npm is None or (stamp.exists() and stamp.read_text() == wanted):
+        return
+    say("installing the JavaScript packages of the client tests (npm ci)")
+    done = run([found.npm, "ci"], timeout_s=INSTALL_TIMEOUT_S, cwd=JS_CLIENTS)
+    if done.returncode == 0:
+        stamp.write_text(wanted)
+        return
+    lines = [line for line in done.stdout.splitlines() if "error" in line.lower()] or [
+        "npm ci failed without a word"
+    ]
+    say(f"no JavaScript packages: {lines[0].strip()}; fix: reach an npm registry, then `make test` again")
+
+
+if __name__ == "__main__":
+    main()

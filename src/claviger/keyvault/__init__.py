@@ -1,0 +1,1 @@
+"""The embedded Azure Key Vault: secrets data plane, token issuer and vaults, as official clients know them."""

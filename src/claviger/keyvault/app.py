@@ -1,0 +1,227 @@
+"""The secrets data plane as an ASGI application: one funnel that every request of every vault goes through.
+
+Vault by host, caller by token, then api-version, path, permission, body, operation, answer: in that order, since the
+real service decides who is calling before it looks at anything else (Key Vault contract §1).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from claviger.core.clock import Clock
+from claviger.core.errors import Damaged, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
+from claviger.keyvault.challenge import Challenger, TokenVerifier
+from claviger.keyvault.errors import body_of
+from claviger.keyvault.estate import Estates
+from claviger.keyvault.secrets.routes import Call, Route, SecretRoutes, match
+from claviger.keyvault.secrets.rules import RIGHTS
+from claviger.keyvault.secrets.wire import API_VERSIONS, LATEST_API_VERSION
+from claviger.keyvault.vaults.records import Vault
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+SERVICE_VERSION = b"1.9.2750.1"
+MAX_REMEMBERED_QUERIES = 2048
+_OVERRIDES = {b"PATCH": "PATCH", b"DELETE": "DELETE"}
+_FIXED: Headers = [
+    (b"cache-control", b"no-cache"),
+    (b"pragma", b"no-cache"),
+    (b"expires", b"-1"),
+    (b"x-ms-keyvault-service-version", SERVICE_VERSION),
+    (b"strict-transport-security", b"max-age=31536000;includeSubDomains"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_JSON = (b"content-type", b"application/json; charset=utf-8")
+
+log = logging.getLogger("claviger.keyvault")
+
+
+class Request:
+    """What the funnel reads of a request's head, in one pass over its headers."""
+
+    __slots__ = ("authorization", "client_request_id", "content_length", "host", "method")
+
+    def __init__(self, scope: Scope) -> None:
+        self.method: str = scope["method"]
+        self.host = ""
+        self.authorization: bytes | None = None
+        self.client_request_id: bytes | None = None
+        self.content_length: bytes | None = None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                self.host = value.decode("latin-1")
+            elif name == b"authorization":
+                self.authorization = value
+            elif name == b"x-ms-client-request-id":
+                self.client_request_id = value
+            elif name == b"content-length":
+                self.content_length = value
+            elif name == b"x-http-method" and self.method == "POST":
+                self.method = _OVERRIDES.get(value.upper(), "POST")
+
+
+class KeyVaultApp:
+    """Answers for all vaults. `count` is told the operation and status of every answer."""
+
+    def __init__(
+        self,
+        estates: Estates,
+        verifier: TokenVerifier,
+        challenger: Challenger,
+        routes: SecretRoutes,
+        clock: Clock,
+        count: Callable[[str, int], None],
+    ) -> None:
+        self._estates = estates
+        self._verifier = verifier
+        self._challenger = challenger
+        self._routes = routes
+        self._clock = clock
+        self._count = count
+        self._queries: dict[bytes, dict[str, str]] = {}
+        self._date = (0, b"")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry, for scopes of type http only."""
+        request = Request(scope)
+        headers = self._head(scope, request)
+        operation = "none"
+        try:
+            estate = self._estates.fresh() or await self._estates.current()
+            vault = estate.vault_at(request.host)
+            if vault is None:
+                raise NotFound("VaultNotFound", host=request.host[:255])
+            headers.append((b"x-ms-keyvault-region", vault.location.encode("latin-1", "replace")))
+            caller = self._verifier.verify(request.authorization, request.host, vault)
+            query, route = self._asked(scope, request.method)
+            operation = route.operation.value
+            right = RIGHTS[route.operation]
+            scoped = None if right.vault_wide else route.name
+            estate.require(caller, vault, right.permission, right.data_action, scoped)
+            call = _call(request.host, vault, route, query)
+            if route.body_limit:
+                call.body = await read_body(receive, request.content_length, route.body_limit)
+            body = await self._routes.answer(call)
+            status = 200 if body is not None else 204
+        except Refusal as refusal:
+            status, body = self._refused(refusal, request, headers)
+        self._count(operation, status)
+        await _send(send, status, headers, body)
+
+    def _asked(self, scope: Scope, method: str) -> tuple[dict[str, str], Route]:
+        query = self._query(scope["query_string"])
+        given = query.get("api-version")
+        if not given:
+            raise Invalid("ApiVersionMissing")
+        if given not in API_VERSIONS:
+            raise Invalid("ApiVersionUnknown", given=given[:64], latest=LATEST_API_VERSION)
+        return query, match(method, _segments(scope["raw_path"]))
+
+    def _query(self, raw: bytes) -> dict[str, str]:
+        """Names and values percent-decoded, names in lower case; the first of a repeated name counts."""
+        known = self._queries.get(raw)
+        if known is not None:
+            return known
+        try:
+            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
+        except (ValueError, UnicodeError):
+            raise Invalid("Encoding") from None
+        query = {name.lower(): value for name, value in reversed(pairs)}
+        if len(raw) <= 64:  # page marks are longer, and seldom asked for twice
+            if len(self._queries) >= MAX_REMEMBERED_QUERIES:
+                self._queries.clear()
+            self._queries[raw] = query
+        return query
+
+    def _head(self, scope: Scope, request: Request) -> Headers:
+        second = int(self._clock.now())
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True).encode())
+        unique = os.urandom(16).hex()
+        request_id = f"{unique[:8]}-{unique[8:12]}-4{unique[13:16]}-a{unique[17:20]}-{unique[20:]}"
+        client = scope.get("client")
+        address = client[0] if client else "127.0.0.1"
+        family = (
+            "Ipv6;addr={};act_addr_fam=InterNetworkV6;" if ":" in address else "Ipv4;addr={};act_addr_fam=InterNetwork;"
+        )
+        headers = [
+            *_FIXED,
+            (b"date", self._date[1]),
+            (b"x-ms-request-id", request_id.encode()),
+            (b"x-ms-keyvault-network-info", b"conn_type=" + family.format(address).encode()),
+        ]
+        if request.client_request_id is not None and len(request.client_request_id) <= 256:
+            headers.append((b"x-ms-client-request-id", request.client_request_id))
+        return headers
+
+    def _refused(self, refusal: Refusal, request: Request, headers: Headers) -> tuple[int, bytes]:
+        if isinstance(refusal, Unauthenticated):
+            headers.append((b"www-authenticate", self._challenger.challenge(request.host, refusal)))
+        if isinstance(refusal, TooLarge):
+            headers.append((b"connection", b"close"))
+        if isinstance(refusal, Damaged):
+            log.error("stored data does not open: %s", refusal.reason)
+        return body_of(refusal)
+
+
+def _segments(raw_path: bytes) -> list[str]:
+    """The path in decoded segments. A doubled leading and a trailing slash are tolerated (§1)."""
+    parts = raw_path.strip(b"/").split(b"/") if raw_path.endswith(b"/") else raw_path.lstrip(b"/").split(b"/")
+    try:
+        return [(unquote_to_bytes(part) if b"%" in part else part).decode() for part in parts]
+    except UnicodeDecodeError:
+        raise Invalid("Encoding") from None
+
+
+def _call(host: str, vault: Vault, route: Route, query: dict[str, str]) -> Call:
+    """Ids leave the default port out; links name it (§2.1, §4)."""
+    bare = host.removesuffix(":443")
+    has_port = bare.rpartition(":")[2].isdigit()
+    version = query["api-version"]
+    return Call(
+        vault=vault,
+        base_url=f"https://{bare}",
+        link_url=f"https://{bare}" if has_port else f"https://{bare}:443",
+        api_version=version,
+        dialect=API_VERSIONS[version],
+        route=route,
+        query=query,
+    )
+
+
+async def read_body(receive: Receive, content_length: bytes | None, limit: int) -> bytes:
+    """The whole body. Raises TooLarge("BodyTooLarge") before more than `limit` bytes are read."""
+    if content_length is not None and (len(content_length) > 12 or int(content_length) > limit):
+        raise TooLarge("BodyTooLarge", limit=limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("Body")
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise TooLarge("BodyTooLarge", limit=limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _send(send: Send, status: int, headers: Headers, body: bytes | None) -> None:
+    if body is None:
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    headers.append(_JSON)
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,162 @@
+"""Who is calling a vault: the challenge that sends a client to the login host, and the check of what it brings back.
+
+`Challenges.at` says, for a Host and a vault's tenant, what the 401 announces and which audiences and issuers a token may
+have; `TokenVerifier.verify` turns an Authorization header into a `Caller`. A token is checked in full once and then
+remembered until it expires. Source: Key Vault contract §7.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from jwt.api_jws import PyJWS
+from jwt.exceptions import PyJWTError
+
+from claviger.core.clock import Clock
+from claviger.core.errors import Unauthenticated
+from claviger.keyvault.directory.signing import SigningKeys
+from claviger.keyvault.directory.tokens import ALGORITHM, Claims, issuer_of
+from claviger.keyvault.hosts import Host, parse_host, resource_host
+
+LOGIN_HOST = "login.localhost"
+SERVICE_AUDIENCES = (
+    "https://vault.azure.net",
+    "https://vault.azure.net/",
+    "cfa8b339-82a2-471a-a3c9-0fc0be7a4093",  # the service's own application id
+)
+NOT_BEFORE_LEEWAY_S = 300  # servers that share a database need not share a clock to the second; an expiry has no leeway
+MAX_HEADER_LENGTH = 16_384
+MAX_REMEMBERED_TOKENS = 10_000
+MAX_REMEMBERED_HOSTS = 1_024
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who a token speaks for: the principal, its application and tenant, the issuer, and the groups it is in."""
+
+    oid: str
+    appid: str
+    tid: str
+    iss: str
+    groups: tuple[str, ...] = ()
+
+
+class Challenge(msgspec.Struct, frozen=True):
+    """What one vault announces under one Host, and what it therefore accepts. `header` is WWW-Authenticate's value."""
+
+    header: bytes
+    resource: str
+    tenant_id: str
+    audiences: frozenset[str]
+    issuers: tuple[str, ...]
+    key: str
+
+
+class Challenges:
+    """Builds challenges. `login_url` replaces `https://login.localhost` with the port that the client used."""
+
+    def __init__(self, login_url: str | None = None) -> None:
+        self._login_url = login_url.rstrip("/") if login_url else None
+        self._built: dict[tuple[str, str], Challenge] = {}
+
+    def at(self, host: str, tenant_id: str) -> Challenge:
+        """The challenge of a vault of this tenant at this Host, which must have led to that vault."""
+        built = self._built.get((host, tenant_id))
+        if built is None:
+            if len(self._built) >= MAX_REMEMBERED_HOSTS:
+                self._built.clear()
+            built = self._built[host, tenant_id] = self._build(parse_host(host) or Host("localhost", ""), tenant_id)
+        return built
+
+    def _build(self, host: Host, tenant_id: str) -> Challenge:
+        resource = f"https://{resource_host(host)}"
+        login = self._login_url or f"https://{LOGIN_HOST}{host.port}"
+        audiences = frozenset({resource.lower(), resource.lower() + "/", *SERVICE_AUDIENCES})
+        return Challenge(
+            header=f'Bearer authorization="{login}/{tenant_id}", resource="{resource}"'.encode("ascii"),
+            resource=resource,
+            tenant_id=tenant_id,
+            audiences=audiences,
+            issuers=(
+                issuer_of(tenant_id),
+                f"https://login.microsoftonline.com/{tenant_id}/v2.0",
+                f"{login}/{tenant_id}/",
+                f"{login}/{tenant_id}/v2.0",
+            ),
+            key=f"{login} {tenant_id} {resource.lower()}",
+        )
+
+
+class TokenVerifier:
+    """Checks bearer tokens against the signing keys. Remembers up to 10,000 good ones, none past its expiry."""
+
+    def __init__(self, keys: SigningKeys, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
+        self._jws = PyJWS(algorithms=[ALGORITHM])
+        self._claims = msgspec.json.Decoder(Claims)
+        self._known: dict[tuple[bytes, str], tuple[int, Caller]] = {}
+        self._edition = keys.edition
+
+    def verify(self, authorization: bytes | None, challenge: Challenge) -> Caller:
+        """The caller that an Authorization header proves.
+
+        Raises Unauthenticated with one of the reasons MissingToken, UnknownSigningKey, WrongAudience, WrongIssuer or
+        InvalidToken, and with the facts that the messages of Key Vault contract §6 need.
+        """
+        if authorization is None:
+            raise Unauthenticated("MissingToken")
+        if self._edition != self._keys.edition:
+            self._edition = self._keys.edition
+            self._known.clear()
+        known = self._known.get((authorization, challenge.key))
+        now = self._clock.now()
+        if known is not None and now < known[0]:
+            return known[1]
+        claims = self._checked(_token_of(authorization), challenge, now)
+        caller = Caller(claims.oid, claims.appid or claims.azp, claims.tid, claims.iss, tuple(claims.groups))
+        self._remember((authorization, challenge.key), claims.exp, caller, now)
+        return caller
+
+    def _checked(self, token: bytes, challenge: Challenge, now: float) -> Claims:
+        """The claims, once signature, form, audience, issuer and times hold: nothing unsigned is ever looked at."""
+        try:
+            claims = self._claims.decode(self._signed_payload(token))
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise Unauthenticated("InvalidToken", detail="the claims are malformed") from None
+        if claims.aud.lower() not in challenge.audiences:
+            raise Unauthenticated("WrongAudience", expected=challenge.resource, found=claims.aud[:200])
+        if claims.tid != challenge.tenant_id or claims.iss not in challenge.issuers:
+            raise Unauthenticated("WrongIssuer", expected=", ".join(challenge.issuers[:2]), found=claims.iss[:200])
+        if now >= claims.exp:
+            raise Unauthenticated("InvalidToken", detail="the token is expired")
+        if now + NOT_BEFORE_LEEWAY_S < claims.nbf:
+            raise Unauthenticated("InvalidToken", detail="the token is not yet valid")
+        if not claims.oid:
+            raise Unauthenticated("InvalidToken", detail="the token names no principal")
+        return claims
+
+    def _signed_payload(self, token: bytes) -> bytes:
+        try:
+            kid = self._jws.get_unverified_header(token).get("kid")
+            key = self._keys.public_key(kid) if isinstance(kid, str) else None
+            if key is None:
+                raise Unauthenticated("UnknownSigningKey", kid=str(kid)[:100])
+            payload: bytes = self._jws.decode_complete(token, key, algorithms=[ALGORITHM])["payload"]
+        except (PyJWTError, UnicodeError, ValueError, RecursionError):
+            raise Unauthenticated("InvalidToken", detail="the signature or the form of the token is wrong") from None
+        return payload
+
+    def _remember(self, key: tuple[bytes, str], expires_at: int, caller: Caller, now: float) -> None:
+        if len(self._known) >= MAX_REMEMBERED_TOKENS:
+            self._known = {kept: entry for kept, entry in self._known.items() if now < entry[0]}
+            while len(self._known) >= MAX_REMEMBERED_TOKENS:
+                del self._known[next(iter(self._known))]
+        self._known[key] = (expires_at, caller)
+
+
+def _token_of(authorization: bytes) -> bytes:
+    scheme, _, token = authorization.partition(b" ")
+    if scheme.lower() != b"bearer" or not token:
+        raise Unauthenticated("MissingToken")
+    if len(token) > MAX_HEADER_LENGTH or not token.isascii():
+        raise Unauthenticated("InvalidToken", detail="the token is too long or not ASCII")
+    return token.strip()

@@ -1,0 +1,1 @@
+"""Secrets of the embedded Key Vault: their rules, wire form, rows and operations."""

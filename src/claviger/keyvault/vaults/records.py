@@ -1,0 +1,209 @@
+"""Rows of vaults, access policies and role assignments, and the SQL for them.
+
+`Vault` is what every other part of the Key Vault passes around. Vaults change rarely and are read from a snapshot
+(`estate.py`), so nothing here stands on the hot path.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from claviger.core.errors import NotFound
+from claviger.keyvault.vaults.rules import vault_scope
+from claviger.store.contract import Row, Store, Tx
+
+
+class Vault(msgspec.Struct, frozen=True, kw_only=True):
+    """A vault with all its settings (Key Vault contract §10). Times are epoch seconds.
+
+    `network_acls`, `tags` and `other` are JSON text as ARM had it, or None. `purge_at` is set, with `deleted_at`, on a
+    soft-deleted vault.
+    """
+
+    id: int
+    name: str
+    tenant_id: str
+    subscription_id: str
+    resource_group: str
+    location: str
+    sku: str = "standard"
+    soft_delete: bool = True
+    retention_days: int = 90
+    purge_protection: bool = False
+    rbac: bool = True
+    public_access: bool = True
+    network_acls: str | None = None
+    enabled_for_deployment: bool = False
+    enabled_for_disk_encryption: bool = False
+    enabled_for_template_deployment: bool = False
+    tags: str | None = None
+    other: str | None = None
+    created_at: int = 0
+    updated_at: int = 0
+    deleted_at: int | None = None
+    purge_at: int | None = None
+
+    @property
+    def path(self) -> str:
+        """The vault's ARM path."""
+        return vault_scope(self.subscription_id, self.resource_group, self.name)
+
+
+class AccessPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What one principal may do in one vault. `application_id` is empty where any application may be used."""
+
+    vault_id: int
+    tenant_id: str
+    object_id: str
+    application_id: str = ""
+    permissions: dict[str, list[str]]
+
+
+class RoleAssignment(msgspec.Struct, frozen=True, kw_only=True):
+    """A role of one principal at one scope, which is kept in lower case."""
+
+    id: str
+    scope: str
+    role_id: str
+    principal_id: str
+    created_at: int
+
+
+_VAULT_COLUMNS = Vault.__struct_fields__
+_VAULT_LIST = ", ".join(_VAULT_COLUMNS)
+_FLAGS = frozenset(name for name, kind in Vault.__annotations__.items() if kind == "bool")
+_POLICY_LIST = "vault_id, tenant_id, object_id, application_id, permissions"
+_ASSIGNMENT_LIST = "id, scope, role_id, principal_id, created_at"
+
+_SELECT_VAULTS = f"SELECT {_VAULT_LIST} FROM kv_vaults"  # noqa: S608 - the columns are the struct's own
+_INSERT_VAULT = f"INSERT INTO kv_vaults ({_VAULT_LIST}) VALUES ({', '.join('?' * len(_VAULT_COLUMNS))})"  # noqa: S608
+_UPDATE_VAULT = f"UPDATE kv_vaults SET {', '.join(f'{name} = ?' for name in _VAULT_COLUMNS[1:])} WHERE id = ?"  # noqa: S608
+_SELECT_POLICIES = f"SELECT {_POLICY_LIST} FROM kv_access_policies"  # noqa: S608
+_SELECT_ASSIGNMENTS = f"SELECT {_ASSIGNMENT_LIST} FROM kv_role_assignments"  # noqa: S608
+
+_permissions = msgspec.json.Decoder(dict[str, list[str]])
+
+
+async def all_vaults(store: Store) -> list[Vault]:
+    """Every vault by name, soft-deleted ones included."""
+    return [_vault(row) for row in await store.read(f"{_SELECT_VAULTS} ORDER BY lower(name)")]
+
+
+def find_vault(tx: Tx, name: str) -> Vault | None:
+    """The vault of this name in any case, soft-deleted or not."""
+    row = tx.fetch_one(f"{_SELECT_VAULTS} WHERE lower(name) = ?", name.lower())
+    return None if row is None else _vault(row)
+
+
+def live_vault(tx: Tx, name: str) -> Vault:
+    """The vault of this name. Raises NotFound("VaultNotFound") where there is none, or only a soft-deleted one."""
+    vault = find_vault(tx, name)
+    if vault is None or vault.deleted_at is not None:
+        raise NotFound("VaultNotFound", vault=name[:100])
+    return vault
+
+
+def add_vault(tx: Tx, vault: Vault) -> None:
+    """Stores a new vault."""
+    tx.execute(_INSERT_VAULT, *(getattr(vault, name) for name in _VAULT_COLUMNS))
+
+
+def replace_vault(tx: Tx, vault: Vault) -> None:
+    """Stores all settings of a vault anew."""
+    tx.execute(_UPDATE_VAULT, *(getattr(vault, name) for name in _VAULT_COLUMNS[1:]), vault.id)
+
+
+async def all_policies(store: Store) -> list[AccessPolicy]:
+    """Every access policy, oldest first."""
+    return [_policy(row) for row in await store.read(f"{_SELECT_POLICIES} ORDER BY id")]
+
+
+def policies_of(tx: Tx, vault_id: int) -> list[AccessPolicy]:
+    """The access policies of one vault, oldest first."""
+    return [_policy(row) for row in tx.fetch(f"{_SELECT_POLICIES} WHERE vault_id = ? ORDER BY id", vault_id)]
+
+
+def put_policy(tx: Tx, policy: AccessPolicy) -> None:
+    """Stores a policy in place of the one that the same principal had."""
+    tx.execute(
+        f"INSERT INTO kv_access_policies ({_POLICY_LIST}) VALUES (?, ?, ?, ?, ?) "  # noqa: S608
+        "ON CONFLICT (vault_id, tenant_id, object_id, application_id) DO UPDATE SET permissions = excluded.permissions",
+        policy.vault_id,
+        policy.tenant_id,
+        policy.object_id,
+        policy.application_id,
+        msgspec.json.encode(policy.permissions).decode(),
+    )
+
+
+def remove_policy(tx: Tx, vault_id: int, object_id: str, application_id: str) -> int:
+    """Removes a principal's policy; how many there were."""
+    return tx.execute(
+        "DELETE FROM kv_access_policies WHERE vault_id = ? AND object_id = ? AND application_id = ?",
+        vault_id,
+        object_id,
+        application_id,
+    )
+
+
+async def all_assignments(store: Store) -> list[RoleAssignment]:
+    """Every role assignment, oldest first."""
+    return [_assignment(row) for row in await store.read(f"{_SELECT_ASSIGNMENTS} ORDER BY created_at, id")]
+
+
+def assignment_at(tx: Tx, scope: str, role_id: str, principal_id: str) -> RoleAssignment | None:
+    """The assignment of exactly this role at exactly this scope."""
+    row = tx.fetch_one(
+        f"{_SELECT_ASSIGNMENTS} WHERE scope = ? AND role_id = ? AND principal_id = ?", scope, role_id, principal_id
+    )
+    return None if row is None else _assignment(row)
+
+
+def find_assignment(tx: Tx, assignment_id: str) -> RoleAssignment | None:
+    """The assignment of this id."""
+    row = tx.fetch_one(f"{_SELECT_ASSIGNMENTS} WHERE id = ?", assignment_id)
+    return None if row is None else _assignment(row)
+
+
+def add_assignment(tx: Tx, assignment: RoleAssignment) -> None:
+    """Stores a new assignment."""
+    tx.execute(
+        f"INSERT INTO kv_role_assignments ({_ASSIGNMENT_LIST}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        assignment.id,
+        assignment.scope,
+        assignment.role_id,
+        assignment.principal_id,
+        assignment.created_at,
+    )
+
+
+def remove_assignment(tx: Tx, assignment_id: str) -> None:
+    """Removes one assignment."""
+    tx.execute("DELETE FROM kv_role_assignments WHERE id = ?", assignment_id)
+
+
+def forget_principal(tx: Tx, object_id: str) -> None:
+    """Removes every right of a principal that is going away."""
+    tx.execute("DELETE FROM kv_role_assignments WHERE principal_id = ?", object_id)
+    tx.execute("DELETE FROM kv_access_policies WHERE object_id = ?", object_id)
+
+
+def _vault(row: Row) -> Vault:
+    told = dict(zip(_VAULT_COLUMNS, row, strict=True))
+    told.update((name, bool(told[name])) for name in _FLAGS)
+    return Vault(**told)
+
+
+def _policy(row: Row) -> AccessPolicy:
+    vault_id, tenant_id, object_id, application_id, permissions = row
+    return AccessPolicy(
+        vault_id=vault_id,
+        tenant_id=tenant_id,
+        object_id=object_id,
+        application_id=application_id,
+        permissions=_permissions.decode(permissions),
+    )
+
+
+def _assignment(row: Row) -> RoleAssignment:
+    return RoleAssignment(**dict(zip(RoleAssignment.__struct_fields__, row, strict=True)))

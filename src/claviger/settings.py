@@ -1,0 +1,143 @@
+"""Every setting of Claviger in one frozen struct, read once from the environment; a command's option wins over it.
+
+The variable of a setting is `CLAVIGER_` and its name in capitals. What cannot be used raises Misconfigured, which
+names the setting and the fix. Values that are secret are never taken from the command line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from claviger.core.errors import Misconfigured
+from claviger.core.sensitive import Sensitive
+
+PREFIX = "CLAVIGER_"
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off"})
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings; docs/settings.md explains each. A secret one is a `Sensitive`, and prints as such."""
+
+    data: Path = Path(".claviger")
+    listen: str = "127.0.0.1:8443"
+    database_url: Sensitive | None = None
+    root_key_file: Path | None = None
+    root_key: Sensitive | None = None
+    root_key_new: Sensitive | None = None
+    root_passphrase: Sensitive | None = None
+    root_passphrase_new: Sensitive | None = None
+    root_passphrase_file: Path | None = None
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    vault_suffixes: tuple[str, ...] = ()
+    vault_hosts: Mapping[str, str] = {}
+    login_url: str | None = None
+    token_lifetime_s: int = 3600
+    imds: bool = False
+    demo: bool = True
+    metrics_public: bool = False
+    sweep_s: int = 60
+    log_level: str = "info"
+
+    @property
+    def store_url(self) -> str:
+        """Where the database is: the setting, or a file in the data directory."""
+        if self.database_url is not None:
+            return self.database_url.reveal_text()
+        return f"sqlite://{self.data.resolve() / 'claviger.db'}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on. Raises Misconfigured."""
+        host, separator, port = self.listen.rpartition(":")
+        if not separator or not port.isdigit() or int(port) > 65535 or not host:
+            raise _wrong("listen", self.listen, "give HOST:PORT, for example 127.0.0.1:8443 or [::1]:8443")
+        return host.strip("[]"), int(port)
+
+
+def load_settings(environment: Mapping[str, str] = os.environ, **given: object) -> Settings:
+    """The settings of this process: `given` (what is not None), else the environment, else the defaults.
+
+    Raises Misconfigured for a value that does not fit, and for two sources of the root key at once.
+    """
+    found: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Settings):
+        text = environment.get(PREFIX + field.name.upper())
+        if text:
+            found[field.name] = _read(field.name, field.default, text)
+    found.update({name: value for name, value in given.items() if value is not None})
+    settings = Settings(**found)
+    _check(settings)
+    return settings
+
+
+def _read(name: str, default: object, text: str) -> object:
+    if name in _SENSITIVE:
+        return Sensitive(text)
+    if isinstance(default, bool):
+        return _boolean(name, text)
+    if isinstance(default, int):
+        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000_000):
+            raise _wrong(name, text, "give a whole number of at least 1")
+        return int(text)
+    if isinstance(default, tuple):
+        return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    if name == "vault_hosts":
+        return _pairs(name, text)
+    if isinstance(default, Path) or name in _PATHS:
+        return Path(text).expanduser()
+    return text
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise _wrong(name, text, "give true or false")
+
+
+def _pairs(name: str, text: str) -> Mapping[str, str]:
+    pairs = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        host, separator, vault = part.partition("=")
+        if not separator or not host.strip() or not vault.strip():
+            raise _wrong(name, part, "give HOST=VAULT pairs with commas between them")
+        pairs[host.strip().lower()] = vault.strip().lower()
+    return pairs
+
+
+def _check(settings: Settings) -> None:
+    sources = [
+        name
+        for name, value in (
+            ("root_key", settings.root_key),
+            ("root_passphrase", settings.root_passphrase),
+            ("root_passphrase_file", settings.root_passphrase_file),
+            ("root_key_file", settings.root_key_file),
+        )
+        if value is not None
+    ]
+    if len(sources) > 1:
+        raise _wrong(sources[0], "", f"give one source of the root key; {sources[1]} is set as well")
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        missing = "tls_key" if settings.tls_key is None else "tls_certificate"
+        raise _wrong(missing, "", "set tls_certificate and tls_key together")
+    if settings.log_level.lower() not in ("debug", "info", "warning", "error"):
+        raise _wrong("log_level", settings.log_level, "give debug, info, warning or error")
+    _ = settings.address
+
+
+def _wrong(name: str, text: str, fix: str) -> Misconfigured:
+    shown = "" if name in _SENSITIVE else text
+    return Misconfigured("Setting", setting=PREFIX + name.upper(), given=shown, fix=fix)
+
+
+_SENSITIVE = frozenset({"database_url", "root_key", "root_key_new", "root_passphrase", "root_passphrase_new"})
+_PATHS = frozenset({"root_key_file", "root_passphrase_file", "tls_certificate", "tls_key"})

@@ -1,0 +1,163 @@
+"""A PostgreSQL of the tests' own: a cluster in a temporary folder, reached through a socket in it, gone afterwards.
+
+Durable as in production unless asked otherwise. PostgreSQL refuses to run as root, so root runs it as user `postgres`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import conninfo, sql
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+OWNER = "claviger"
+
+
+class Databases:
+    """Empty databases by the piece, in any running server; `admin_url` names one that may create them."""
+
+    def __init__(self, admin_url: str) -> None:
+        self.admin_url = admin_url
+        self._names = (f"claviger_{os.getpid()}_{number}" for number in itertools.count(1))
+
+    def create(self) -> str:
+        """A new empty database; its URL."""
+        name = next(self._names)
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        return _with_database(self.admin_url, name)
+
+    def drop(self, url: str) -> None:
+        """Drops what `create` made, whoever is still connected."""
+        name = str(conninfo.conninfo_to_dict(url)["dbname"])
+        self._run(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+class Cluster:
+    """One private server process; `start` and `stop` may follow one another as often as a test likes."""
+
+    def __init__(self, programs: Path, folder: Path, *, fsync: bool = True) -> None:
+        self.programs = programs
+        self.folder = folder
+        self.url = f"postgresql://{OWNER}@/postgres?host={quote(str(folder), safe='')}"
+        self._fsync = fsync
+        self._user = _unprivileged_user()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def make(cls, programs: Path, *, fsync: bool = True) -> Cluster:
+        """Makes the folder and an empty cluster in it, not yet started."""
+        cluster = cls(programs, Path(tempfile.mkdtemp(prefix="claviger-pg-")), fsync=fsync)
+        if cluster._user is not None:
+            shutil.chown(cluster.folder, cluster._user)
+        command = [
+            programs / "initdb",
+            "-D",
+            cluster._data,
+            "-U",
+            OWNER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+        ]
+        made = subprocess.run(
+            [*command, "--no-sync"], user=cluster._user, cwd="/", capture_output=True, text=True, check=False
+        )
+        if made.returncode != 0:
+            shutil.rmtree(cluster.folder, ignore_errors=True)
+            raise RuntimeError(f"initdb failed: {made.stderr}")
+        return cluster
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts the server and waits until it answers."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            "fsync": "on" if self._fsync else "off",
+            "max_connections": "200",
+            "shared_buffers": "32MB",
+        }
+        command = [self.programs / "postgres", "-D", self._data]
+        command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, user=self._user, cwd="/", stdout=log, stderr=log)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.stop(at_once=True)
+                raise RuntimeError(f"PostgreSQL did not start: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Ends the server; `at_once` as a crash does, without a last checkpoint."""
+        if self._process is None:
+            return
+        for number in (signal.SIGQUIT if at_once else signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+            self._process.send_signal(number)
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        self._process = None
+
+    def remove(self) -> None:
+        """Stops the server and removes all it wrote."""
+        self.stop(at_once=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _answers(self) -> bool:
+        try:
+            psycopg.connect(self.url, connect_timeout=5).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _with_database(url: str, name: str) -> str:
+    """The same server, another database; as a URL whatever form the server was named in."""
+    parts = conninfo.conninfo_to_dict(url)
+    user, password = (
+        quote(str(parts.get("user", "")), safe=""),
+        quote(str(parts.get("password", "")), safe=""),
+    )
+    host, port = quote(str(parts.get("host", "")), safe=""), str(parts.get("port", ""))
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    query = "&".join(
+        part for part in (f"host={host}" if host else "", f"port={port}" if port else "") if part
+    )
+    return f"postgresql://{login}/{name}?{query}"
+
+
+def _unprivileged_user() -> str | None:
+    """Whom to run as: oneself, or for root the first of the accounts that have no rights."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in known)
