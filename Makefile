@@ -41,7 +41,7 @@ bench: development ## Speed and memory as ratios, measured on this machine
 
 figures: development ## Crash and clock trials, the whole size (ARGS=--quick for the short one)
 	@$(PY) -m scripts.names
-	@$(BIN)/python -m bench.figures $(ARGS)
+	@$(BIN)/python -m figures $(ARGS)
 
 fmt: development ## Format, and mend what can be mended by itself
 	@$(BIN)/python -m ruff check --quiet --fix-only; $(BIN)/python -m ruff format

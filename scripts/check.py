@@ -23,10 +23,10 @@ TIMEOUT_S = 600
 
 def main(arguments: list[str]) -> int:
     """Types take the longest and run beside all the rest."""
-    types = [_start(*item) for item in TYPES.items()]
+    types = [_start(name, command) for name, command in TYPES.items()]
     others = STATIC if "--static" in arguments else STATIC | UNIT
     failed = [name for name, command in others.items() if not _finish(*_start(name, command))]
-    failed += [name for name, *running in types if not _finish(name, *running)]
+    failed += [running[0] for running in types if not _finish(*running)]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

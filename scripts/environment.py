@@ -23,7 +23,7 @@ LOCKS = {"runtime": ROOT / "requirements.lock", "development": ROOT / "requireme
 
 
 def main(kind: str) -> None:
-    """Brings the environment to what the lock of this kind says; exits with what is missing and the fix if it cannot."""
+    """Brings the environment to what the lock of this kind says; where it cannot, ends with the reason and the fix."""
     if _is_ready(kind) or (kind == "runtime" and _is_ready("development")):
         return
     _make_venv()
@@ -58,9 +58,7 @@ def _make_venv() -> None:
         say("making .venv anew: its Python or its folder is not the one it was made with")
         shutil.rmtree(VENV)
     _need_ensurepip()
-    base = (
-        getattr(sys, "_base_executable", None) or sys.executable
-    )  # not the Python that was just removed with .venv
+    base = getattr(sys, "_base_executable", None) or sys.executable  # not the Python that was just removed with .venv
     made = run([base, "-m", "venv", str(VENV)], timeout_s=300)
     if made.returncode != 0 or not _works():
         shutil.rmtree(VENV, ignore_errors=True)
@@ -78,9 +76,7 @@ def _came_with_a_copy() -> bool:
     """Scripts and the editable install name the folder they were made in."""
     pip = VENV / "bin" / "pip"
     first_line = pip.read_text().splitlines()[0] if pip.exists() else ""
-    return (
-        first_line.startswith("#!/") and "/.venv/" in first_line and not first_line.startswith(f"#!{VENV}/")
-    )
+    return first_line.startswith("#!/") and "/.venv/" in first_line and not first_line.startswith(f"#!{VENV}/")
 
 
 def _need_ensurepip() -> None:
@@ -91,7 +87,7 @@ def _need_ensurepip() -> None:
     why = apt_install(versioned)
     if run(check, timeout_s=60).returncode != 0:
         stop(
-            f"This Python ({sys.executable}) cannot make virtual environments, and {why or 'its package did not help'}.",
+            f"{sys.executable} cannot make virtual environments: {why or 'its package did not help'}.",
             f"apt-get install {versioned}, or name another Python: make PYTHON=/path/to/python3 ...",
         )
 
@@ -110,9 +106,7 @@ def _explain(done: subprocess.CompletedProcess[str]) -> NoReturn:
         fix = "the index offers other files than the lock names: check PIP_INDEX_URL, or `make lock`"
     elif "No space left" in said:
         fix = "free some disk space"
-    elif any(
-        sign in said for sign in ("connection", "Connection", "name resolution", "No matching distribution")
-    ):
+    elif any(sign in said for sign in ("connection", "Connection", "name resolution", "No matching distribution")):
         fix = "reach a Python package index: check the network, HTTPS_PROXY and PIP_INDEX_URL, then call make again"
     else:
         fix = "see pip's lines above, then call make again; it goes on where it stopped"

@@ -1,22 +1,29 @@
 """Writes the lock files anew: `make lock`. Every package by version and hash, no address of any index.
 
-`requirements.lock` holds what the server needs plus the build backend, `requirements-dev.lock` all of that and the tests and
-checks. The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as `--upgrade` or
-`--upgrade-package NAME`.
+`requirements.lock` holds what the server needs plus the build backend, `requirements-dev.lock` all of that and what
+tests and checks need. The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as
+`--upgrade` or `--upgrade-package NAME`.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from scripts.machine import INSTALL_TIMEOUT_S, JS_CLIENTS, ROOT, node, run, say, stop
 
-COMPILE = (
-    "uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header "
-    "--no-emit-index-url --no-emit-find-links --annotation-style line"
-).split()
+OPTIONS = [
+    "--quiet",
+    "--universal",
+    "--python-version=3.11",
+    "--generate-hashes",
+    "--no-header",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+    "--annotation-style=line",
+]
 
 
 def main(arguments: list[str]) -> None:
@@ -33,10 +40,11 @@ def main(arguments: list[str]) -> None:
 
 
 def _compile(output: str, *arguments: str) -> None:
-    _succeed([sys.executable, "-m", *COMPILE, "--output-file", output, *arguments])
+    compiler = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml"]
+    _succeed([*compiler, *OPTIONS, "--output-file", output, *arguments])
 
 
-def _succeed(command: list[str], cwd: Any = ROOT) -> None:
+def _succeed(command: list[str], cwd: Path = ROOT) -> None:
     done = run(command, timeout_s=INSTALL_TIMEOUT_S, cwd=cwd)
     if done.returncode != 0:
         stop(done.stdout, "reach the package index and call `make lock` again")

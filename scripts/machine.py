@@ -1,7 +1,7 @@
 """What this machine has and what may be installed on it: PostgreSQL, Node, packages through apt-get.
 
-Set-up asks here before it installs something, tests ask here for what they may use, so both always agree. Standard library
-only: this runs before anything is installed.
+Set-up asks here before it installs something and tests ask here for what they may use, so both always agree. Standard
+library only: this runs before anything is installed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _POSTGRES_PLACES = (
 
 
 def postgres_programs() -> Path | None:
-    """The folder that holds `initdb` and `postgres`: of the PATH, else the newest of the usual places; None if nowhere."""
+    """The folder of `initdb` and `postgres`: that of the PATH, else the newest of the usual places, else None."""
     on_path = shutil.which("initdb")
     folders = [Path(on_path).resolve().parent] if on_path else []
     for pattern in _POSTGRES_PLACES:
@@ -47,7 +47,7 @@ def _major(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Node:
-    """A usable Node.js: the command that runs a script as the official Azure packages need it, and npm if there is one."""
+    """A usable Node.js: the command that runs a script as the official Azure packages need it, and npm if there."""
 
     command: tuple[str, ...]
     version: str
@@ -90,7 +90,7 @@ def run(command: list[str], *, timeout_s: float, cwd: Path = ROOT) -> subprocess
 
 
 def privilege() -> list[str] | None:
-    """What stands before a command that needs root: nothing for root, `sudo -n` where it asks no password; else None."""
+    """What goes before a command that needs root: nothing for root, `sudo -n` where that works; else None."""
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo") and run(["sudo", "-n", "true"], timeout_s=15).returncode == 0:

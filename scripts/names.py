@@ -1,8 +1,8 @@
 """Makes `demo.vault.localhost` and `login.localhost` lead to this machine where they do not yet.
 
-Browsers and systemd know every `*.localhost`; plain Debian, containers and macOS do not. In this order: nothing, if the
-names resolve; the package `libnss-myhostname`, which answers for all of them; one marked line in /etc/hosts; a note what to do.
-Never an error: the server runs without the names, only clients need them.
+Browsers and systemd know every `*.localhost`; plain Debian, containers and macOS do not. In this order: nothing, if
+the names resolve; the package `libnss-myhostname`, which answers for all of them; one marked line in /etc/hosts; a note
+what to do. Never an error: the server runs without the names, only clients need them.
 """
 
 from __future__ import annotations

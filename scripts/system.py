@@ -1,7 +1,7 @@
 """Gets what the tests use beside Python: PostgreSQL, Node.js and the JavaScript packages of the client tests.
 
-Uses what is there, installs what is missing where it may. What cannot be had is said in a line and is no error here: the
-tests that need it say so themselves, and fail for it when CI=true.
+Uses what is there, installs what is missing where it may. What cannot be had is said in a line and is no error here:
+the tests that need it say so themselves, and fail for it when CI=true.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def _need_node_packages() -> None:
     if done.returncode == 0:
         stamp.write_text(wanted)
         return
-    lines = [line for line in done.stdout.splitlines() if "error" in line.lower()] or [
-        "npm ci failed without a word"
-    ]
+    lines = [line for line in done.stdout.splitlines() if "error" in line.lower()] or ["npm ci failed without a word"]
     say(f"no JavaScript packages: {lines[0].strip()}; fix: reach an npm registry, then `make test` again")
 
 

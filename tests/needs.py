@@ -9,7 +9,7 @@ import pytest
 
 
 def missing(what: str, fix: str) -> NoReturn:
-    """Skips the running test with a plain reason; with CI=true fails it, for there nothing may go untested unnoticed."""
+    """Skips the running test with a plain reason; with CI=true fails it: there nothing may go untested unnoticed."""
     reason = f"{what} is missing. Fix: {fix}"
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(reason, pytrace=False)

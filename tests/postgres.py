@@ -64,21 +64,9 @@ class Cluster:
         cluster = cls(programs, Path(tempfile.mkdtemp(prefix="claviger-pg-")), fsync=fsync)
         if cluster._user is not None:
             shutil.chown(cluster.folder, cluster._user)
-        command = [
-            programs / "initdb",
-            "-D",
-            cluster._data,
-            "-U",
-            OWNER,
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-locale",
-        ]
-        made = subprocess.run(
-            [*command, "--no-sync"], user=cluster._user, cwd="/", capture_output=True, text=True, check=False
-        )
+        options = ["-U", OWNER, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"]
+        command = [str(programs / "initdb"), "-D", str(cluster._data), *options]
+        made = subprocess.run(command, user=cluster._user, cwd="/", capture_output=True, text=True, check=False)
         if made.returncode != 0:
             shutil.rmtree(cluster.folder, ignore_errors=True)
             raise RuntimeError(f"initdb failed: {made.stderr}")
@@ -99,7 +87,7 @@ class Cluster:
             "max_connections": "200",
             "shared_buffers": "32MB",
         }
-        command = [self.programs / "postgres", "-D", self._data]
+        command = [str(self.programs / "postgres"), "-D", str(self._data)]
         command += [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, user=self._user, cwd="/", stdout=log, stderr=log)
@@ -149,9 +137,7 @@ def _with_database(url: str, name: str) -> str:
     )
     host, port = quote(str(parts.get("host", "")), safe=""), str(parts.get("port", ""))
     login = f"{user}:{password}@" if password else f"{user}@" if user else ""
-    query = "&".join(
-        part for part in (f"host={host}" if host else "", f"port={port}" if port else "") if part
-    )
+    query = "&".join(part for part in (f"host={host}" if host else "", f"port={port}" if port else "") if part)
     return f"postgresql://{login}/{name}?{query}"
 
 

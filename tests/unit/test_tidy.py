@@ -1,4 +1,4 @@
-"""The house rules that no other tool checks: sizes, names, documentation of settings and options, nothing of this machine."""
+"""House rules that no other tool checks: sizes, names, every setting and option documented, nothing of a machine."""
 
 from __future__ import annotations
 

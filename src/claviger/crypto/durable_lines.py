@@ -94,9 +94,7 @@ class DurableLines:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), 0o600)
-            with contextlib.suppress(
-                FileNotFoundError
-            ):  # a superuser's change must leave the server its file
+            with contextlib.suppress(FileNotFoundError):  # a superuser's change must leave the server its file
                 owner = target.stat()
                 if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(file.fileno(), owner.st_uid, owner.st_gid)

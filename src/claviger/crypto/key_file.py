@@ -34,7 +34,7 @@ class KeyFile:
         self._lines = DurableLines(
             path,
             header="claviger-root-keys 1",
-            notice="Who has this file and the database can read every secret. Keep a copy, apart from the database.",
+            notice="With this file and the database every secret can be read. Keep a copy apart.",
             private=True,
         )
         self.description = f"the key file {path}"
@@ -93,9 +93,7 @@ class _Entry:
         return " ".join(str(word) for word in words)
 
     def bound(self) -> bytes:
-        return associated_data(
-            "root-key", self.id, self.created_at, "scrypt", self.log2_n, self.r, self.p, self.salt
-        )
+        return associated_data("root-key", self.id, self.created_at, "scrypt", self.log2_n, self.r, self.p, self.salt)
 
     def sealing_key(self, passphrase: Sensitive) -> SealingKey:
         """The key that the passphrase makes; takes some 0.3 s and `128 * r * 2**log2_n` bytes."""
@@ -121,15 +119,13 @@ class PassphraseFile:
         self._lines = DurableLines(
             path,
             header="claviger-passphrase-keys 1",
-            notice="Root keys, sealed under the passphrase, which is worth nothing without this file: keep a copy.",
+            notice="Root keys under the passphrase, worth nothing without this file. Keep a copy.",
             private=False,
         )
         self._passphrase = passphrase
         self._new_passphrase = new_passphrase
         self._log2_n = log2_n
-        self._opened: dict[
-            tuple[str, bool], RootKey | None
-        ] = {}  # by line, and whether by the new passphrase
+        self._opened: dict[tuple[str, bool], RootKey | None] = {}  # by line, and whether by the new passphrase
         self.description = f"the passphrase and its file {path}"
 
     def read(self) -> list[RootKey]:

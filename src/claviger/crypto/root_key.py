@@ -22,8 +22,8 @@ from claviger.crypto.envelope import KEY_LENGTH, SealingKey
 
 _ID_LABEL = b"claviger root key id 1"
 _ENVIRONMENT_STEPS = (
-    "set CLAVIGER_ROOT_KEY_NEW to 32 fresh random bytes in base64 beside CLAVIGER_ROOT_KEY, for every server and "
-    "for this command; restart the servers; rotate; then move the new value to CLAVIGER_ROOT_KEY and unset "
+    "set CLAVIGER_ROOT_KEY_NEW to 32 fresh random bytes in base64 beside CLAVIGER_ROOT_KEY, for every "
+    "server and for this command; restart the servers; rotate; then move the new value to CLAVIGER_ROOT_KEY and unset "
     "CLAVIGER_ROOT_KEY_NEW"
 )
 

@@ -1,7 +1,7 @@
 """Who is calling a vault: the challenge that sends a client to the login host, and the check of what it brings back.
 
-`Challenges.at` says, for a Host and a vault's tenant, what the 401 announces and which audiences and issuers a token may
-have; `TokenVerifier.verify` turns an Authorization header into a `Caller`. A token is checked in full once and then
+`Challenger.at` says, for a Host and a vault's tenant, what the 401 announces and which audiences and issuers a token
+may have; `TokenVerifier.verify` turns an Authorization header into a `Caller`. A token is checked in full once and then
 remembered until it expires. Source: Key Vault contract §7.
 """
 
@@ -12,10 +12,11 @@ from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
 
 from claviger.core.clock import Clock
-from claviger.core.errors import Unauthenticated
+from claviger.core.errors import Refusal, Unauthenticated
 from claviger.keyvault.directory.signing import SigningKeys
 from claviger.keyvault.directory.tokens import ALGORITHM, Claims, issuer_of
 from claviger.keyvault.hosts import Host, parse_host, resource_host
+from claviger.keyvault.vaults.records import Vault
 
 LOGIN_HOST = "login.localhost"
 SERVICE_AUDIENCES = (
@@ -47,10 +48,9 @@ class Challenge(msgspec.Struct, frozen=True):
     tenant_id: str
     audiences: frozenset[str]
     issuers: tuple[str, ...]
-    key: str
 
 
-class Challenges:
+class Challenger:
     """Builds challenges. `login_url` replaces `https://login.localhost` with the port that the client used."""
 
     def __init__(self, login_url: str | None = None) -> None:
@@ -65,6 +65,10 @@ class Challenges:
                 self._built.clear()
             built = self._built[host, tenant_id] = self._build(parse_host(host) or Host("localhost", ""), tenant_id)
         return built
+
+    def challenge(self, host: str, refusal: Refusal) -> bytes:
+        """WWW-Authenticate's value for a refusal that `TokenVerifier.verify` raised at this Host."""
+        return self.at(host, str(refusal.facts["tenant_id"])).header
 
     def _build(self, host: Host, tenant_id: str) -> Challenge:
         resource = f"https://{resource_host(host)}"
@@ -81,39 +85,44 @@ class Challenges:
                 f"{login}/{tenant_id}/",
                 f"{login}/{tenant_id}/v2.0",
             ),
-            key=f"{login} {tenant_id} {resource.lower()}",
         )
 
 
 class TokenVerifier:
     """Checks bearer tokens against the signing keys. Remembers up to 10,000 good ones, none past its expiry."""
 
-    def __init__(self, keys: SigningKeys, clock: Clock) -> None:
+    def __init__(self, keys: SigningKeys, challenger: Challenger, clock: Clock) -> None:
         self._keys = keys
+        self._challenger = challenger
         self._clock = clock
         self._jws = PyJWS(algorithms=[ALGORITHM])
         self._claims = msgspec.json.Decoder(Claims)
-        self._known: dict[tuple[bytes, str], tuple[int, Caller]] = {}
+        self._known: dict[tuple[bytes, str, str], tuple[int, Caller]] = {}
         self._edition = keys.edition
 
-    def verify(self, authorization: bytes | None, challenge: Challenge) -> Caller:
-        """The caller that an Authorization header proves.
+    def verify(self, authorization: bytes | None, host: str, vault: Vault) -> Caller:
+        """The caller that an Authorization header proves to a vault reached at this Host.
 
         Raises Unauthenticated with one of the reasons MissingToken, UnknownSigningKey, WrongAudience, WrongIssuer or
-        InvalidToken, and with the facts that the messages of Key Vault contract §6 need.
+        InvalidToken, with the facts that the messages of Key Vault contract §6 need, and with `tenant_id` for the
+        challenge.
         """
         if authorization is None:
-            raise Unauthenticated("MissingToken")
+            raise Unauthenticated("MissingToken", tenant_id=vault.tenant_id)
         if self._edition != self._keys.edition:
             self._edition = self._keys.edition
             self._known.clear()
-        known = self._known.get((authorization, challenge.key))
         now = self._clock.now()
+        known = self._known.get((authorization, host, vault.tenant_id))
         if known is not None and now < known[0]:
             return known[1]
-        claims = self._checked(_token_of(authorization), challenge, now)
+        try:
+            claims = self._checked(_token_of(authorization), self._challenger.at(host, vault.tenant_id), now)
+        except Unauthenticated as refusal:
+            refusal.facts["tenant_id"] = vault.tenant_id
+            raise
         caller = Caller(claims.oid, claims.appid or claims.azp, claims.tid, claims.iss, tuple(claims.groups))
-        self._remember((authorization, challenge.key), claims.exp, caller, now)
+        self._remember((authorization, host, vault.tenant_id), claims.exp, caller, now)
         return caller
 
     def _checked(self, token: bytes, challenge: Challenge, now: float) -> Claims:
@@ -121,17 +130,17 @@ class TokenVerifier:
         try:
             claims = self._claims.decode(self._signed_payload(token))
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            raise Unauthenticated("InvalidToken", detail="the claims are malformed") from None
+            raise _invalid("the claims are malformed") from None
         if claims.aud.lower() not in challenge.audiences:
             raise Unauthenticated("WrongAudience", expected=challenge.resource, found=claims.aud[:200])
         if claims.tid != challenge.tenant_id or claims.iss not in challenge.issuers:
             raise Unauthenticated("WrongIssuer", expected=", ".join(challenge.issuers[:2]), found=claims.iss[:200])
         if now >= claims.exp:
-            raise Unauthenticated("InvalidToken", detail="the token is expired")
+            raise _invalid("the token is expired")
         if now + NOT_BEFORE_LEEWAY_S < claims.nbf:
-            raise Unauthenticated("InvalidToken", detail="the token is not yet valid")
+            raise _invalid("the token is not yet valid")
         if not claims.oid:
-            raise Unauthenticated("InvalidToken", detail="the token names no principal")
+            raise _invalid("the token names no principal")
         return claims
 
     def _signed_payload(self, token: bytes) -> bytes:
@@ -142,10 +151,10 @@ class TokenVerifier:
                 raise Unauthenticated("UnknownSigningKey", kid=str(kid)[:100])
             payload: bytes = self._jws.decode_complete(token, key, algorithms=[ALGORITHM])["payload"]
         except (PyJWTError, UnicodeError, ValueError, RecursionError):
-            raise Unauthenticated("InvalidToken", detail="the signature or the form of the token is wrong") from None
+            raise _invalid("the signature or the form of the token is wrong") from None
         return payload
 
-    def _remember(self, key: tuple[bytes, str], expires_at: int, caller: Caller, now: float) -> None:
+    def _remember(self, key: tuple[bytes, str, str], expires_at: int, caller: Caller, now: float) -> None:
         if len(self._known) >= MAX_REMEMBERED_TOKENS:
             self._known = {kept: entry for kept, entry in self._known.items() if now < entry[0]}
             while len(self._known) >= MAX_REMEMBERED_TOKENS:
@@ -153,10 +162,14 @@ class TokenVerifier:
         self._known[key] = (expires_at, caller)
 
 
+def _invalid(detail: str) -> Unauthenticated:
+    return Unauthenticated("InvalidToken", detail=detail)
+
+
 def _token_of(authorization: bytes) -> bytes:
     scheme, _, token = authorization.partition(b" ")
     if scheme.lower() != b"bearer" or not token:
         raise Unauthenticated("MissingToken")
     if len(token) > MAX_HEADER_LENGTH or not token.isascii():
-        raise Unauthenticated("InvalidToken", detail="the token is too long or not ASCII")
+        raise _invalid("the token is too long or not ASCII")
     return token.strip()

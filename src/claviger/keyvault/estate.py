@@ -2,7 +2,7 @@
 
 `Estates.fresh()` is the snapshot while nothing has been committed anywhere, at next to no cost; `await current()` finds
 out whether what was committed concerns the directory, and reads it anew only then. `Estate.vault_at` knows vaults by
-Host, `Estate.authorise` decides what a caller may do (Key Vault contract §8) and remembers what it found.
+Host, `Estate.require` decides what a caller may do (Key Vault contract §8) and remembers what it found.
 """
 
 from __future__ import annotations
@@ -91,9 +91,7 @@ class Estate:
         """The tenant of this id or domain, in any case."""
         return self._tenants.get(id_or_domain.lower())
 
-    def allows(
-        self, caller: Caller, vault: Vault, permission: str, data_action: str, secret_name: str | None
-    ) -> bool:
+    def allows(self, caller: Caller, vault: Vault, permission: str, data_action: str, secret_name: str | None) -> bool:
         """Whether a caller may do this to a secret, or with None to the whole vault.
 
         `permission` counts where the vault has access policies, `data_action` (in full) where it has roles.
@@ -106,20 +104,18 @@ class Estate:
             grant = self._grants[key] = self._work_out(caller, vault, permission, data_action)
         return grant.whole or (secret_name is not None and secret_name.lower() in grant.secrets)
 
-    def authorise(
-        self, caller: Caller, vault: Vault, permission: str, data_action: str, secret_name: str | None
-    ) -> None:
+    def require(self, caller: Caller, vault: Vault, permission: str, data_action: str, secret_name: str | None) -> None:
         """Returns where `allows` is true. Raises Forbidden("ForbiddenByRbac" | "ForbiddenByPolicy") otherwise.
 
         The facts fill the messages of Key Vault contract §6: appid, oid, iss, vault, location, and action and resource
-        or perm.
+        or permission.
         """
         if self.allows(caller, vault, permission, data_action, secret_name):
             return
         who = {"appid": caller.appid, "oid": caller.oid, "iss": caller.iss}
         where = {"vault": vault.name, "location": vault.location}
         if not vault.rbac:
-            raise Forbidden("ForbiddenByPolicy", **who, perm=permission, **where)
+            raise Forbidden("ForbiddenByPolicy", **who, permission=permission, **where)
         resource = vault.path.lower() + (f"/secrets/{secret_name.lower()}" if secret_name is not None else "")
         raise Forbidden("ForbiddenByRbac", **who, action=data_action, resource=resource, **where)
 

@@ -1,1 +1,1 @@
-"""The HTTP front: sockets, TLS, limits, and the choice of the service that a request is for. Knows no service by name."""
+"""The HTTP front: sockets, TLS, limits, and the choice of the service a request is for. Knows no service by name."""

@@ -34,7 +34,7 @@ _CODES = {
 
 
 def error_body(status: int, message: str) -> bytes:
-    """The default shape, that of the Azure data planes (Key Vault contract §6): whatever else is wrong is BadParameter."""
+    """The default shape, that of the Azure data planes (Key Vault contract §6); BadParameter when in doubt."""
     return json.dumps({"error": {"code": _CODES.get(status, "BadParameter"), "message": message}}).encode()
 
 

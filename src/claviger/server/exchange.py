@@ -1,7 +1,7 @@
 """One request and its answer, as an ASGI application sees them: `receive` gives the body, `send` takes the answer.
 
-The answer's head is held back until the first piece of its body, so that both leave in one write and a failure in between
-can still be answered properly. The connection (protocol.py) decides when an exchange may write.
+The answer's head is held back until the first piece of its body, so that both leave in one write and a failure in
+between can still be answered properly. The connection (protocol.py) decides when an exchange may write.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Exchange:
         except asyncio.CancelledError:
             self.owner.exchange_failed(self)
             raise
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - the last place that can answer for it
             logger.error("an application failed: %s", describe_failure(failure))
             self.owner.exchange_failed(self)
         else:
@@ -132,7 +132,7 @@ class Exchange:
         return _DISCONNECT
 
     async def send(self, message: Message) -> None:
-        """Takes ASGI `http.response.start`, then `http.response.body`. Raises RuntimeError for anything out of order."""
+        """Takes ASGI `http.response.start`, then `http.response.body`. Raises RuntimeError when out of order."""
         if self.owner.flow.write_paused and not self.disconnected:
             await self.owner.flow.drain()
         if self.disconnected:

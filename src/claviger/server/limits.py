@@ -41,7 +41,7 @@ class Limits:
     """A client that takes nothing of its answer for this long is cut off."""
     connections: int = 1024
     """Open connections: beyond it 503 and closed."""
-    pipelined: int = 64
+    pipelined: int = 256
     """Requests that one connection may have waiting behind the one that is being answered."""
     linger_bytes: int = 1024 * 1024
     """What is read and thrown away of a body that nobody wanted, so that its sender gets to see the answer."""

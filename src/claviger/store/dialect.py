@@ -18,7 +18,7 @@ _TYPE = re.compile(
     rf"(?P<kept>{_LITERAL})|\b(?P<type>INTEGER\s+PRIMARY\s+KEY(?:\s+AUTOINCREMENT)?|INTEGER|REAL|BLOB|TEXT)\b",
     re.DOTALL | re.IGNORECASE,
 )
-_READING = re.compile(rf"(?:\s|--[^\n]*\n|/\*.*?\*/)*SELECT\b", re.DOTALL | re.IGNORECASE)
+_READING = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*SELECT\b", re.DOTALL | re.IGNORECASE)
 
 _POSTGRES_TYPES = {
     "INTEGER": "BIGINT",

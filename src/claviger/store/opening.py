@@ -12,7 +12,7 @@ from claviger.core.errors import Misconfigured
 from claviger.store.contract import Store
 from claviger.store.migrate import Migration, load_migrations
 from claviger.store.postgres import open_postgres
-from claviger.store.postgres_server import prepare_postgres
+from claviger.store.postgres_schema import prepare_postgres
 from claviger.store.sqlite import open_sqlite
 from claviger.store.sqlite_file import prepare_sqlite
 

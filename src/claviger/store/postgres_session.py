@@ -1,8 +1,8 @@
 """One connection to PostgreSQL: how it is set up, how values cross it, what its errors mean, and the writing session.
 
 Values look the same as on SQLite: whole numbers are 64-bit on the way in, sums and truth values are numbers on the way
-out. `PostgresSession` is the writer's connection; it lives on the writer's thread and finds its way back to a server that
-went away.
+out. `PostgresSession` is the writer's connection; it lives on the writer's thread and finds its way back to a server
+that went away.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import psycopg
 from psycopg import conninfo, errors, pq
 from psycopg.abc import AdaptContext, Buffer
 from psycopg.adapt import AdaptersMap, Dumper, Loader
-from psycopg.types.numeric import Int8BinaryLoader, NumericBinaryLoader
+from psycopg.types.numeric import NumericBinaryLoader
 
 from claviger.core.errors import Busy, Conflict, Damaged, Misconfigured
 from claviger.store.contract import Row, Value
@@ -148,7 +148,7 @@ def sever(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) ->
 
 
 class PostgresSession:
-    """The writing connection. Connects when it is first needed and after every loss, not more often than back-off allows."""
+    """The writing connection. Connects when first needed and after a loss, as often as back-off allows."""
 
     def __init__(self, url: str, *, settings: str | None = None) -> None:
         self._info = connection_info(url)
@@ -179,7 +179,7 @@ class PostgresSession:
         if self._connection is None or self._connection.closed:
             self._reconnect()
         # READ COMMITTED whatever the server's default: what follows the lock must see what its last holder committed.
-        self._run("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;" f"SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+        self._run(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT pg_advisory_xact_lock({WRITER_LOCK})")
 
     def fetch(self, sql: str, args: tuple[Value, ...]) -> list[Row]:
         """All rows of one statement."""
@@ -199,13 +199,13 @@ class PostgresSession:
 
     def commit(self) -> None:
         """Returns once the server, and the standbys it is told to wait for, have it on disk."""
-        assert self._cursor is not None
+        cursor = self._open_cursor()
         try:
             # A statement time-out here would only cut the wait for a standby short, and pass for success.
-            self._cursor.execute("SET LOCAL statement_timeout = 0; COMMIT")
-            while self._cursor.nextset():
+            cursor.execute("SET LOCAL statement_timeout = 0; COMMIT", prepare=False)
+            while cursor.nextset():
                 pass
-            said = self._cursor.statusmessage
+            said = cursor.statusmessage
         except psycopg.Error as error:
             if self._lost():
                 raise Busy("CommitUnknown", problem=told(error)) from None
@@ -252,8 +252,7 @@ class PostgresSession:
         self._delay_s = FIRST_DELAY_S
 
     def _ask(self, sql: str, args: tuple[Value, ...]) -> psycopg.RawCursor[Any]:
-        cursor = self._cursor
-        assert cursor is not None
+        cursor = self._open_cursor()
         try:
             cursor.execute(to_postgres(sql), args, binary=True)
         except psycopg.Error as error:
@@ -261,11 +260,16 @@ class PostgresSession:
         return cursor
 
     def _run(self, sql: str) -> None:
-        assert self._cursor is not None
+        cursor = self._open_cursor()
         try:
-            self._cursor.execute(sql, prepare=False)
+            cursor.execute(sql, prepare=False)
         except psycopg.Error as error:
             raise neutral(error) from None
+
+    def _open_cursor(self) -> psycopg.RawCursor[Any]:
+        if self._cursor is None or self._lost():
+            raise Busy("StoreUnavailable", problem="the connection to the database server was lost")
+        return self._cursor
 
     def _lost(self) -> bool:
         return self._connection is None or self._connection.closed

@@ -3,9 +3,9 @@
 **Reads share one read transaction per turn of the event loop.** Taking and leaving SQLite's read lock costs more than a
 point read, so the first read of a turn opens a transaction and `loop.call_soon` closes it. This stays correct:
 
-* Loops run what is scheduled in the order of scheduling. So every task step and every callback that is scheduled after the
-  snapshot was taken runs after it was closed: a request whose task is created by input that came after somebody's commit
-  sees that commit. (Only under uvloop, code that reads inside a protocol's `data_received` itself, without a task, may
+* Loops run what is scheduled in the order of scheduling. So every task step and every callback that is scheduled after
+  the snapshot was taken runs after it was closed: a request whose task is created by input that came after somebody's
+  commit sees that commit. (Only under uvloop, code that reads inside a protocol's `data_received` itself, without a task, may
   meet the snapshot of the turn that is just ending.)
 * A commit of our own is answered by one callback on the loop, which first closes the transaction. So whatever runs
   because of a write's answer reads a newer snapshot.
@@ -21,7 +21,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import apsw
 
@@ -197,7 +197,7 @@ class SqliteSession:
 class SqliteStore:
     """A `Store` on one SQLite file. Belongs to the event loop that it was opened on."""
 
-    kind: Literal["sqlite"] = "sqlite"
+    kind: Literal["sqlite", "postgresql"] = "sqlite"
 
     def __init__(self, path: Path, *, queue_limit: int, batch_limit: int) -> None:
         self._loop = asyncio.get_running_loop()
@@ -225,7 +225,7 @@ class SqliteStore:
             raise neutral(error) from None
 
     async def read_one(self, sql: str, *args: Value) -> Row | None:
-        """The first row of one query, or None. Reads the whole answer: end the query in LIMIT 1 where it may be long."""
+        """The first row of one query, or None. Reads the whole answer: end a long query in LIMIT 1."""
         if not self._turn_open:
             self._begin_turn()
         try:
@@ -257,10 +257,11 @@ class SqliteStore:
         cursor = self._cursor
         try:
             cursor.execute("BEGIN")
-            ((self._generation,),) = cursor.execute("PRAGMA data_version").fetchall()  # this is what takes the snapshot
+            version = cursor.execute("PRAGMA data_version").fetchall()[0][0]  # this is what takes the snapshot
         except apsw.Error as error:
             self._leave_transaction()
             raise neutral(error) from None
+        self._generation = cast(int, version)
         self._turn_open = True
         self._loop.call_soon(self._end_turn)
 

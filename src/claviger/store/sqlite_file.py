@@ -37,7 +37,9 @@ def prepare_sqlite(path: Path, migrations: Sequence[Migration], clock: Clock) ->
     try:
         connection = connect(path)
         try:
-            connection.execute("PRAGMA foreign_keys = OFF").fetchall()  # a migration may rebuild a table others refer to
+            connection.execute(
+                "PRAGMA foreign_keys = OFF"
+            ).fetchall()  # a migration may rebuild a table others refer to
             session = SqliteSession(connection)
             _claim(connection, session)
             _check_structure(connection)

@@ -37,7 +37,8 @@ class Session(Protocol):
 
     What a database says is made neutral here: Busy("StoreBusy") when a lock or a statement took too long,
     Busy("StoreFull"), Busy("StoreUnavailable") when disk or server failed, Conflict("RowConstraint") when a constraint
-    forbids the row, Damaged("DatabaseCorrupt"). In all of these nothing was stored. Mistakes in SQL stay the driver's own.
+    forbids the row, Damaged("DatabaseCorrupt"). In all of these nothing was stored. Mistakes in SQL stay the
+    driver's own errors.
     """
 
     def begin(self) -> None:
@@ -105,9 +106,7 @@ class BatchTx:
 
     def insert(self, sql: str, *args: Value) -> int:
         """Runs an INSERT that ends in `RETURNING id`; that id."""
-        row_id = self.fetch(sql, *args)[0][0]
-        assert isinstance(row_id, int)
-        return row_id
+        return int(self.fetch(sql, *args)[0][0])
 
 
 class GroupWriter:
@@ -136,7 +135,7 @@ class GroupWriter:
         self._thread.start()
 
     def submit(self, change: Change) -> asyncio.Future[Any]:
-        """Queues `change`; the future gets its result once it is on disk. Raises Busy("StoreBusy") when the queue is full."""
+        """Queues `change`; the future gets its result once on disk. Raises Busy("StoreBusy") when too many wait."""
         if self._closed:
             raise Busy("StoreClosed")
         if self._waiting_count >= self._queue_limit:
@@ -183,7 +182,7 @@ class GroupWriter:
             if batch:
                 try:
                     outcomes = self._commit_together(batch)
-                except BaseException as error:  # a session broke its promise: the thread must live on
+                except BaseException as error:  # noqa: BLE001 - a session broke its promise; the thread lives on
                     _log.exception("a batch of changes failed")
                     outcomes = [(future, None, copy(error)) for _, future in batch]
                 self._call_loop(self._deliver, outcomes)
@@ -211,17 +210,18 @@ class GroupWriter:
         outcomes: list[Outcome] = []
         try:
             session.begin()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - passed on to every caller
             session.rollback()
             return [(future, None, copy(error)) for _, future in batch]
+        tx = BatchTx(session)
         for change, future in batch:
             if future.cancelled():  # nobody waits for it any more
                 outcomes.append((future, None, None))
                 continue
-            tx = BatchTx(session)
+            tx.wrote = False
             try:
                 result = change(tx)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - passed on to its caller
                 if tx.wrote or tx.failure is not None:
                     session.rollback()
                     return self._commit_alone(batch)
@@ -233,7 +233,7 @@ class GroupWriter:
             outcomes.append((future, result, None))
         try:
             session.commit()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - passed on to every caller
             session.rollback()
             return [(future, None, refused or copy(error)) for future, _, refused in outcomes]
         return outcomes
@@ -256,7 +256,7 @@ class GroupWriter:
                 if tx.failure is not None:
                     raise tx.failure
                 session.commit()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - passed on to its caller
                 session.rollback()
                 outcomes.append((future, None, error))
             else:

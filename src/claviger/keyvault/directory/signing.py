@@ -52,7 +52,6 @@ class PublishedKey(msgspec.Struct, frozen=True):
     kty: str
     use: str
     kid: str
-    x5t: str
     n: str
     e: str
     alg: str
@@ -76,9 +75,7 @@ class SigningKeys:
         for row in stored[:MAX_KEYS]:
             known = self._keys.get(row.kid)
             private = known.private if known is not None else await self._opened(row)
-            fresh[row.kid] = SigningKey(
-                row.kid, row.state == "current", row.lapses_at, private, private.public_key()
-            )
+            fresh[row.kid] = SigningKey(row.kid, row.state == "current", row.lapses_at, private, private.public_key())
         if fresh.keys() != self._keys.keys():
             self.edition += 1
         self._keys = fresh
@@ -108,11 +105,7 @@ class SigningKeys:
     def published(self) -> list[PublishedKey]:
         """Every key that tokens may still be signed with, as JWKS shows them."""
         now = self._clock.now()
-        return [
-            _published(key)
-            for key in self._keys.values()
-            if key.lapses_at is None or now < key.lapses_at
-        ]
+        return [_published(key) for key in self._keys.values() if key.lapses_at is None or now < key.lapses_at]
 
     def _current(self) -> SigningKey | None:
         return next((key for key in self._keys.values() if key.current), None)
@@ -168,7 +161,6 @@ def _published(key: SigningKey) -> PublishedKey:
         kty="RSA",
         use="sig",
         kid=key.kid,
-        x5t=key.kid,
         n=_base64url(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")),
         e=_base64url(numbers.e.to_bytes(3, "big")),
         alg="RS256",

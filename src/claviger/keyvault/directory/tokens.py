@@ -10,7 +10,7 @@ import msgspec
 from jwt.api_jws import PyJWS
 
 from claviger.core.clock import Clock
-from claviger.core.ids import new_token, new_uuid
+from claviger.core.ids import new_token
 from claviger.core.sensitive import Sensitive
 from claviger.keyvault.directory.records import Application
 from claviger.keyvault.directory.signing import SigningKeys
@@ -91,11 +91,6 @@ class TokenMaker:
             self._encode(claims),
             signer.private,
             algorithm=ALGORITHM,
-            headers={"typ": "JWT", "kid": signer.kid, "x5t": signer.kid},
+            headers={"typ": "JWT", "kid": signer.kid},
         )
         return Issued(Sensitive(signed), now, claims.exp, audience)
-
-
-def new_request_ids() -> tuple[str, str]:
-    """A trace id and a correlation id for an answer that has none."""
-    return new_uuid(), new_uuid()

@@ -37,17 +37,11 @@ class Backups:
     async def backup(self, vault: Vault, name: str) -> str:
         """The blob in unpadded base64url. Raises Invalid("TooManyVersions") past 500 versions."""
         name_key = rules.check_name(name)
-        most = rules.MAX_BACKUP_VERSIONS
-        kept = await records.all_versions(self._store, vault.id, name_key, most + 1, self._clock.now())
-        if not kept:
-            raise missing(name, None)
-        if len(kept) > most:
-            raise Invalid("TooManyVersions", name=name, most=most)
-        versions = [await self._opened(vault, name_key, each) for each in kept]
-        packed = pack_backup(BackedUpSecret(kept[0].name, versions))
+        saved = await self._keyring.again_if_retired(lambda: self._saved(vault, name, name_key))
         data_key_id = await self._keyring.ensure_data_key(BACKUP_SCOPE)
         head = _head(await self._mark_of(data_key_id))
-        blob = head + self._keyring.seal(data_key_id, packed, associated_data("keyvault-backup", head))
+        await self._keyring.loaded(data_key_id)
+        blob = head + self._keyring.seal(data_key_id, pack_backup(saved), associated_data("keyvault-backup", head))
         return base64.urlsafe_b64encode(blob).rstrip(b"=").decode()
 
     async def restore(self, vault: Vault, blob: str) -> Shown:
@@ -55,23 +49,33 @@ class Backups:
         saved = await self._unsealed(_decoded(blob))
         name_key = rules.check_name(saved.name)
         now = self._clock.now()
-        data_key_id = await self._keyring.ensure_data_key(scope_of(vault.id))
-        prepared = [self._prepared(vault, name_key, each, data_key_id) for each in saved.versions]
-        if not prepared:
+        if not saved.versions:
             raise Invalid("BackupBlob")
+        newest = saved.versions[-1].version
 
-        def change(tx: Tx) -> Shown:
-            secret = records.find(tx, vault.id, saved.name, name_key, now)
-            newest = saved.versions[-1].version
-            TRANSITIONS.decide(Operation.RESTORE, secret.state, name=saved.name, version=newest)
-            secret_id = records.add_secret(tx, vault.id, saved.name, name_key)
-            latest_id = 0
-            for version, sealed in prepared:
-                latest_id = records.add_version(tx, secret_id, version, sealed)
-            records.set_latest(tx, secret_id, latest_id)
-            return Shown(saved.name, prepared[-1][0])
+        async def attempt(data_key_id: int) -> Shown:
+            prepared = [self._prepared(vault, name_key, each, data_key_id) for each in saved.versions]
 
-        return await self._store.write(change)
+            def change(tx: Tx) -> Shown:
+                secret = records.find(tx, vault.id, saved.name, name_key, now)
+                TRANSITIONS.decide(Operation.RESTORE, secret.state, name=saved.name, version=newest)
+                secret_id = records.add_secret(tx, vault.id, saved.name, name_key)
+                added = [records.add_version(tx, secret_id, version, sealed) for version, sealed in prepared]
+                records.set_latest(tx, secret_id, added[-1])
+                return Shown(saved.name, prepared[-1][0])
+
+            return await self._store.write(change)
+
+        return await self._keyring.with_data_key(scope_of(vault.id), attempt)
+
+    async def _saved(self, vault: Vault, name: str, name_key: str) -> BackedUpSecret:
+        most = rules.MAX_BACKUP_VERSIONS
+        kept = await records.all_versions(self._store, vault.id, name_key, most + 1, self._clock.now())
+        if not kept:
+            raise missing(name, None)
+        if len(kept) > most:
+            raise Invalid("TooManyVersions", name=name, most=most)
+        return BackedUpSecret(kept[0].name, [await self._opened(vault, name_key, each) for each in kept])
 
     async def _opened(self, vault: Vault, name_key: str, kept: SealedVersion) -> BackedUpVersion:
         version = kept.version

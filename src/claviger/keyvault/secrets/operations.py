@@ -14,7 +14,7 @@ from claviger.core.ids import new_version
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.envelope import associated_data
 from claviger.keyvault.secrets import records, rules
-from claviger.keyvault.secrets.records import Listed, Secret, Version
+from claviger.keyvault.secrets.records import Listed, SealedVersion, Secret, Version
 from claviger.keyvault.secrets.rules import TRANSITIONS, Operation
 from claviger.keyvault.secrets.wire import AttributesIn, SetSecret, UpdateSecret
 from claviger.keyvault.vaults.records import Vault
@@ -82,19 +82,29 @@ class Secrets:
     async def get(self, vault: Vault, name: str, version: str | None) -> Shown:
         """A version with its value; the latest where none is named. The hot path: one read, one open."""
         name_key = rules.check_name(name)
+        found = await self._found(vault, name, name_key, version)
+        bound_to = binding(vault.id, name_key, found.version.version)
+        value = self._keyring.open_now(found.version.data_key_id, found.sealed, bound_to)
+        if value is not None:
+            return Shown(found.name, found.version, Sensitive(value))
+
+        async def attempt() -> Shown:
+            again = await self._found(vault, name, name_key, version)
+            bound_to = binding(vault.id, name_key, again.version.version)
+            opened = await self._keyring.open(again.version.data_key_id, again.sealed, bound_to)
+            return Shown(again.name, again.version, Sensitive(opened))
+
+        return await self._keyring.again_if_retired(attempt)
+
+    async def _found(self, vault: Vault, name: str, name_key: str, version: str | None) -> SealedVersion:
         if version is None:
             found = await records.latest(self._store, vault.id, name_key)
         else:
             found = await records.by_version(self._store, vault.id, name_key, version.lower())
         if found is None or (found.settles_at is not None and self._clock.now() < found.settles_at):
             raise missing(name, version)
-        kept = found.version
-        rules.check_enabled(kept.enabled, name)
-        bound_to = binding(vault.id, name_key, kept.version)
-        value = self._keyring.open_now(kept.data_key_id, found.sealed, bound_to)
-        if value is None:
-            value = await self._keyring.open(kept.data_key_id, found.sealed, bound_to)
-        return Shown(found.name, kept, Sensitive(value))
+        rules.check_enabled(found.version.enabled, name)
+        return found
 
     async def update(self, vault: Vault, name: str, version: str | None, asked: UpdateSecret) -> Shown:
         """Changes metadata of one version; what is absent stays."""
@@ -168,7 +178,7 @@ class Secrets:
 
         await self._store.write(change)
 
-    async def list(self, vault: Vault, after: str, count: int) -> list[Listed]:
+    async def list_live(self, vault: Vault, after: str, count: int) -> list[Listed]:
         """Live secrets by name, from the one after the compared name `after`."""
         return await records.page_live(self._store, vault.id, after, count, self._clock.now())
 
@@ -212,8 +222,8 @@ class SecretResealer:
         kept = records.sealed_under(tx, old_key_id, limit)
         for version_id, vault_id, name_key, version, sealed in kept:
             bound_to = binding(vault_id, name_key, version)
-            value = keyring.open_loaded(old_key_id, sealed, bound_to)
-            records.replace_sealed(tx, version_id, new_key_id, keyring.seal(new_key_id, value, bound_to))
+            again = keyring.reseal(old_key_id, new_key_id, sealed, bound_to)
+            records.replace_sealed(tx, version_id, new_key_id, again)
         return len(kept)
 
 

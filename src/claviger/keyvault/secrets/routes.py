@@ -162,7 +162,7 @@ class SecretRoutes:
 
     async def _list(self, call: Call) -> bytes:
         count, after = _page(call)
-        found = await self._secrets.list(call.vault, after, count + 1)
+        found = await self._secrets.list_live(call.vault, after, count + 1)
         items = [_item(call, each, versioned=False) for each in found[:count]]
         mark = found[count - 1].name.lower() if len(found) > count else None
         return wire.encode(wire.Page(items, _next_link(call, "secrets", mark, count)))

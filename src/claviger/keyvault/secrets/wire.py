@@ -25,33 +25,17 @@ class Dialect(Enum):
     MODERN = "7.1"
 
 
-_MODERN = [
-    "7.1",
-    "7.2-preview",
-    "7.2",
-    "7.3-preview",
-    "7.3",
-    "7.4-preview.1",
-    "7.4",
-    "7.5-preview.1",
-    "7.5",
-    "7.6-preview.1",
-    "7.6-preview.2",
-    "7.6",
-    "2025-06-01-preview",
-    "2025-07-01",
-    "2026-01-01-preview",
-    "2026-03-01-preview",
-    "2026-04-01",
-    "2026-05-01-preview",
-    "2026-07-01-preview",
-]
+_MODERN = (
+    *("7.1-preview", "7.1", "7.2-preview", "7.2", "7.3-preview", "7.3", "7.4-preview.1", "7.4"),
+    *("7.5-preview.1", "7.5", "7.6-preview.1", "7.6-preview.2", "7.6"),
+    *("2025-06-01-preview", "2025-07-01", "2026-01-01-preview", "2026-03-01-preview"),
+    *("2026-04-01", "2026-05-01-preview", "2026-07-01-preview"),
+)
 LATEST_API_VERSION = "2026-04-01"
 API_VERSIONS = {
     "2016-10-01": Dialect.OLDEST,
     "7.0": Dialect.PLAIN,
     "7.0-preview": Dialect.PLAIN,
-    "7.1-preview": Dialect.MODERN,
 } | dict.fromkeys(_MODERN, Dialect.MODERN)
 
 

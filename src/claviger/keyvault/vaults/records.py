@@ -75,11 +75,11 @@ _FLAGS = frozenset(name for name, kind in Vault.__annotations__.items() if kind 
 _POLICY_LIST = "vault_id, tenant_id, object_id, application_id, permissions"
 _ASSIGNMENT_LIST = "id, scope, role_id, principal_id, created_at"
 
-_SELECT_VAULTS = f"SELECT {_VAULT_LIST} FROM kv_vaults"  # noqa: S608 - the columns are the struct's own
-_INSERT_VAULT = f"INSERT INTO kv_vaults ({_VAULT_LIST}) VALUES ({', '.join('?' * len(_VAULT_COLUMNS))})"  # noqa: S608
-_UPDATE_VAULT = f"UPDATE kv_vaults SET {', '.join(f'{name} = ?' for name in _VAULT_COLUMNS[1:])} WHERE id = ?"  # noqa: S608
-_SELECT_POLICIES = f"SELECT {_POLICY_LIST} FROM kv_access_policies"  # noqa: S608
-_SELECT_ASSIGNMENTS = f"SELECT {_ASSIGNMENT_LIST} FROM kv_role_assignments"  # noqa: S608
+_SELECT_VAULTS = f"SELECT {_VAULT_LIST} FROM kv_vaults"
+_INSERT_VAULT = f"INSERT INTO kv_vaults ({_VAULT_LIST}) VALUES ({', '.join('?' * len(_VAULT_COLUMNS))})"
+_UPDATE_VAULT = f"UPDATE kv_vaults SET {', '.join(f'{name} = ?' for name in _VAULT_COLUMNS[1:])} WHERE id = ?"
+_SELECT_POLICIES = f"SELECT {_POLICY_LIST} FROM kv_access_policies"
+_SELECT_ASSIGNMENTS = f"SELECT {_ASSIGNMENT_LIST} FROM kv_role_assignments"
 
 _permissions = msgspec.json.Decoder(dict[str, list[str]])
 
@@ -126,7 +126,7 @@ def policies_of(tx: Tx, vault_id: int) -> list[AccessPolicy]:
 def put_policy(tx: Tx, policy: AccessPolicy) -> None:
     """Stores a policy in place of the one that the same principal had."""
     tx.execute(
-        f"INSERT INTO kv_access_policies ({_POLICY_LIST}) VALUES (?, ?, ?, ?, ?) "  # noqa: S608
+        f"INSERT INTO kv_access_policies ({_POLICY_LIST}) VALUES (?, ?, ?, ?, ?) "
         "ON CONFLICT (vault_id, tenant_id, object_id, application_id) DO UPDATE SET permissions = excluded.permissions",
         policy.vault_id,
         policy.tenant_id,
@@ -168,7 +168,7 @@ def find_assignment(tx: Tx, assignment_id: str) -> RoleAssignment | None:
 def add_assignment(tx: Tx, assignment: RoleAssignment) -> None:
     """Stores a new assignment."""
     tx.execute(
-        f"INSERT INTO kv_role_assignments ({_ASSIGNMENT_LIST}) VALUES (?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO kv_role_assignments ({_ASSIGNMENT_LIST}) VALUES (?, ?, ?, ?, ?)",
         assignment.id,
         assignment.scope,
         assignment.role_id,

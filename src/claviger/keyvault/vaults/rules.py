@@ -1,8 +1,8 @@
 """What a vault may be called, where a right holds, and what each role and permission lets one do. Pure tables.
 
-A vault answers to one of two models (Key Vault contract §8). With access policies, a principal has a list of permissions
-on everything in the vault. With roles, a principal has roles at scopes: a role is a set of data actions, and a scope is a
-place in the tree subscription / resource group / vault / secret; a role holds at its scope and everywhere below.
+A vault answers to one of two models (Key Vault contract §8). With access policies, a principal has a list of
+permissions on everything in the vault. With roles, a principal has roles at scopes: a role is a set of data actions, and
+a scope is a place in the tree subscription / resource group / vault / secret; a role holds there and everywhere below.
 """
 
 from __future__ import annotations
@@ -137,8 +137,7 @@ def is_uuid(text: str) -> bool:
 def vault_scope(subscription_id: str, resource_group: str, vault: str) -> str:
     """The ARM path of a vault, as ARM writes it."""
     return (
-        f"/subscriptions/{subscription_id}/resourceGroups/{resource_group}"
-        f"/providers/Microsoft.KeyVault/vaults/{vault}"
+        f"/subscriptions/{subscription_id}/resourceGroups/{resource_group}/providers/Microsoft.KeyVault/vaults/{vault}"
     )
 
 

@@ -1,0 +1,155 @@
+"""Fixtures around real servers: one per kind of database and session, vaults and callers made on it by command line."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests import names
+from tests.server import RunningServer
+from tests.vaults import VaultClient, accepted, spare_name
+
+OFFICER = "Key Vault Secrets Officer"
+MakeVault = Callable[..., VaultClient]
+
+
+@dataclass(frozen=True)
+class Application:
+    """A program that may sign in."""
+
+    client_id: str
+    object_id: str
+    client_secret: str
+
+
+class Estate:
+    """A running server with what tests make on it: vaults, applications, tokens, HTTP connections."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self.server = server
+        self.http = httpx.Client(verify=server.trust, timeout=30, trust_env=False)
+        self._tokens: dict[tuple[str, str], str] = {}
+        self._shared: dict[tuple[str, ...], VaultClient] = {}
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant that `claviger env` names."""
+        return self.server.exported["AZURE_TENANT_ID"]
+
+    @property
+    def demo_application(self) -> Application:
+        """The application that `claviger env` names."""
+        told = self.server.exported
+        return Application(told["AZURE_CLIENT_ID"], "", told["AZURE_CLIENT_SECRET"])
+
+    def make_vault(self, *options: str, for_application: Application | None = None) -> VaultClient:
+        """A new vault with these options of `vault create`; the demo application may do everything in it."""
+        name = spare_name("vault")
+        self.server.command("vault", "create", name, *options)
+        caller = for_application or self.demo_application
+        if "--access-policies" in options:
+            self.server.command("policy", "set", name, caller.client_id, "--secrets", "all,purge")
+        else:
+            self.server.command("role", "assign", OFFICER, caller.client_id, "--vault", name)
+        return VaultClient(self.server, name, self.http, self.token(caller))
+
+    def shared_vault(self, *options: str) -> VaultClient:
+        """A vault with these options that several tests share; each uses names of its own in it."""
+        if options not in self._shared:
+            self._shared[options] = self.make_vault(*options)
+        return self._shared[options]
+
+    def make_application(self) -> Application:
+        """A new application without any right."""
+        told = self.server.command("app", "create", spare_name("app"))
+        return Application(told["client_id"], told["object_id"], told["client_secret"])
+
+    def token(self, application: Application, audience: str | None = None) -> str:
+        """An access token by client credentials, for vaults of this server unless told otherwise."""
+        resource = audience or f"https://vault.localhost:{self.server.port}"
+        key = (application.client_id, resource)
+        if key not in self._tokens:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": application.client_id,
+                "client_secret": application.client_secret,
+                "scope": f"{resource}/.default",
+            }
+            answer = self.http.post(f"{self.server.login}/{self.tenant_id}/oauth2/v2.0/token", data=form)
+            self._tokens[key] = str(accepted(answer)["access_token"])
+        return self._tokens[key]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def localhost_names() -> Iterator[None]:
+    """Makes `*.localhost` known to this process where the machine does not know it."""
+    if names.resolves():
+        yield
+        return
+    real = socket.getaddrinfo
+    socket.getaddrinfo = names.knowing_localhost(real)
+    yield
+    socket.getaddrinfo = real
+
+
+@pytest.fixture(scope="session")
+def names_for_programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What a program started by a test needs in its environment to find `*.localhost`; nothing where it does by itself."""
+    if names.resolves():
+        return {}
+    return names.settings_for_programs(tmp_path_factory.mktemp("names"))
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def estate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
+    """The server that tests of a session share, one after the other on each kind of database."""
+    yield from _estate_on(request.param, request, tmp_path_factory.mktemp(f"server-{request.param}"))
+
+
+def _estate_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Estate]:
+    databases = request.getfixturevalue("postgres_databases") if kind == "postgresql" else None
+    url = databases.create() if databases is not None else None
+    server = RunningServer(folder, url)
+    try:
+        server.start()
+        yield Estate(server)
+        server.stop()
+    finally:
+        server.kill()
+        if databases is not None and url is not None:
+            databases.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Estate]:
+    """A server for one test alone, which may stop and kill it."""
+    yield from _estate_on(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def vault(estate: Estate) -> VaultClient:
+    """A vault with everything at its default; shared, so a test uses names of its own."""
+    return estate.shared_vault()
+
+
+@pytest.fixture
+def empty_vault(estate: Estate) -> VaultClient:
+    """A vault of the test's own."""
+    return estate.make_vault()
+
+
+@pytest.fixture
+def protected_vault(estate: Estate) -> VaultClient:
+    """A vault with purge protection; shared."""
+    return estate.shared_vault("--purge-protection")
+
+
+@pytest.fixture
+def name() -> str:
+    """A secret's name that no other test uses."""
+    return spare_name()
