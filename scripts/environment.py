@@ -57,8 +57,8 @@ def _make_venv() -> None:
     if VENV.exists():
         say("making .venv anew: its Python or its folder is not the one it was made with")
         shutil.rmtree(VENV)
-    _need_ensurepip()
-    base = getattr(sys, "_base_executable", None) or sys.executable  # not the Python that was just removed with .venv
+    base = getattr(sys, "_base_executable", None) or sys.executable  # not the one that was just removed with .venv
+    _need_ensurepip(base)
     made = run([base, "-m", "venv", str(VENV)], timeout_s=300)
     if made.returncode != 0 or not _works():
         shutil.rmtree(VENV, ignore_errors=True)
@@ -79,15 +79,15 @@ def _came_with_a_copy() -> bool:
     return first_line.startswith("#!/") and "/.venv/" in first_line and not first_line.startswith(f"#!{VENV}/")
 
 
-def _need_ensurepip() -> None:
-    check = [sys.executable, "-c", "import ensurepip, venv"]
+def _need_ensurepip(base: str) -> None:
+    check = [base, "-c", "import ensurepip, venv"]
     if run(check, timeout_s=60).returncode == 0:
         return
     versioned = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-    why = apt_install(versioned)
+    why = apt_install(versioned) if base.startswith("/usr/bin/") else "it was built without ensurepip"
     if run(check, timeout_s=60).returncode != 0:
         stop(
-            f"{sys.executable} cannot make virtual environments: {why or 'its package did not help'}.",
+            f"{base} cannot make virtual environments: {why or 'its package did not help'}.",
             f"apt-get install {versioned}, or name another Python: make PYTHON=/path/to/python3 ...",
         )
 
@@ -100,7 +100,7 @@ def _pip(*arguments: str) -> None:
 
 
 def _explain(done: subprocess.CompletedProcess[str]) -> NoReturn:
-    said = done.stdout
+    said = "\n".join(line for line in done.stdout.splitlines() if "WARNING: Retrying" not in line)
     print(_end_of(said), file=sys.stderr)
     if "DO NOT MATCH THE HASHES" in said:
         fix = "the index offers other files than the lock names: check PIP_INDEX_URL, or `make lock`"

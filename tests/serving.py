@@ -153,3 +153,11 @@ def protected_vault(estate: Estate) -> VaultClient:
 def name() -> str:
     """A secret's name that no other test uses."""
     return spare_name()
+
+
+@pytest.fixture
+def exported(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What `claviger env` exports, set in this process too, as in the shell of a user."""
+    for variable, value in estate.server.exported.items():
+        monkeypatch.setenv(variable, value)
+    return estate.server.exported

@@ -1,5 +1,4 @@
-"""A small text file that survives crashes and concurrent writers: a header, a notice, and one line for each
-entry.
+"""A small text file that survives crashes and concurrent writers: a header, a notice, one line for each entry.
 
 A change happens under a lock file: the whole new content is written beside the old one, brought to disk, and
 moved into place. A file that does not exist is made without ever replacing one that appeared meanwhile.

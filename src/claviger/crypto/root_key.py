@@ -23,16 +23,14 @@ from claviger.crypto.envelope import KEY_LENGTH, SealingKey
 _ID_LABEL = b"claviger root key id 1"
 _ENVIRONMENT_STEPS = (
     "set CLAVIGER_ROOT_KEY_NEW to 32 fresh random bytes in base64 beside CLAVIGER_ROOT_KEY, for every "
-    "server and for this command; restart the servers; rotate; then move the new value to CLAVIGER_ROOT_KEY and unset "
-    "CLAVIGER_ROOT_KEY_NEW"
+    "server and for this command; restart the servers; rotate; then move the new value to CLAVIGER_ROOT_KEY and "
+    "unset CLAVIGER_ROOT_KEY_NEW"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class RootKey:
-    """A root key in memory: its id, the second it was made (0: not known) and the key, which does not show
-    itself.
-    """
+    """A root key in memory: id, the second it was made (0: not known), and the key, which does not show itself."""
 
     id: str
     created_at: int
@@ -55,8 +53,7 @@ class RootKeySource(Protocol):
         ...
 
     def next_after(self, current_id: str | None, now: float) -> RootKey:
-        """The key that follows `current_id` (None: the newest of all), made if there is none, and then on
-        disk for good.
+        """The key that follows `current_id` (None: the newest of all), made if there is none; it is on disk then.
 
         Calling it again, also from another process, gives the same key.
         """
@@ -101,9 +98,7 @@ def following(ids: Sequence[str], current_id: str | None) -> Sequence[str]:
 
 
 class EnvironmentKeys:
-    """Root keys from the environment: one, and a second one beside it while a rotation is prepared and
-    done.
-    """
+    """Root keys from the environment: one, and a second one beside it while a rotation is prepared and done."""
 
     description = "the environment variables CLAVIGER_ROOT_KEY and CLAVIGER_ROOT_KEY_NEW"
 

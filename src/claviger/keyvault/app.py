@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -23,9 +23,9 @@ from claviger.keyvault.secrets.rules import RIGHTS
 from claviger.keyvault.secrets.wire import API_VERSIONS, LATEST_API_VERSION
 from claviger.keyvault.vaults.records import Vault
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 SERVICE_VERSION = b"1.9.2750.1"

@@ -1,24 +1,20 @@
 """Seals and opens values under data keys, which are rows wrapped under a root key.
 
-Every scope (`keyvault:<vault uuid>`, `notes`, ...) has one current data key, and during a rotation earlier
-ones. A row that holds a sealed value names its data key by a foreign key, so nothing that is still needed can
-be removed. A keyring remembers unwrapped data keys, and never has to be told of changes made by another
-process:
+Every scope (`keyvault:7`, `notes`, ...) has one current data key, and during a rotation earlier ones. A row that holds
+a sealed value names its data key by a foreign key, so nothing that is still needed can be removed. A keyring remembers
+unwrapped data keys, and never has to be told of changes made by another process:
 
-* a data key that was retired meanwhile: its id is never used again, so an insert that names it breaks the
-foreign key
+* a data key that was retired meanwhile: its id is never used again, so an insert that names it breaks the foreign key
   and changes nothing. `with_data_key` notices and runs the attempt again with the scope's new key.
-* a root key that was replaced meanwhile: a new data key is wrapped only under the key that the open
-transaction shows as
-  current; one that this keyring does not know yet is fetched from the source first (`write` does that).
-* a wrapped key that was wrapped anew: the row is read when it is needed, and says under which root key it is.
+* a root key that was replaced meanwhile: a new data key is wrapped only under the key that the open transaction shows
+  as current; one that this keyring does not know yet is fetched from the source first (`write` does that).
+* a data key that was wrapped anew: its row is read when it is needed, and says under which root key it is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -27,29 +23,19 @@ from typing import TypeVar
 
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Damaged, Misconfigured
-from claviger.crypto.envelope import SealingKey, associated_data, new_key
+from claviger.crypto.envelope import SealingKey
 from claviger.crypto.root_key import RootKey, RootKeySource
 from claviger.sealing import records
 from claviger.sealing.records import DataKeyRow, RootKeyRow
+from claviger.sealing.wrapping import check_value, checked, made_data_key, unwrapped
 from claviger.store.contract import Store, Tx
 
 T = TypeVar("T")
 
 REMEMBERED_KEYS = 4096
-_CHECK_VALUE = b"claviger root key check"
-_LARGEST_ID = 2**47 - 1  # six bytes in an SQLite row
 _LOAD_TRIES = 3
 _REFRESH_PAUSE_S = 1.0
-
-
-def check_value_bound(root_key_id: str) -> bytes:
-    """What the check value of a root key is bound to."""
-    return associated_data("root-key-check", root_key_id)
-
-
-def data_key_bound(data_key_id: int, scope: str, root_key_id: str) -> bytes:
-    """What a wrapped data key is bound to."""
-    return associated_data("data-key", data_key_id, scope, root_key_id)
+_CURRENT_FOR_S = 30.0  # so long a server may seal under a key that another process is retiring
 
 
 class Keyring:
@@ -69,7 +55,7 @@ class Keyring:
         self._roots: dict[str, RootKey] = {}
         self._keys: OrderedDict[int, SealingKey] = OrderedDict()
         self._held: Counter[int] = Counter()
-        self._current: OrderedDict[str, int] = OrderedDict()
+        self._current: OrderedDict[str, tuple[int, float]] = OrderedDict()  # id, until when (steady time)
         self._refreshing = asyncio.Lock()
         self._ask_again_at = -math.inf  # steady time; after a root key could not be had
 
@@ -100,7 +86,7 @@ class Keyring:
                 raise self._root_key_missing(missing[0].id, source_is_empty=not keys)
             if not rows or rows[0].state != "current":
                 raise Damaged("RootKeyCheck", problem="the database names no current root key")
-            self._roots = {row.id: _checked(known[row.id], row) for row in rows if row.id in known}
+            self._roots = {row.id: checked(known[row.id], row) for row in rows if row.id in known}
             return
 
     async def _is_needed(self, row: RootKeyRow) -> bool:
@@ -112,7 +98,7 @@ class Keyring:
             "RootKeyMissing",
             root_key_id=root_key_id,
             problem=f"this database is sealed under a root key, and {self._source.description} {found}",
-            fix="bring the root key back from a copy, or name the right source by setting; "
+            fix="bring the root key back from a copy, or set the source or passphrase that it was made with; "
             "a new root key is never made beside an existing database, for it could open nothing",
         )
 
@@ -122,8 +108,7 @@ class Keyring:
 
     def register_root_key(self, tx: Tx, key: RootKey) -> None:
         """Makes `key`, which its source has kept for good already, the current root key."""
-        check_value = key.key.seal(_CHECK_VALUE, check_value_bound(key.id))
-        records.make_root_key_current(tx, key.id, check_value, int(self._clock.now()))
+        records.make_root_key_current(tx, key.id, check_value(key), int(self._clock.now()))
 
     async def _known_root_key(self, root_key_id: str) -> RootKey | None:
         if root_key_id not in self._roots:
@@ -137,9 +122,7 @@ class Keyring:
         return self._roots.get(root_key_id)
 
     async def write(self, change: Callable[[Tx], T]) -> T:
-        """`store.write` for changes that make data keys: fetches a root key that another process made
-        meanwhile.
-        """
+        """`store.write` for changes that make data keys: fetches a root key that another process made meanwhile."""
         try:
             return await self._store.write(change)
         except Conflict as error:
@@ -156,61 +139,65 @@ class Keyring:
         Raises Conflict("RootKeyUnknown") when another process has made a new root key: run the change with
         `Keyring.write`, which knows what to do then.
         """
-        made = self.made_data_key(tx, scope)
+        made = made_data_key(self.current_root_key(tx), scope)
         records.insert_current_data_keys(tx, [made], int(self._clock.now()))
         return made.id
 
-    def made_data_key(self, tx: Tx, scope: str) -> DataKeyRow:
-        """A fresh data key, wrapped under the current root key and not stored yet.
-
-        Raises as `create_data_key`.
-        """
+    def current_root_key(self, tx: Tx) -> RootKey:
+        """The root key that the transaction shows as current. Raises Conflict("RootKeyUnknown") as above."""
         root_key_id = records.current_root_key_id(tx)
         root = self._roots.get(root_key_id or "")
         if root is None:
             raise Conflict("RootKeyUnknown", root_key_id=root_key_id)
-        data_key_id = 1 + secrets.randbelow(_LARGEST_ID)
-        wrapped = root.key.seal(new_key(), data_key_bound(data_key_id, scope, root.id))
-        return DataKeyRow(data_key_id, scope, root.id, wrapped)
+        return root
 
     def current_data_key(self, tx: Tx, scope: str) -> int | None:
         """The scope's current data key as the transaction sees it, or None."""
         return records.current_data_key_in(tx, scope)
 
     async def ensure_data_key(self, scope: str) -> int:
-        """The scope's current data key, made if there is none, and loaded: `seal` may follow without an
-        `await` between.
+        """The scope's current data key, made if there is none, and loaded, so that `seal` may follow at once.
 
-        May answer a key that another process is retiring; see `with_data_key`.
+        "At once" is: before the next `await`. May answer a key that another process is retiring; see `with_data_key`.
         """
         for _ in range(2):
-            data_key_id = self._current.get(scope) or await self._stored_or_new(scope)
+            data_key_id = self._remembered_current(scope) or await self._stored_or_new(scope)
             try:
                 await self.loaded(data_key_id)
             except Conflict:  # remembered as current, and retired by another process since
                 self._current.pop(scope, None)
                 continue
-            self._current[scope] = data_key_id
-            while len(self._current) > self._remembered:
-                self._current.popitem(last=False)
             return data_key_id
         raise Conflict("DataKeyRetired", scope=scope)
 
-    async def _stored_or_new(self, scope: str) -> int:
-        stored = await records.current_data_key_id(self._store, scope)
-        if stored is not None:
-            return stored
+    def _remembered_current(self, scope: str) -> int | None:
+        data_key_id, until = self._current.get(scope, (0, 0.0))
+        return data_key_id if data_key_id and self._clock.monotonic() < until else None
 
+    def _remember_current(self, scope: str, data_key_id: int) -> None:
+        self._current[scope] = data_key_id, self._clock.monotonic() + _CURRENT_FOR_S
+        while len(self._current) > self._remembered:
+            self._current.popitem(last=False)
+
+    def forget_current(self) -> None:
+        """Forgets which data keys are the current ones: the next use of each scope asks the database."""
+        self._current.clear()
+
+    async def _stored_or_new(self, scope: str) -> int:
         def ensured(tx: Tx) -> int:
             return records.current_data_key_in(tx, scope) or self.create_data_key(tx, scope)
 
-        return await self.write(ensured)
+        stored = await records.current_data_key_id(self._store, scope)
+        if stored is None:
+            stored = await self.write(ensured)
+        self._remember_current(scope, stored)
+        return stored
 
     async def with_data_key(self, scope: str, attempt: Callable[[int], Awaitable[T]]) -> T:
         """Runs `attempt` with the scope's current data key; once more where that key was retired meanwhile.
 
-        `attempt` seals under the key it is given, before its first `await`, and stores the value. Raises what it
-        raises, and Conflict("DataKeyRetired") when the key went away twice or the scope is gone.
+        `attempt` seals under the key it is given, before its first `await`, and stores the value. Raises what
+        it raises, and Conflict("DataKeyRetired") when the key went away twice or the scope is gone.
         """
         for _ in range(2):
             data_key_id = await self.ensure_data_key(scope)
@@ -242,9 +229,7 @@ class Keyring:
         return await self.with_data_key(scope, attempt)
 
     async def again_if_retired(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Runs `attempt`, which reads a row and opens it; once more where its data key was retired in
-        between.
-        """
+        """Runs `attempt`, which reads a row and opens it; once more where its key was retired in between."""
         try:
             return await attempt()
         except Conflict as error:
@@ -253,19 +238,17 @@ class Keyring:
         return await attempt()
 
     def delete_data_keys(self, tx: Tx, scope: str) -> int:
-        """Removes all data keys of a scope whose rows are gone, so that no copy of them opens again; how
-        many.
+        """Removes all data keys of a scope whose rows are gone, so that no copy of them opens again; how many.
 
         Raises Conflict("RowConstraint") while a row needs one of them.
         """
         return records.delete_scope(tx, scope)
 
     async def loaded(self, data_key_id: int) -> None:
-        """Brings a data key into memory. Raises Conflict("DataKeyRetired") when there is none of that id any
-        more.
+        """Brings a data key into memory. Raises Conflict("DataKeyRetired") when there is none of that id any more.
 
-        Raises Misconfigured("RootKeyMissing") when its root key cannot be had, Damaged("DataKeyBroken") when
-        it does not unwrap.
+        Raises Misconfigured("RootKeyMissing") when its root key cannot be had, Damaged("DataKeyBroken") when it does
+        not unwrap.
         """
         if data_key_id in self._keys:
             return
@@ -276,7 +259,7 @@ class Keyring:
                 raise Conflict("DataKeyRetired", data_key_id=data_key_id)
             root = await self._known_root_key(row.root_key_id)
             if root is not None:
-                self._remember(data_key_id, unwrapped(row, root))
+                self._remember(data_key_id, SealingKey(unwrapped(row, root)))
                 return
         raise self._root_key_missing(row.root_key_id if row else "", source_is_empty=False)
 
@@ -343,27 +326,3 @@ class Keyring:
     def root_key(self, root_key_id: str) -> RootKey | None:
         """A root key of this database, if it is in memory."""
         return self._roots.get(root_key_id)
-
-
-def unwrapped(row: DataKeyRow, root: RootKey) -> SealingKey:
-    """The data key of a row. Raises Damaged("DataKeyBroken")."""
-    return SealingKey(unwrapped_bytes(row, root))
-
-
-def unwrapped_bytes(row: DataKeyRow, root: RootKey) -> bytes:
-    """The bytes of a data key, for wrapping it anew. Raises Damaged("DataKeyBroken")."""
-    try:
-        return root.key.open(row.wrapped, data_key_bound(row.id, row.scope, row.root_key_id))
-    except Damaged:
-        raise Damaged("DataKeyBroken", data_key_id=row.id, scope=row.scope) from None
-
-
-def _checked(key: RootKey, row: RootKeyRow) -> RootKey:
-    try:
-        right = key.key.open(row.check_value, check_value_bound(row.id)) == _CHECK_VALUE
-    except Damaged:
-        right = False
-    if not right:
-        fix = "the row of this root key is not what was written: bring the database back from a copy"
-        raise Damaged("RootKeyCheck", root_key_id=row.id, fix=fix)
-    return key

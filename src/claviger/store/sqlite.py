@@ -5,8 +5,8 @@ point read, so the first read of a turn opens a transaction and `loop.call_soon`
 
 * Loops run what is scheduled in the order of scheduling. So every task step and every callback that is scheduled after
   the snapshot was taken runs after it was closed: a request whose task is created by input that came after somebody's
-  commit sees that commit. (Only under uvloop, code that reads inside a protocol's `data_received` itself, without a task, may
-  meet the snapshot of the turn that is just ending.)
+  commit sees that commit. (Only under uvloop, code that reads inside a protocol's `data_received` itself, without a
+  task, may meet the snapshot of the turn that is just ending.)
 * A commit of our own is answered by one callback on the loop, which first closes the transaction. So whatever runs
   because of a write's answer reads a newer snapshot.
 * Within a turn all readers see one snapshot, so `generation()` and the rows read beside it belong together. (SQLite's

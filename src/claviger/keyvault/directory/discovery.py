@@ -16,6 +16,7 @@ from claviger.keyvault.hosts import parse_host
 
 # Words that stand for "the tenant will show": good for documents, not for a token of a program.
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
+CLAIMS = ("aud", "iss", "iat", "nbf", "exp", "appid", "azp", "idtyp", "oid", "sub", "tid", "ver", "xms_cc")
 
 
 def openid_configuration(base_url: str, tenant: str, *, version: int) -> dict[str, Any]:
@@ -35,21 +36,7 @@ def openid_configuration(base_url: str, tenant: str, *, version: int) -> dict[st
         "request_uri_parameter_supported": False,
         # Clients refuse a document without this one; a person cannot sign in here, and the address says so.
         "authorization_endpoint": f"{root}/{flow}/authorize",
-        "claims_supported": [
-            "aud",
-            "iss",
-            "iat",
-            "nbf",
-            "exp",
-            "appid",
-            "azp",
-            "idtyp",
-            "oid",
-            "sub",
-            "tid",
-            "ver",
-            "xms_cc",
-        ],
+        "claims_supported": list(CLAIMS),
         "tenant_region_scope": None,
         "cloud_instance_name": parse_authority(base_url),
     }

@@ -193,8 +193,8 @@ def remove_credential(tx: Tx, application_id: int, credential_id: int) -> int:
 
 
 async def signing_keys(store: Store) -> list[StoredSigningKey]:
-    """Every signing key, newest first."""
-    rows = await store.read(f"{_SELECT_KEYS} ORDER BY created_at DESC, kid")
+    """Every signing key: the current one, then the others, newest first."""
+    rows = await store.read(f"{_SELECT_KEYS} ORDER BY state, created_at DESC, kid")
     return [_signing_key(row) for row in rows]
 
 

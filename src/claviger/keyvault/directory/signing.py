@@ -66,19 +66,16 @@ class SigningKeys:
         self._clock = clock
         self._keys: dict[str, SigningKey] = {}
         self._making = asyncio.Lock()
+        self._refreshing = asyncio.Lock()  # else a slow reading could put back what a later one has replaced
         self.edition = 0
 
     async def refresh(self) -> None:
         """Takes over what is stored now. Raises Damaged where a sealed key is not what was written."""
-        stored = await records.signing_keys(self._store)
-        fresh: dict[str, SigningKey] = {}
-        for row in stored[:MAX_KEYS]:
-            known = self._keys.get(row.kid)
-            private = known.private if known is not None else await self._opened(row)
-            fresh[row.kid] = SigningKey(row.kid, row.state == "current", row.lapses_at, private, private.public_key())
-        if fresh.keys() != self._keys.keys():
-            self.edition += 1
-        self._keys = fresh
+        async with self._refreshing:
+            fresh = await self._keyring.again_if_retired(self._read)
+            if fresh.keys() != self._keys.keys():
+                self.edition += 1
+            self._keys = fresh
 
     def public_key(self, kid: str) -> rsa.RSAPublicKey | None:
         """The key to check a token with; None for one that is unknown or whose tokens have all expired."""
@@ -110,6 +107,15 @@ class SigningKeys:
     def _current(self) -> SigningKey | None:
         return next((key for key in self._keys.values() if key.current), None)
 
+    async def _read(self) -> dict[str, SigningKey]:
+        fresh: dict[str, SigningKey] = {}
+        for row in (await records.signing_keys(self._store))[:MAX_KEYS]:
+            known = self._keys.get(row.kid)
+            private = known.private if known is not None else await self._opened(row)
+            current = row.state == "current"
+            fresh[row.kid] = SigningKey(row.kid, current, row.lapses_at, private, private.public_key())
+        return fresh
+
     async def _opened(self, row: StoredSigningKey) -> rsa.RSAPrivateKey:
         packed = await self._keyring.open(row.data_key_id, row.sealed, binding(row.kid))
         key = load_der_private_key(packed, password=None)
@@ -119,8 +125,25 @@ class SigningKeys:
 
 
 async def rotate_signing_key(store: Store, keyring: Keyring, clock: Clock, token_lifetime_s: int) -> str:
-    """Makes a new current key; its id. The old one verifies until the last token it signed has expired."""
+    """Makes a new current key; its id. The old one verifies until the last token it signed has expired.
+
+    `token_lifetime_s` is how long those live; with 0 the old key, and every token of it, is out within a second.
+    """
     return await _make_current(store, keyring, clock, token_lifetime_s)
+
+
+class SigningKeyResealer:
+    """Moves the signing keys under a new data key, for the rotation of data keys."""
+
+    scope_prefix = SCOPE
+
+    def reseal_batch(self, tx: Tx, scope: str, old_key_id: int, new_key_id: int, keyring: Keyring, limit: int) -> int:
+        """Seals up to `limit` keys anew inside a change; how many it was."""
+        rows = records.signing_keys_under(tx, old_key_id, limit)
+        for row in rows:
+            sealed = keyring.reseal(old_key_id, new_key_id, row.sealed, binding(row.kid))
+            records.replace_sealed(tx, row.kid, new_key_id, sealed)
+        return len(rows)
 
 
 def binding(kid: str) -> bytes:
@@ -130,7 +153,7 @@ def binding(kid: str) -> bytes:
 
 async def _make_current(store: Store, keyring: Keyring, clock: Clock, replacing_for_s: int | None) -> str:
     """Stores a fresh key as current. With None a key that somebody else stored meanwhile wins; its id then."""
-    kid, packed = await asyncio.to_thread(_generated)
+    kid, packed = await asyncio.to_thread(new_key)
     now = int(clock.now())
 
     def change(tx: Tx, data_key_id: int, sealed: bytes) -> str:
@@ -144,10 +167,14 @@ async def _make_current(store: Store, keyring: Keyring, clock: Clock, replacing_
         records.bump_revision(tx)
         return kid
 
-    return await keyring.write_sealed(SCOPE, packed, binding(kid), change)
+    async def attempt(data_key_id: int) -> str:
+        sealed = keyring.seal(data_key_id, packed, binding(kid))
+        return await store.write(lambda tx: change(tx, data_key_id, sealed))
+
+    return await keyring.with_data_key(SCOPE, attempt)
 
 
-def _generated() -> tuple[str, bytes]:
+def new_key() -> tuple[str, bytes]:
     """A key id and a private key in PKCS #8. The id is the SHA-256 of the public key, so it names that key alone."""
     key = rsa.generate_private_key(public_exponent=65537, key_size=KEY_BITS)
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

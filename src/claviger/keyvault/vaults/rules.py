@@ -1,8 +1,8 @@
 """What a vault may be called, where a right holds, and what each role and permission lets one do. Pure tables.
 
 A vault answers to one of two models (Key Vault contract §8). With access policies, a principal has a list of
-permissions on everything in the vault. With roles, a principal has roles at scopes: a role is a set of data actions, and
-a scope is a place in the tree subscription / resource group / vault / secret; a role holds there and everywhere below.
+permissions on everything in the vault. With roles, a principal has roles at scopes: a role is a set of data actions, a
+scope is a place in the tree subscription / resource group / vault / secret, and a role holds there and below.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def check_scope(scope: str) -> str:
     lower = scope.strip().lower()
     lower = lower.rstrip("/") or "/"
     parts = lower.split("/")
-    known = (
+    known: tuple[str | re.Pattern[str], ...] = (
         "",
         "subscriptions",
         _UUID,

@@ -1,0 +1,159 @@
+"""The crash trial: `claviger serve` is killed with SIGKILL at random moments while eight clients write.
+
+After each kill it is started again on the same data, timed, and looked at: through the API by every writer (all
+acknowledged versions there, readable and as they were written; nothing else), and in the database (no row without the
+rows it belongs to). Now and then it is killed once more while it starts. Values, order and moments come from the seed; how
+far the server had got at such a moment is the machine's affair.
+
+A killed process leaves what it had handed to the operating system, so this shows that transactions are whole and answered
+in time, not that the disk was told to sync; the store's own tests show that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from bench.client import Client
+from bench.product import Product
+from figures.writer import Writer
+
+WRITERS = 8
+READY_LIMIT_S = 2.0
+SHORTEST_S, LONGEST_S = 0.02, 0.6
+RENEW_TOKEN_S = 1200
+
+ORPHANS = {
+    "a version without its secret": (
+        "SELECT COUNT(*) FROM kv_secret_versions v LEFT JOIN kv_secrets s ON s.id = v.secret_id WHERE s.id IS NULL"
+    ),
+    "a secret whose latest version is not its own": (
+        "SELECT COUNT(*) FROM kv_secrets s LEFT JOIN kv_secret_versions v ON v.id = s.latest_id AND v.secret_id = s.id "
+        "WHERE v.id IS NULL"
+    ),
+    "a value without its data key": (
+        "SELECT COUNT(*) FROM kv_secret_versions v LEFT JOIN data_keys k ON k.id = v.data_key_id WHERE k.id IS NULL"
+    ),
+    "a secret half deleted": (
+        "SELECT COUNT(*) FROM kv_secrets "
+        "WHERE (deleted = 0) <> (purge_at IS NULL) OR (deleted = 0) <> (deleted_at IS NULL)"
+    ),
+}
+
+
+@dataclass
+class CrashReport:
+    """What so many kills came to. Times in seconds."""
+
+    seed: int
+    kills: int = 0
+    kills_at_start: int = 0
+    acknowledged: int = 0
+    under_way: int = 0
+    ready_s: list[float] = field(default_factory=list)
+    findings: list[tuple[str, str]] = field(default_factory=list)
+
+    def count(self, kind: str) -> int:
+        """How many findings of a kind."""
+        return sum(1 for found, _ in self.findings if found == kind)
+
+    @property
+    def slow(self) -> int:
+        """How many restarts took longer than READY_LIMIT_S."""
+        return sum(1 for lasted in self.ready_s if lasted > READY_LIMIT_S)
+
+    @property
+    def found(self) -> int:
+        """All that should not be."""
+        return len(self.findings) + self.slow
+
+    def as_json(self) -> dict[str, object]:
+        """For the report."""
+        kinds = ("lost", "half-written", "orphan rows", "wrong answer")
+        return {
+            "seed": self.seed,
+            "kills": self.kills,
+            "kills_while_starting": self.kills_at_start,
+            "writers": WRITERS,
+            "acknowledged_changes": self.acknowledged,
+            "changes_under_way_at_a_kill": self.under_way,
+            "found": {kind: self.count(kind) for kind in kinds} | {f"not ready in {READY_LIMIT_S:g} s": self.slow},
+            "ready_s": {"median": statistics.median(self.ready_s), "longest": max(self.ready_s)},
+            "findings": self.findings[:50],
+        }
+
+
+async def run(folder: Path, kills: int, seed: int) -> CrashReport:
+    """Kills a server on a fresh data directory below `folder` so many times. Blocks the event loop while it starts."""
+    report = CrashReport(seed)
+    dice = random.Random(seed)
+    product = Product(folder / "crash")
+    try:
+        product.start()
+        renew_at = time.monotonic() + RENEW_TOKEN_S
+        clients = [Client(product.port, product.host, product.context, product.token) for _ in range(WRITERS)]
+        writers = [Writer(number, seed, client) for number, client in enumerate(clients)]
+        for _ in range(kills):
+            await _crash(product, writers, dice.uniform(SHORTEST_S, LONGEST_S))
+            report.kills += 1
+            if dice.random() < 0.15:
+                product.launch()
+                await asyncio.sleep(dice.uniform(0, LONGEST_S))
+                product.kill()
+                report.kills_at_start += 1
+            report.ready_s.append(product.start())
+            report.under_way += sum(1 for writer in writers if writer.in_doubt)
+            if time.monotonic() > renew_at:
+                renew_at = time.monotonic() + RENEW_TOKEN_S
+                product.renew_token()
+                for client in clients:
+                    client.token = product.token
+            await asyncio.gather(*(writer.look() for writer in writers))
+            report.findings += orphans(product.data / "claviger.db")
+        for client in clients:
+            await client.close()
+        product.stop()
+        report.findings += orphans(product.data / "claviger.db", whole=True)
+    finally:
+        product.kill()
+    report.acknowledged = sum(writer.acknowledged_count for writer in writers)
+    report.findings += [finding for writer in writers for finding in writer.findings]
+    return report
+
+
+async def _crash(product: Product, writers: list[Writer], after_s: float) -> None:
+    """Lets the writers write for so long, then kills the server; an answer on its way by then still counts."""
+    for writer in writers:
+        writer.stopping = False
+    working = [asyncio.create_task(writer.work()) for writer in writers]
+    await asyncio.sleep(after_s)
+    product.kill()
+    for writer in writers:
+        writer.stopping = True
+    await asyncio.gather(*working)
+    for writer in writers:
+        await writer.client.close()
+
+
+def orphans(database: Path, *, whole: bool = False) -> list[tuple[str, str]]:
+    """Findings in the database itself; `whole` has SQLite check every page and index as well."""
+    connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(10_000)
+        connection.execute("PRAGMA query_only = ON").fetchall()
+        found = {what: connection.execute(sql).fetchall()[0][0] for what, sql in ORPHANS.items()}
+        findings = [("orphan rows", f"{what}: {count} times") for what, count in found.items() if count]
+        broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+        findings += [("orphan rows", f"a reference that leads nowhere: {row[0]}") for row in broken[:5]]
+        if whole:
+            said = connection.execute("PRAGMA integrity_check(5)").fetchall()
+            findings += [("half-written", str(row[0])) for row in said if row != ("ok",)]
+        return findings
+    finally:
+        connection.close()

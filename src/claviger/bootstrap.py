@@ -1,0 +1,176 @@
+"""Builds the object graph. The only module that knows every concrete class; it decides nothing else.
+
+`opened` is what a command needs: the database, the keys, the rotation. `built` adds what a server needs: the embedded
+Key Vault, its login host, and the front that routes between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from claviger import __version__
+from claviger.core.clock import Clock
+from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_file
+from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
+from claviger.keyvault.app import KeyVaultApp
+from claviger.keyvault.challenge import LOGIN_HOST, Challenger, TokenVerifier
+from claviger.keyvault.directory.attempts import FailedAttempts
+from claviger.keyvault.directory.demo import seed_demo
+from claviger.keyvault.directory.issuer import Issuer
+from claviger.keyvault.directory.routes import LoginHost
+from claviger.keyvault.directory.signing import SigningKeyResealer, SigningKeys
+from claviger.keyvault.directory.tokens import TokenMaker
+from claviger.keyvault.errors import encode_error
+from claviger.keyvault.estate import Estates
+from claviger.keyvault.hosts import VaultHosts
+from claviger.keyvault.secrets.backup import Backups
+from claviger.keyvault.secrets.operations import SecretResealer, Secrets
+from claviger.keyvault.secrets.routes import SecretRoutes
+from claviger.keyvault.sweeper import Sweeper
+from claviger.sealing.keyring import Keyring
+from claviger.sealing.notes import SealedNotes
+from claviger.sealing.rotation import Rotation
+from claviger.server.asgi import ASGIApp
+from claviger.server.front import Front
+from claviger.server.metrics import Metrics
+from claviger.settings import Settings
+from claviger.store.contract import Store
+from claviger.store.opening import open_store
+
+
+@dataclass(frozen=True)
+class House:
+    """What commands and services stand on."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    keyring: Keyring
+    notes: SealedNotes
+    rotation: Rotation
+
+
+@dataclass(frozen=True)
+class Services:
+    """A whole server but for its sockets. `front` is the application to serve."""
+
+    house: House
+    front: Front
+    estates: Estates
+    secrets: Secrets
+    backups: Backups
+    sweeper: Sweeper
+    hosts: VaultHosts
+
+
+def root_keys_of(settings: Settings) -> RootKeySource:
+    """The source of the root key that the settings name. Raises Misconfigured."""
+    if settings.root_key is not None:
+        return EnvironmentKeys(settings.root_key, settings.root_key_new)
+    passphrase = settings.root_passphrase
+    if settings.root_passphrase_file is not None:
+        passphrase = passphrase_from_file(settings.root_passphrase_file)
+    if passphrase is not None:
+        return PassphraseFile(settings.data / "root.sealed", passphrase, settings.root_passphrase_new)
+    return KeyFile(settings.root_key_file or settings.data / "root.key")
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
+    """The database and its keys, closed at the end. Raises Misconfigured or Damaged, each with its fix.
+
+    Safe beside a running server, on the same database and key file.
+    """
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root_keys = root_keys_of(settings)
+    store = await open_store(settings.store_url, clock)
+    try:
+        keyring = Keyring(store, root_keys, clock)
+        await keyring.load()
+        notes = SealedNotes(store, keyring, clock)
+        resealers = (SecretResealer(), SigningKeyResealer(), notes)
+        rotation = Rotation(store, keyring, root_keys, clock, resealers)
+        yield House(settings, clock, store, keyring, notes, rotation)
+    finally:
+        await store.close()
+
+
+@contextlib.asynccontextmanager
+async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
+    """A server's services, their background work running between the front's start and stop."""
+    async with opened(settings, clock) as house:
+        if settings.demo:
+            await seed_demo(house.store, house.notes, clock)
+        yield _services(house)
+
+
+def _services(house: House) -> Services:
+    settings, clock, store, keyring = house.settings, house.clock, house.store, house.keyring
+    metrics = Metrics()
+    keys = SigningKeys(store, keyring, clock)
+    hosts = VaultHosts(settings.vault_suffixes, settings.vault_hosts)
+    estates = Estates(store, hosts, keys)
+    challenger = Challenger(settings.login_url)
+    secrets = Secrets(store, keyring, clock)
+    backups = Backups(store, keyring, clock)
+    vault_app = KeyVaultApp(
+        estates,
+        TokenVerifier(keys, challenger, clock),
+        challenger,
+        SecretRoutes(secrets, backups),
+        clock,
+        metrics.counter("keyvault"),
+    )
+    issuer = Issuer(
+        store, TokenMaker(keys, clock, settings.token_lifetime_s), clock, FailedAttempts(clock), imds=settings.imds
+    )
+    login_app = LoginHost(estates, keys, issuer, clock, login_url=settings.login_url)
+    sweeper = Sweeper(secrets, clock, settings.sweep_s)
+    background = _Background(house, sweeper)
+
+    def pick(host: str, path: str) -> ASGIApp | None:
+        if host == LOGIN_HOST:
+            return login_app
+        return vault_app if hosts.vault_name(host) is not None else None
+
+    front = Front(
+        pick,
+        metrics=metrics,
+        clock=clock,
+        version=__version__,
+        services={"keyvault": __version__},
+        metrics_public=settings.metrics_public,
+        failure_body=_failure_body,
+        start=background.start,
+        stop=background.stop,
+    )
+    return Services(house, front, estates, secrets, backups, sweeper, hosts)
+
+
+class _Background:
+    """The work that runs beside requests: finishing a rotation that a crash cut short, and the retention sweep."""
+
+    def __init__(self, house: House, sweeper: Sweeper) -> None:
+        self._house = house
+        self._sweeper = sweeper
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._house.rotation.finish()), asyncio.create_task(self._sweeper.run())]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+_CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 408: "RequestTimeout", 429: "Throttled"}
+
+
+def _failure_body(status: int, message: str) -> bytes:
+    """What the front answers by itself, in the shape that the vaults' clients read."""
+    code = _CODES.get(status, "BadParameter" if status < 500 else "InternalServerError")
+    return encode_error(code, message)

@@ -1,0 +1,93 @@
+"""`claviger env` and `claviger doctor`: what programs need to use this server, and whether all of it is in order."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from claviger.bootstrap import House
+from claviger.cli.checks import Check, all_checks
+from claviger.cli.output import show_json
+from claviger.cli.running import find_running
+from claviger.cli.session import data_option, in_house, json_option, settings_for
+from claviger.core.errors import Misconfigured
+from claviger.keyvault.challenge import LOGIN_HOST
+from claviger.keyvault.directory.demo import DemoAccess, load_demo
+from claviger.keyvault.hosts import LOCAL_SUFFIX
+from claviger.settings import Settings
+
+
+@click.command("env")
+@data_option
+@json_option
+def env_command(data: Path | None, as_json: bool) -> None:
+    """Prints the environment with which official clients use this server as the demo application.
+
+    For a shell: eval "$(claviger env)".
+    """
+    settings = settings_for(data)
+
+    async def work(house: House) -> DemoAccess | None:
+        return await load_demo(house.store, house.notes)
+
+    demo = in_house(data, work)
+    if demo is None:
+        raise Misconfigured(
+            "NoDemo",
+            data=settings.data,
+            fix="start the server once with the demo on (claviger serve --demo), or make an application of your own: "
+            "claviger app create NAME",
+        )
+    if find_running(settings.data) is None:
+        click.echo(f"claviger: no server runs on {settings.data} now; start it: claviger start", err=True)
+    exported = exported_for(settings, demo)
+    if as_json:
+        show_json(exported)
+        return
+    for name, value in exported.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+
+
+@click.command("doctor")
+@data_option
+@json_option
+def doctor_command(data: Path | None, as_json: bool) -> None:
+    """Looks at everything a client needs: data, keys, server, names, certificates, sign-in. Says what to mend."""
+    checks = all_checks(settings_for(data))
+    if as_json:
+        show_json(checks)
+    else:
+        for check in checks:
+            click.echo(f"{_mark(check)}  {check.what}: {check.found}")
+            if check.fix:
+                click.echo(f"      fix: {check.fix}")
+    if any(check.ok is False for check in checks):
+        raise click.exceptions.Exit(1)
+
+
+def exported_for(settings: Settings, demo: DemoAccess) -> dict[str, str]:
+    """The environment, by the names that the official clients read."""
+    running = find_running(settings.data)
+    port = running.port if running else settings.address[1]
+    suffix = f":{port}" if port != 443 else ""
+    login = settings.login_url.rstrip("/") if settings.login_url else f"https://{LOGIN_HOST}{suffix}"
+    tls = settings.data.resolve() / "tls"
+    exported = {
+        "AZURE_KEYVAULT_URL": f"https://{demo.vault}.{LOCAL_SUFFIX}{suffix}",
+        "AZURE_TENANT_ID": demo.tenant_id,
+        "AZURE_CLIENT_ID": demo.client_id,
+        "AZURE_CLIENT_SECRET": demo.client_secret.reveal_text(),
+        "AZURE_AUTHORITY_HOST": login,
+        "IDENTITY_ENDPOINT": f"{login}/msi/token",
+        "IDENTITY_HEADER": demo.identity_header.reveal_text() if demo.identity_header else "",
+        "SSL_CERT_FILE": str(tls / "bundle.pem"),
+        "REQUESTS_CA_BUNDLE": str(tls / "bundle.pem"),
+        "NODE_EXTRA_CA_CERTS": str(tls / "ca.pem"),
+    }
+    return {name: value for name, value in exported.items() if value}
+
+
+def _mark(check: Check) -> str:
+    return {True: "ok  ", False: "FAIL", None: "--  "}[check.ok]

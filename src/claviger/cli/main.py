@@ -1,0 +1,53 @@
+"""The `claviger` command and its list of commands. A refusal becomes a sentence and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from claviger import __version__
+from claviger.cli.applications import app_commands, tenant_commands
+from claviger.cli.environment import doctor_command, env_command
+from claviger.cli.keys import keys_commands
+from claviger.cli.output import EXIT_MISCONFIGURED, EXIT_REFUSED, say_refusal
+from claviger.cli.policies import policy_commands
+from claviger.cli.roles import role_commands
+from claviger.cli.serving import serve_command, start_command, stop_command
+from claviger.cli.vaults import vault_commands
+from claviger.core.errors import Damaged, Misconfigured, Refusal
+
+
+class RefusalsAsWords(click.Group):
+    """Prints what was refused, and how to mend it where that is known: exit 2 for the set-up, 1 for the rest."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except Refusal as refusal:
+            say_refusal(refusal)
+            sys.exit(EXIT_MISCONFIGURED if isinstance(refusal, Misconfigured | Damaged) else EXIT_REFUSED)
+
+
+@click.group(cls=RefusalsAsWords, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, "--version", prog_name="claviger")
+def main() -> None:
+    """Claviger carries the keys: a self-hosted manager for the life of cloud secrets and keys."""
+
+
+for command in (
+    serve_command,
+    start_command,
+    stop_command,
+    env_command,
+    doctor_command,
+    vault_commands,
+    app_commands,
+    role_commands,
+    policy_commands,
+    tenant_commands,
+    keys_commands,
+):
+    main.add_command(command)

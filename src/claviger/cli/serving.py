@@ -1,0 +1,104 @@
+"""`claviger serve`, `start` and `stop`: the server in the foreground, in the background, and its end."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from claviger import bootstrap
+from claviger.bootstrap import Services
+from claviger.cli import running
+from claviger.cli.running import Running
+from claviger.cli.session import data_option
+from claviger.core.clock import SystemClock
+from claviger.server import run as running_server
+from claviger.server.authority import find_trust_store, open_authority, write_bundle
+from claviger.server.contexts import HostContexts, OwnContext
+from claviger.server.logs import set_up_logging
+from claviger.server.run import Serving, Tls
+from claviger.settings import Settings, load_settings
+
+listen_option = click.option("--listen", metavar="HOST:PORT", help="Where to listen (CLAVIGER_LISTEN).")
+demo_option = click.option("--demo/--no-demo", default=None, help="Make the demo vault at first start (CLAVIGER_DEMO).")
+
+
+@click.command("serve")
+@data_option
+@listen_option
+@demo_option
+def serve_command(data: Path | None, listen: str | None, demo: bool | None) -> None:
+    """Runs the server until it is told to stop."""
+    settings = load_settings(data=data, listen=listen, demo=demo)
+    set_up_logging(settings.log_level)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with running.sole_server(settings.data):
+        running_server.run(_serve(settings))
+
+
+@click.command("start")
+@data_option
+@listen_option
+def start_command(data: Path | None, listen: str | None) -> None:
+    """Starts the server in the background and says how to use it. Does nothing where it runs already."""
+    settings = load_settings(data=data, listen=listen)
+    found = running.start(settings)
+    shown = "" if settings.data == Path(".claviger") else f" --data {settings.data}"
+    click.echo(f"Claviger is ready at {found.url} (process {found.pid}, data in {settings.data}).")
+    click.echo(f"A vault NAME is at https://NAME.vault.localhost:{found.port}; the first one is called demo.")
+    click.echo("\nPaste this to use it from a program, an SDK or a script:\n")
+    command = _command()
+    click.echo(f'  eval "$({command} env{shown})"')
+    click.echo("\nand then, for example:\n")
+    click.echo(f"  {_python()} examples/python/secret_life.py")
+    click.echo(f"\nStop it with: {command} stop{shown}")
+
+
+@click.command("stop")
+@data_option
+def stop_command(data: Path | None) -> None:
+    """Stops the server that runs on this data."""
+    settings = load_settings(data=data)
+    click.echo("Stopped." if running.stop(settings.data) else f"No server runs on {settings.data}.")
+
+
+async def _serve(settings: Settings) -> None:
+    async with bootstrap.built(settings, SystemClock()) as services:
+        tls = await _tls(settings, services)
+
+        def started(serving: Serving) -> None:
+            running.note_running(settings.data, Running(os.getpid(), serving.host, serving.port))
+
+        await running_server.serve(services.front, listen=settings.address, tls=tls, started=started)
+
+
+async def _tls(settings: Settings, services: Services) -> Tls:
+    """Certificates go by the machine's own clock, as their checkers do."""
+    clock = SystemClock()
+    directory = settings.data / "tls"
+    authority = await open_authority(directory, services.house.notes, clock)
+    bundle = directory / "bundle.pem"
+    write_bundle(bundle, find_trust_store(os.environ, bundle), authority)
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        own = OwnContext(settings.tls_certificate, settings.tls_key)
+        return Tls(own.context, own.refresh)
+    contexts = HostContexts(authority, lambda host: services.hosts.vault_name(host) is not None, clock)
+    return Tls(contexts.context, contexts.refresh)
+
+
+def _command() -> str:
+    """The command as the user can type it: by its path when it is not on PATH."""
+    beside = Path(sys.executable).with_name("claviger")
+    return "claviger" if shutil.which("claviger") == str(beside) or not beside.exists() else _short(beside)
+
+
+def _python() -> str:
+    return _short(Path(sys.executable))
+
+
+def _short(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
