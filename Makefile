@@ -2,7 +2,7 @@
 # Each may be the first one ever called and may be called again. Set-up lives in scripts/, one file a subject.
 
 .DEFAULT_GOAL := help
-.PHONY: help development setup up down test check bench figures fmt lock clean
+.PHONY: help development setup up down test check bench figures docs fmt lock clean
 
 PY := scripts/python.sh
 BIN := .venv/bin
@@ -28,7 +28,7 @@ development: # what checks need
 
 test: development ## Set everything up, PostgreSQL and Node included, then all checks and all tests
 	@$(PY) -m scripts.names
-	@$(PY) -m scripts.system
+	@$(PY) -m scripts.system tests
 	@$(BIN)/python -m scripts.check --static
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -37,6 +37,7 @@ check: development ## Style, types, arrows and unit tests, in under a minute
 
 bench: development ## Speed and memory as ratios, measured on this machine
 	@$(PY) -m scripts.names
+	@$(PY) -m scripts.system bench
 	@$(BIN)/python -m bench $(ARGS)
 
 figures: development ## Crash and clock trials, the whole size (ARGS=--quick for the short one)
@@ -45,6 +46,9 @@ figures: development ## Crash and clock trials, the whole size (ARGS=--quick for
 
 fmt: development ## Format, and mend what can be mended by itself
 	@$(BIN)/python -m ruff check --quiet --fix-only; $(BIN)/python -m ruff format
+
+docs: development ## Draw the pages that come from the code: commands and states
+	@$(BIN)/python -m scripts.document
 
 lock: development ## Write the lock files anew (ARGS=--upgrade for the newest versions)
 	@$(BIN)/python -m scripts.lock $(ARGS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import resource
 import shutil
 import ssl
 import statistics
@@ -18,6 +19,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import uvloop
 
 from bench import machine
 
@@ -50,10 +53,10 @@ class Failed(RuntimeError):
 class Generator:
     """Sends bursts. `connections` are opened anew for each burst and closed after it."""
 
-    def __init__(self, folder: Path, cores: frozenset[int] | None, wrk: str | None = None) -> None:
+    def __init__(self, folder: Path, cores: frozenset[int] | None, *, use_wrk: bool = True) -> None:
         self._folder = folder
         self._cores = cores
-        self._wrk = shutil.which("wrk") if wrk is None else wrk
+        self._wrk = shutil.which("wrk") if use_wrk else None
         self.name = "wrk" if self._wrk else "python"
 
     def save(self, name: str, requests: Sequence[bytes]) -> Path:
@@ -94,8 +97,6 @@ class Generator:
 
 
 def _children_s() -> float:
-    import resource
-
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
@@ -209,13 +210,7 @@ def main() -> None:
     parser.add_argument("seconds", type=float)
     given = parser.parse_args()
     machine.raise_file_limit()
-    try:
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    except ImportError:
-        factory = asyncio.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(_generate(given.port, _load(given.replay), given.connections, given.seconds))))
 
 

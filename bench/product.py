@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from bench import machine
-from bench.client import Answer, Lost, ask, request
+from bench.client import API_VERSION, Answer, ask, request
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
@@ -176,7 +176,5 @@ class Product:
 
     def request(self, method: str, path: str, body: bytes | None = None) -> bytes:
         """A whole request to the vault with the token, for a load generator."""
-        return request(method, f"{self.host}:{self.port}", f"{path}?api-version=7.4", self.token, body)
-
-
-__all__ = ["Lost", "NotStarted", "Product", "free_port"]
+        versioned = f"{path}{'&' if '?' in path else '?'}api-version={API_VERSION}"
+        return request(method, f"{self.host}:{self.port}", versioned, self.token, body)

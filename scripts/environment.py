@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,8 @@ def main(kind: str) -> None:
         return
     _make_venv()
     lock = LOCKS[kind]
-    say(f"installing {lock.read_text().count('==')} Python packages into .venv ({lock.name})")
+    count = len(re.findall(r"^\S+==", lock.read_text(), re.MULTILINE))
+    say(f"installing {count} Python packages into .venv ({lock.name})")
     _pip("install", "--require-hashes", "-r", str(lock))
     _pip("install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
     _stamp(kind).write_text(_fingerprint(kind))

@@ -1,4 +1,6 @@
-"""Gets what the tests use beside Python: PostgreSQL, Node.js and the JavaScript packages of the client tests.
+"""Gets what tests and measurements use beside Python: `python -m scripts.system tests`, or `bench`.
+
+Tests use PostgreSQL, Node.js and the JavaScript packages of the client tests; measurements use wrk.
 
 Uses what is there, installs what is missing where it may. What cannot be had is said in a line and is no error here:
 the tests that need it say so themselves, and fail for it when CI=true.
@@ -7,6 +9,7 @@ the tests that need it say so themselves, and fail for it when CI=true.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 
 from scripts.machine import (
@@ -21,11 +24,20 @@ from scripts.machine import (
 )
 
 
-def main() -> None:
-    """PostgreSQL first, then Node.js, then its packages."""
+def main(purpose: str) -> None:
+    """Gets what `tests` or `bench` need; says what it could not get."""
+    if purpose == "bench":
+        _need_wrk()
+        return
     _need_postgres()
     if _need_node():
         _need_node_packages()
+
+
+def _need_wrk() -> None:
+    if shutil.which("wrk") is None and (why := apt_install("wrk")):
+        fix = "brew install wrk" if sys.platform == "darwin" else "apt-get install wrk"
+        say(f"no wrk, so a slower load generator measures: {why}; fix: {fix}")
 
 
 def _need_postgres() -> None:
@@ -67,4 +79,4 @@ def _need_node_packages() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from click.testing import CliRunner
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 20.0
@@ -82,7 +83,7 @@ class RunningServer:
     def exported(self) -> dict[str, str]:
         """What `claviger env --json` says."""
         if self._exported is None:
-            told = self.command("env", "--json")
+            told = self.command("env")
             self._exported = {str(name): str(value) for name, value in told.items()}
         return self._exported
 
@@ -119,13 +120,21 @@ class RunningServer:
         """All that the process wrote on its standard output and error."""
         return self.log.read_text(errors="replace")
 
-    def command(self, *arguments: str, as_json: bool = True) -> Any:
-        """Runs a `claviger` command on this data; its JSON. Raises CommandFailed."""
-        words = [*arguments, "--data", str(self.data)]
-        if as_json and "--json" not in words:
-            words.append("--json")
-        done = subprocess.run(
-            [sys.executable, "-m", "claviger", *words],
+    def command(self, *arguments: str) -> Any:
+        """Runs a `claviger` command on this data inside this process, which is quick; its JSON. Raises CommandFailed."""
+        from claviger.cli.main import main
+
+        words = [*arguments, "--data", str(self.data), "--json"]
+        unset = {name: None for name in os.environ if name.startswith("CLAVIGER_")}
+        done = CliRunner().invoke(main, words, env={**unset, **self._own_settings()})
+        if done.exit_code != 0:
+            raise CommandFailed(arguments, done.exit_code, done.stderr + repr(done.exception))
+        return json.loads(done.stdout)
+
+    def program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a `claviger` command on this data as a program of its own, as a user does."""
+        return subprocess.run(
+            [sys.executable, "-m", "claviger", *arguments, "--data", str(self.data)],
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -133,16 +142,15 @@ class RunningServer:
             timeout=COMMAND_LIMIT_S,
             check=False,
         )
-        if done.returncode != 0:
-            raise CommandFailed(arguments, done.returncode, done.stderr)
-        return json.loads(done.stdout) if as_json else done.stdout
 
     def environment(self) -> dict[str, str]:
         """The settings of this server, and nothing else of the caller's but what any process needs."""
         kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        if self.database_url is not None:
-            kept["CLAVIGER_DATABASE_URL"] = self.database_url
-        return kept | self._settings
+        return kept | self._own_settings()
+
+    def _own_settings(self) -> dict[str, str]:
+        url = {} if self.database_url is None else {"CLAVIGER_DATABASE_URL": self.database_url}
+        return url | self._settings
 
     def _is_ready(self) -> bool:
         port = self._announced_port()

@@ -5,7 +5,7 @@ import os
 from azure.identity import DefaultAzureCredential
 from azure.keyvault.secrets import SecretClient
 
-client = SecretClient(os.environ["AZURE_KEYVAULT_URL"], DefaultAzureCredential(exclude_environment_credential=True))
+client = SecretClient(os.environ["AZURE_KEYVAULT_URL"], DefaultAzureCredential())
 name = f"example-{os.getpid()}"
 
 first = client.set_secret(name, "open sesame", content_type="text/plain", tags={"made-by": "example"})

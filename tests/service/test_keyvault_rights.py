@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -68,22 +67,13 @@ class Grants:
         self.estate = estate
         self.by_roles = estate.make_vault()
         self.by_policies = estate.make_vault("--access-policies")
-        with ThreadPoolExecutor(2) as pool:
-            made = list(pool.map(lambda _: estate.make_application(), range(len(ROLES) + len(POLICIES) + 1)))
-            self.applications = dict(zip([*ROLES, *POLICIES, "nobody"], made, strict=True))
-            list(pool.map(self._assign, ROLES))
-            list(pool.map(self._permit, POLICIES))
-
-    def _assign(self, role: str) -> None:
-        application = self.applications[role]
-        self.estate.server.command(
-            "role", "assign", role, application.client_id, "--vault", self.by_roles.name
-        )
-
-    def _permit(self, permissions: str) -> None:
-        application = self.applications[permissions]
-        command = ("policy", "set", self.by_policies.name, application.client_id, "--secrets", permissions)
-        self.estate.server.command(*command)
+        self.applications = {who: estate.make_application() for who in (*ROLES, *POLICIES, "nobody")}
+        for role in ROLES:
+            client_id = self.applications[role].client_id
+            estate.server.command("role", "assign", role, client_id, "--vault", self.by_roles.name)
+        for permissions in POLICIES:
+            client_id = self.applications[permissions].client_id
+            estate.server.command("policy", "set", self.by_policies.name, client_id, "--secrets", permissions)
 
     def caller(self, who: str, vault: VaultClient) -> VaultClient:
         return vault.as_caller(self.estate.token(self.applications[who]))
@@ -201,10 +191,10 @@ def test_a_role_counts_from_the_next_request_and_ends_with_it(estate: Estate, va
     application: Application = estate.make_application()
     caller = vault.as_caller(estate.token(application))
     assert caller.ask("GET", f"/secrets/{name}").status_code == 403
-    words = ("Key Vault Secrets User", application.client_id, "--vault", vault.name)
-    estate.server.command("role", "assign", *words)
+    role, app = "Key Vault Secrets User", application.client_id
+    estate.server.command("role", "assign", role, app, "--vault", vault.name)
     assert caller.get(name)["value"] == "value"
-    estate.server.command("role", "remove", *words)
+    estate.server.command("role", "remove", "--role", role, "--app", app, "--vault", vault.name)
     assert caller.ask("GET", f"/secrets/{name}").status_code == 403
 
 
@@ -212,5 +202,5 @@ def test_the_application_that_is_deleted_can_do_nothing_more(estate: Estate, vau
     application = estate.make_application()
     other = estate.make_vault(for_application=application)
     other.put(name)
-    estate.server.command("app", "delete", application.client_id, "--yes")
+    estate.server.command("app", "delete", application.client_id)
     assert other.ask("GET", f"/secrets/{name}").status_code in (401, 403)

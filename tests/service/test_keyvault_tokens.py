@@ -102,7 +102,8 @@ def test_a_token_for_somebody_else(estate: Estate, vault: VaultClient, audience:
 
 
 def test_a_token_of_another_tenant(estate: Estate, vault: VaultClient):
-    tenant = estate.server.command("tenant", "create", spare_name("tenant"))
+    word = spare_name("tenant")
+    tenant = estate.server.command("tenant", "create", word, "--domain", f"{word}.example.org")
     told = estate.server.command("app", "create", spare_name("app"), "--tenant", tenant["id"])
     application = Application(told["client_id"], told["object_id"], told["client_secret"])
     form = {

@@ -1,12 +1,39 @@
+"""The databases that tests get: each one empty, its own, and where the fixtures say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
 import psycopg
 import pytest
-def test_fresh(database_url):
-    print(database_url)
-    if database_url.startswith("postgres"):
-        with psycopg.connect(database_url) as c:
-            assert c.execute("select count(*) from pg_tables where schemaname='public'").fetchone() == (0,)
-            c.execute("create table t(a int)")
-@pytest.mark.parametrize("n", range(3))
-def test_fresh2(n, postgres_url):
-    test_fresh(postgres_url)
-def test_node(node_clients): pass
+
+from tests.postgres import Cluster
+
+
+def _tables(url: str) -> list[tuple[str]]:
+    with psycopg.connect(url) as connection:
+        return connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+
+
+@pytest.mark.parametrize("round_number", [1, 2])
+def test_a_postgresql_database_is_empty_each_time(postgres_url: str, round_number: int):
+    assert _tables(postgres_url) == []
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("CREATE TABLE left_behind (round INTEGER)")
+    assert _tables(postgres_url) == [("left_behind",)]
+
+
+def test_an_sqlite_database_does_not_exist_yet(sqlite_url: str):
+    scheme, _, path = sqlite_url.partition("://")
+    assert scheme == "sqlite"
+    assert Path(path).is_absolute()
+    assert not Path(path).exists()
+
+
+def test_the_cluster_is_durable_and_survives_a_crash(postgres_cluster: Cluster, postgres_url: str):
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SHOW fsync").fetchone() == ("on",)
+        connection.execute("CREATE TABLE kept (number INTEGER)")
+    postgres_cluster.stop(at_once=True)
+    postgres_cluster.start()
+    assert _tables(postgres_url) == [("kept",)]

@@ -14,6 +14,9 @@ from claviger.core.sensitive import Sensitive
 from claviger.crypto.envelope import SealingKey, associated_data
 from claviger.crypto.key_file import KeyFile, PassphraseFile
 from claviger.crypto.root_key import root_key_id, root_key_of
+from claviger.keyvault.secrets.backup import MAGIC
+from claviger.keyvault.secrets.operations import binding
+from claviger.keyvault.secrets.wire import pack_backup, unpack_backup
 from claviger.sealing import wrapping
 from claviger.sealing.records import DataKeyRow, RootKeyRow
 
@@ -26,6 +29,7 @@ KINDS = {
     "passphrase-file",
     "check-value",
     "wrapped-data-key",
+    "backup",
 }
 
 
@@ -87,13 +91,28 @@ def test_associated_data(vector: dict[str, str]) -> None:
 @pytest.mark.parametrize("vector", _of("sealed"))
 def test_sealed(vector: dict[str, str]) -> None:
     plaintext = vector["plaintext"].encode()
-    assert (
-        _sealed(vector["key"], vector["nonce"], plaintext, _bound(vector["bound_to"])).hex() == vector["bytes"]
-    )
-    opened = SealingKey(bytes.fromhex(vector["key"])).open(
-        bytes.fromhex(vector["bytes"]), _ours(vector["bound_to"])
-    )
+    assert _sealed(vector["key"], vector["nonce"], plaintext, _bound(vector["bound_to"])).hex() == vector["bytes"]
+    opened = SealingKey(bytes.fromhex(vector["key"])).open(bytes.fromhex(vector["bytes"]), _ours(vector["bound_to"]))
     assert opened == plaintext
+    _, *place = json.loads(vector["bound_to"])
+    assert binding(*place) == _bound(vector["bound_to"])
+
+
+@pytest.mark.parametrize("vector", _of("backup"))
+def test_backup(vector: dict[str, str]) -> None:
+    mark = vector["mark"].encode()
+    head = b"claviger-secret-backup-1\0" + bytes([len(mark)]) + mark
+    bound_to = b"claviger\x01" + b"s\0\0\0\x0fkeyvault-backup" + b"b" + struct.pack(">I", len(head)) + head
+    sealed = _sealed(vector["key"], vector["nonce"], bytes.fromhex(vector["packed"]), bound_to)
+    assert (head + sealed).hex() == vector["bytes"]
+    assert head.startswith(MAGIC)
+    contents = unpack_backup(bytes.fromhex(vector["packed"]))
+    assert contents.name == vector["name"]
+    assert (contents.versions[0].version, contents.versions[0].value) == (
+        vector["version"],
+        vector["value"].encode(),
+    )
+    assert pack_backup(contents).hex() == vector["packed"]
 
 
 @pytest.mark.parametrize("vector", _of("root-key-id"))

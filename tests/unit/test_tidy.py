@@ -61,6 +61,14 @@ def test_nothing_is_left_for_later(module: Path):
     assert "NotImplementedError" not in text
 
 
+def test_sql_stands_with_the_records(module: Path):
+    if module.name == "records.py" or "store" in module.relative_to(SOURCE).parts:
+        return
+    texts = [node.value for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Constant)]
+    pattern = re.compile(r"\s*(SELECT\s.+\sFROM|INSERT\s+INTO|UPDATE\s.+\sSET|DELETE\s+FROM)\s", re.DOTALL)
+    assert [text for text in texts if isinstance(text, str) and pattern.match(text)] == []
+
+
 def test_every_setting_is_documented():
     from claviger.settings import Settings
 

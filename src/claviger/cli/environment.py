@@ -82,6 +82,8 @@ def exported_for(settings: Settings, demo: DemoAccess) -> dict[str, str]:
         "AZURE_AUTHORITY_HOST": login,
         "IDENTITY_ENDPOINT": f"{login}/msi/token",
         "IDENTITY_HEADER": demo.identity_header.reveal_text() if demo.identity_header else "",
+        # Without this, DefaultAzureCredential tries the client secret first, for which it asks the public login host.
+        "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
         "SSL_CERT_FILE": str(tls / "bundle.pem"),
         "REQUESTS_CA_BUNDLE": str(tls / "bundle.pem"),
         "NODE_EXTRA_CA_CERTS": str(tls / "ca.pem"),

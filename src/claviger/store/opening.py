@@ -22,7 +22,7 @@ _FIX = "use sqlite:///absolute/path/of/file or postgresql://user@host:port/datab
 async def open_store(url: str, clock: Clock) -> Store:
     """Brings the database up to date and opens it: the one factory that bootstrap, commands and tests use.
 
-    `url` is `sqlite:///absolute/path` (the directory must exist, mode 0700; the file is made with mode 0600) or a
+    `url` is `sqlite:///absolute/path` (file and directory are made for their owner alone) or a
     `postgresql://` URL as libpq reads it. Call it on the event loop that will use the store, and `close()` the store
     there. Several processes may do this at once. Raises Misconfigured, Damaged or Busy, each saying what to do.
     """

@@ -7,7 +7,7 @@ caller's task never touches the connection, so a caller that goes away disturbs 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
@@ -70,9 +70,7 @@ class ReadLanes:
         future: asyncio.Future[list[Row]] = self._loop.create_future()
         self._waiting.append(_Read(to_postgres(sql), args, future, self._loop.time() + self._deadline_s))
         if len(self._lanes) < LANES:
-            lane = self._loop.create_task(self._run_lane())
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+            self._lanes.add(self._loop.create_task(self._run_lane()))
         return future
 
     async def close(self) -> None:
@@ -83,9 +81,12 @@ class ReadLanes:
         await self._pool.close()
 
     async def _run_lane(self) -> None:
-        while self._waiting:
-            taken, self._waiting = self._waiting[:PIPELINE_LIMIT], self._waiting[PIPELINE_LIMIT:]
-            await self._serve([read for read in taken if not read.rows.done()])
+        try:
+            while self._waiting:
+                taken, self._waiting = self._waiting[:PIPELINE_LIMIT], self._waiting[PIPELINE_LIMIT:]
+                await self._serve([read for read in taken if not read.rows.done()])
+        finally:  # in the same step as the last look at the queue: nobody may count on a lane that has ended
+            self._lanes.discard(cast(asyncio.Task[None], asyncio.current_task()))
 
     async def _serve(self, batch: list[_Read]) -> None:
         if not batch:

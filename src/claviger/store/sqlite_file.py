@@ -17,9 +17,10 @@ import apsw
 from claviger.core.clock import Clock
 from claviger.core.errors import Busy, Damaged, Misconfigured
 from claviger.store.migrate import LEDGER, Migration, apply_due
-from claviger.store.sqlite import BUSY_TIMEOUT_MS, SqliteSession, connect, neutral
+from claviger.store.sqlite import SqliteSession, connect, neutral
 
 APPLICATION_ID = 0x434C4156  # "CLAV"; tells `file` and us whose database this is
+MIGRATION_WAIT_S = 60
 CHECK_BUDGET_S = 2.0
 CHECK_STEPS = 50_000
 FILE_MODE = 0o600
@@ -27,25 +28,28 @@ _RESTORE = "restore the database from a backup; the file was left as it is"
 
 
 def prepare_sqlite(path: Path, migrations: Sequence[Migration], clock: Clock) -> None:
-    """Makes the file ready to be opened; a new one is made for its owner alone (mode 0600). Its directory must exist.
+    """Makes the file ready to be opened; a new one, and its directory, are made for their owner alone (0600, 0700).
 
     Every start checks the file's structure for up to CHECK_BUDGET_S: a small file wholly, of a large one the part that
     can be read in that time. Raises Damaged for a file that is broken, not Claviger's or newer; Misconfigured when it
-    cannot be used; Busy when another process holds it for longer than the busy time-out.
+    cannot be used; Busy when another process holds it for longer than MIGRATION_WAIT_S.
     """
     _settle_file(path)
     try:
-        connection = connect(path)
+        connection = connect(path, busy_timeout_ms=MIGRATION_WAIT_S * 1000)
         try:
-            connection.execute(
-                "PRAGMA foreign_keys = OFF"
-            ).fetchall()  # a migration may rebuild a table others refer to
+            # A migration may rebuild a table that others refer to; `run_script` looks at the references afterwards.
+            connection.execute("PRAGMA foreign_keys = OFF").fetchall()
+            # A file that is refused stays as it is: closing it must not fold a -wal file into it.
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             session = SqliteSession(connection)
             _claim(connection, session)
+            _restrict(path)
             _check_structure(connection)
             apply_due(session, migrations, clock)
             _check_complete(connection)
             _use_wal(connection, path)
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         except apsw.Error as error:
             raise neutral(error) from None
         finally:
@@ -57,7 +61,7 @@ def prepare_sqlite(path: Path, migrations: Sequence[Migration], clock: Clock) ->
 
 
 def _settle_file(path: Path) -> None:
-    """Creates the file, or sees that the one that is there may be opened; its mode becomes 0600."""
+    """Creates the file, or sees that the one that is there may be opened."""
     wal = Path(f"{path}-wal")
     wal_found = wal.exists()  # before the file itself: another process may be making both
     try:
@@ -75,17 +79,15 @@ def _settle_file(path: Path) -> None:
             problem=f"{wal} holds changes of a database that is gone or empty",
             fix="put the database file back beside its -wal file; to start anew, move the -wal file away",
         )
-    try:
-        if found is None:
+    if found is None:
+        try:
             _create(path)
-        for file in (path, wal, Path(f"{path}-shm")):
-            if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
-                file.chmod(FILE_MODE)
-    except OSError as error:
-        raise _unusable(path, str(error)) from None
+        except OSError as error:
+            raise _unusable(path, str(error)) from None
 
 
 def _create(path: Path) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
     except FileExistsError:  # another process was quicker
@@ -97,8 +99,19 @@ def _create(path: Path) -> None:
         os.close(directory)
 
 
+def _restrict(path: Path) -> None:
+    for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        try:
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(FILE_MODE)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise _unusable(path, str(error)) from None
+
+
 def _unusable(path: Path, problem: str) -> Misconfigured:
-    fix = "give Claviger a path to a file in an existing directory that its user may read and write"
+    fix = "give Claviger the path of a file in a directory that its user may read and write"
     return Misconfigured("DatabaseUnreadable", path=path, problem=problem, fix=fix)
 
 
@@ -146,7 +159,7 @@ def _check_complete(connection: apsw.Connection) -> None:
 
 def _use_wal(connection: apsw.Connection, path: Path) -> None:
     """Switches to WAL mode, which a file remembers. SQLite does not wait for others here, so this does."""
-    give_up_at = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    give_up_at = time.monotonic() + MIGRATION_WAIT_S
     while True:
         try:
             mode = connection.execute("PRAGMA journal_mode = WAL").fetchall()[0][0]

@@ -1,0 +1,104 @@
+"""Writes the pages that are drawn from the code: the commands, and the states of things as diagrams.
+
+`python -m scripts.document` writes them; a unit test compares them with what would be written now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from claviger.cli.main import main as claviger
+from claviger.keyvault.secrets.rules import TRANSITIONS
+from claviger.lifecycle.transitions import Refused
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pages() -> dict[str, str]:
+    """File name to content."""
+    return {"docs/cli.md": cli_page(), "docs/states.md": states_page()}
+
+
+def cli_page() -> str:
+    """Every command with its options."""
+    lines = [
+        "# Commands",
+        "",
+        "Every command takes `--help`. Those that work on data take `--data DIR`, the data directory, and most take",
+        "`--json`. They may be used beside a running server. Exit code 1: refused; 2: a setting or the set-up is wrong.",
+    ]
+    for path, command in _commands(claviger, ("claviger",)):
+        arguments = " ".join(each.make_metavar(_context(command)) for each in _arguments(command))
+        lines += ["", f"## `{' '.join(path)}{' ' + arguments if arguments else ''}`", "", command.help or "", ""]
+        options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
+        lines += ["| Option | Meaning |", "| --- | --- |"] if options else []
+        for option in options:
+            names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
+            told = option.help or ""
+            if option.show_default and option.default not in (None, False):
+                told += f" Default: {option.default}."
+            lines.append(f"| {names} | {told} |")
+        if command.epilog:
+            lines += ["", command.epilog]
+    return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def states_page() -> str:
+    """The transition tables as diagrams, and their refusals as a table."""
+    lines = [
+        "# States",
+        "",
+        "Drawn from the tables that decide, so they cannot disagree with them.",
+        "",
+        "## A secret of the embedded Key Vault",
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        "    [*] --> absent",
+    ]
+    refusals: list[str] = []
+    for operation, state, cell in TRANSITIONS.cells():
+        if isinstance(cell, Refused):
+            refusals.append(f"| {operation.value} | {state.value} | {cell.kind.__name__} | {cell.reason} |")
+        else:
+            lines.append(f"    {state.value} --> {cell.value} : {operation.value}")
+    lines += [
+        "    deleted --> absent : end of the retention",
+        "    deleting --> deleted : after a delay, where one is set",
+        "    recovering --> active : after a delay, where one is set",
+        "```",
+        "",
+        "| Operation | in state | is refused as | because |",
+        "| --- | --- | --- | --- |",
+        *refusals,
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, click.Group):
+        for name in sorted(command.commands):
+            yield from _commands(command.commands[name], (*path, name))
+    else:
+        yield path, command
+
+
+def _arguments(command: click.Command) -> list[click.Argument]:
+    return [each for each in command.params if isinstance(each, click.Argument)]
+
+
+def _context(command: click.Command) -> click.Context:
+    return click.Context(command)
+
+
+def main() -> None:
+    """Writes all pages."""
+    for name, content in pages().items():
+        (ROOT / name).write_text(content)
+
+
+if __name__ == "__main__":
+    main()
