@@ -18,6 +18,8 @@ from scripts.machine import JS_CLIENTS, node, postgres_programs
 from tests.needs import missing
 from tests.postgres import Cluster, Databases
 
+pytest_plugins = ["tests.serving"]
+
 _FOREIGN_PREFIXES = ("CLAVIGER_", "AZURE_", "IDENTITY_", "MSI_", "ARM_")
 _FOREIGN_NAMES = {
     "SSL_CERT_FILE",

@@ -13,6 +13,7 @@ from claviger.keyvault.directory import demo, operations, records, signing
 from claviger.keyvault.directory.signing import SigningKeyResealer, rotate_signing_key
 from claviger.keyvault.vaults import operations as vaults
 from claviger.keyvault.vaults.operations import NewVault
+from claviger.store.contract import Tx
 from tests.directory import HOST, Directory, keys_made_before, open_directory
 
 GET = ("get", "Microsoft.KeyVault/vaults/secrets/getSecret/action")
@@ -126,8 +127,8 @@ async def test_vault_names_are_taken_globally_in_any_case(directory: Directory) 
     second = await directory.vault("other")
     assert second.id > first.id
 
-    def forget(tx: object) -> None:
-        tx.execute("DELETE FROM kv_vaults WHERE id = ?", second.id)  # type: ignore[attr-defined]
+    def forget(tx: Tx) -> None:
+        tx.execute("DELETE FROM kv_vaults WHERE id = ?", second.id)
 
     await directory.store.write(forget)
     third = await directory.vault("other")
@@ -137,9 +138,9 @@ async def test_vault_names_are_taken_globally_in_any_case(directory: Directory) 
 async def test_a_soft_deleted_vault_keeps_its_name(directory: Directory) -> None:
     made = await directory.vault()
 
-    def soft_delete(tx: object) -> None:
-        tx.execute("UPDATE kv_vaults SET deleted_at = 5, purge_at = 10")  # type: ignore[attr-defined]
-        records.bump_revision(tx)  # type: ignore[arg-type]
+    def soft_delete(tx: Tx) -> None:
+        tx.execute("UPDATE kv_vaults SET deleted_at = 5, purge_at = 10")
+        records.bump_revision(tx)
 
     await directory.store.write(soft_delete)
     with pytest.raises(Conflict, match="VaultTaken") as refused:
@@ -237,19 +238,20 @@ async def test_access_policies_are_set_replaced_and_removed(directory: Directory
 
 async def test_what_one_process_changes_the_other_sees_at_once(directory: Directory, database_url: str) -> None:
     async with open_directory(database_url) as other:
-        made = await directory.application() if await directory.vault() else None
-        assert made is not None
-        estate = await other.estates.current()
-        vault = estate.vault_at(HOST)
+        await directory.vault()
+        made = await directory.application()
+        vault = (await other.estates.newest()).vault_at(HOST)
         assert vault is not None
         authorization = await directory.bearer(made)
-        estate = await other.estates.current()
+        estate = await other.estates.newest()
         caller = other.verifier.verify(authorization, HOST, vault)
         assert not estate.allows(caller, vault, *GET, "a")
         await vaults.assign_role(
             directory.store, directory.clock, role="Secrets User", principal="program", vault="demo"
         )
-        assert (await other.estates.current()).allows(caller, vault, *GET, "a")
+        estate = await other.estates.newest()
+        assert estate.allows(caller, vault, *GET, "a")
+        assert await other.estates.newest() is estate
 
 
 async def test_a_snapshot_is_read_again_only_when_the_directory_moved(directory: Directory) -> None:
@@ -297,24 +299,18 @@ async def test_signing_keys_outlive_the_rotation_of_their_data_key(directory: Di
     scope, keyring = signing.SCOPE, directory.keyring
     old = await keyring.ensure_data_key(scope)
 
-    def replace(tx: object) -> int:
-        tx.execute("UPDATE data_keys SET state = 'previous' WHERE id = ?", old)  # type: ignore[attr-defined]
-        return keyring.create_data_key(tx, scope)  # type: ignore[arg-type]
+    def replace(tx: Tx) -> int:
+        tx.execute("UPDATE data_keys SET state = 'previous' WHERE id = ?", old)
+        return keyring.create_data_key(tx, scope)
 
     new = await keyring.write(replace)
     await keyring.loaded(new)
     resealer = SigningKeyResealer()
 
-    def reseal(limit: int) -> int:
-        return limit
+    def one_at_a_time(tx: Tx) -> int:
+        return resealer.reseal_batch(tx, scope, old, new, keyring, 1)
 
-    moved = []
-    for limit in (1, 1, 1):
-        moved.append(
-            await directory.store.write(
-                lambda tx, most=reseal(limit): resealer.reseal_batch(tx, scope, old, new, keyring, most)
-            )
-        )
+    moved = [await directory.store.write(one_at_a_time) for _ in range(3)]
     assert moved == [1, 1, 0]
     assert {row.data_key_id for row in await records.signing_keys(directory.store)} == {new}
     fresh = signing.SigningKeys(directory.store, keyring, directory.clock)

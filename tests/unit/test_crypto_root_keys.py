@@ -49,7 +49,7 @@ class Crash(BaseException):
 
 
 def _crash(patch: pytest.MonkeyPatch, crash_at: str) -> None:
-    name = crash_at.split()[0]
+    name = crash_at.split(maxsplit=1)[0]
     real, passes = getattr(os, name), [crash_at == "fsync of the folder"]
 
     def crashing(*args: object, **more: object) -> object:

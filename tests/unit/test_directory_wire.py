@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
 import pytest
 
 from claviger.core.clock import ManualClock
@@ -56,7 +57,7 @@ def test_an_error_tells_all_that_entra_tells_and_nothing_at_length() -> None:
         login="https://login.localhost:1",
     )
     assert len(body) < 1000
-    told = wire.msgspec.json.decode(body, type=wire.ErrorBody)
+    told = msgspec.json.decode(body, type=wire.ErrorBody)
     assert told.error_description.startswith(f"AADSTS90002: Tenant '{'x' * 120}' not found.")
     assert told.error_description.endswith("Trace ID: t-1 Correlation ID: c-1 Timestamp: 2026-11-18 11:06:40Z")
     assert told.error_uri == "https://login.localhost:1/error?code=90002"

@@ -55,11 +55,11 @@ class DurableLines:
         return self._entries(content)
 
     def change(self, edit: Callable[[list[str]], list[str]]) -> list[str]:
-        """Makes the entries what `edit` answers for the present ones, on disk before this returns. The new
-        entries.
+        """Makes the entries what `edit` answers for the present ones; the new entries, on disk by then.
 
-        An entry that `edit` leaves out is gone; the file is not touched where nothing changes. Raises what
-        `read` and `edit` raise, and Busy("RootKeyFileLocked") when another process holds the file for 10 s.
+        An entry that `edit` leaves out is gone, and it leaves at least one. The file is not touched where nothing
+        changes. Raises what `read` and `edit` raise, and Busy("RootKeyFileLocked") when another process holds the file
+        for 10 s.
         """
         with self._locked():
             present = self.read()
@@ -83,7 +83,10 @@ class DurableLines:
             raise self.damaged() from None
         if len(content) > _MOST_BYTES or lines[0] != self._header or lines.pop() != "":
             raise self.damaged()
-        return [line for line in lines[1:] if not line.startswith("#")]
+        entries = [line for line in lines[1:] if not line.startswith("#")]
+        if not entries:  # it is never written without one
+            raise self.damaged()
+        return entries
 
     def _replace(self, entries: list[str]) -> None:
         target = Path(os.path.realpath(self.path))

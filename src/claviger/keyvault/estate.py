@@ -168,22 +168,31 @@ class Estates:
         return self._estate if self._store.generation() == self._seen else None
 
     async def current(self) -> Estate:
-        """The newest snapshot: what was committed before this call is in it. Raises what the store raises."""
+        """The snapshot in which everything is that this process committed before. Raises what the store raises."""
         estate = self.fresh()
         if estate is not None:
             return estate
         async with self._reading:
-            estate = self.fresh()
-            if estate is not None:
-                return estate
-            generation = self._store.generation()
-            revision = await directory.revision(self._store)
-            estate = self._estate
-            if estate is None or estate.revision != revision:
-                estate = await self._read(revision)
-            self._estate = estate
-            self._seen = generation
-            return estate
+            return self.fresh() or await self._renewed()
+
+    async def newest(self) -> Estate:
+        """As `current`, but asks the database in any case.
+
+        On PostgreSQL `current` may miss for half a second what another process has done: whoever is about to refuse a
+        caller because of a snapshot should look here first.
+        """
+        async with self._reading:
+            return await self._renewed()
+
+    async def _renewed(self) -> Estate:
+        generation = self._store.generation()
+        revision = await directory.revision(self._store)
+        estate = self._estate
+        if estate is None or estate.revision != revision:
+            estate = await self._read(revision)
+        self._estate = estate
+        self._seen = generation
+        return estate
 
     async def _read(self, revision: int) -> Estate:
         """Reads until no change of the directory came between the first statement and the last."""

@@ -23,7 +23,7 @@ class Ending(asyncio.Protocol):
     """A connection's own state, and the ways out of it."""
 
     __slots__ = (
-        "_began_at", "_deaf", "_fed", "_incoming", "_last_word", "_linger_left", "_linger_until", "_phase", "_quiet",
+        "_began_at", "_deaf", "_eof", "_fed", "_incoming", "_last_word", "_linger_left", "_linger_until", "_phase", "_quiet",
         "_running", "_surplus", "_waiting", "_wire", "deadline", "flow", "loop", "transport", "write_deadline",
     )  # fmt: skip
 
@@ -40,6 +40,7 @@ class Ending(asyncio.Protocol):
         self._waiting: deque[Exchange] = deque()  # read, and behind the running one
         self._last_word: bytes | None = None  # a refusal to be said after all of them
         self._deaf = False  # nothing more is parsed
+        self._eof = False  # the client has stopped sending
         self._surplus = False  # one connection too many
         self._fed = self._began_at = 0
         self._linger_left = 0
@@ -109,8 +110,8 @@ class Ending(asyncio.Protocol):
         limits = self._wire.limits
         self._deaf, self._last_word = True, None
         self._waiting.clear()
-        if self._phase == IDLE and not self._surplus and self._fed == self._began_at:
-            self._close()  # nothing was left unread
+        if self._eof or (self._phase == IDLE and not self._surplus and self._fed == self._began_at):
+            self._close()  # nothing is left unread
             return
         self._linger_left = limits.linger_bytes
         self._linger_until = self.loop.time() + limits.linger_s

@@ -96,6 +96,7 @@ class WireProtocol(Ending):
 
     def eof_received(self) -> bool:
         """A client that only stopped sending still gets its answer, where a transport can be half open (not TLS)."""
+        self._eof = True
         if not self._deaf and self._phase != IDLE:
             self.refuse(400, "The request ended before it was complete.")
         self._deaf = True

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Literal, TypeVar
 
 from claviger.store.contract import Row, Tx, Value
-from claviger.store.postgres_reads import ReadLanes
+from claviger.store.postgres_reads import READ_DEADLINE_S, ReadLanes
 from claviger.store.postgres_session import PostgresSession, connection_info
 from claviger.store.writing import BATCH_LIMIT, QUEUE_LIMIT, GroupWriter
 
@@ -30,10 +30,13 @@ class PostgresStore:
 
     kind: Literal["sqlite", "postgresql"] = "postgresql"
 
-    def __init__(self, url: str, *, queue_limit: int, batch_limit: int) -> None:
+    def __init__(
+        self, url: str, *, queue_limit: int, batch_limit: int, read_deadline_s: float, write_deadline_s: float
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._own_commits = 0
-        self._reads = ReadLanes(connection_info(url))
+        self._write_deadline_s = write_deadline_s
+        self._reads = ReadLanes(connection_info(url), deadline_s=read_deadline_s)
         self._session = PostgresSession(url)
         self._writer = GroupWriter(
             self._session,
@@ -83,12 +86,28 @@ class PostgresStore:
         self._own_commits += 1
 
     def _watch_writer(self) -> None:
-        self._session.sever_if_stuck(WRITE_DEADLINE_S)
+        self._session.sever_if_stuck(self._write_deadline_s)
         self._watch = self._loop.call_later(WATCH_INTERVAL_S, self._watch_writer)
 
 
-async def open_postgres(url: str, *, queue_limit: int = QUEUE_LIMIT, batch_limit: int = BATCH_LIMIT) -> PostgresStore:
-    """Opens a database that `prepare_postgres` has brought up to date. Close it before the event loop ends."""
-    store = PostgresStore(url, queue_limit=queue_limit, batch_limit=batch_limit)
+async def open_postgres(
+    url: str,
+    *,
+    queue_limit: int = QUEUE_LIMIT,
+    batch_limit: int = BATCH_LIMIT,
+    read_deadline_s: float = READ_DEADLINE_S,
+    write_deadline_s: float = WRITE_DEADLINE_S,
+) -> PostgresStore:
+    """Opens a database that `prepare_postgres` has brought up to date. Close it before the event loop ends.
+
+    The deadlines, in seconds, are when a server that does not answer is cut off, for a read and for a transaction.
+    """
+    store = PostgresStore(
+        url,
+        queue_limit=queue_limit,
+        batch_limit=batch_limit,
+        read_deadline_s=read_deadline_s,
+        write_deadline_s=write_deadline_s,
+    )
     await store.open()
     return store

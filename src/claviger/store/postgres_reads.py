@@ -21,7 +21,7 @@ LANES = 4
 PIPELINE_LIMIT = 64
 QUEUE_LIMIT = 4096
 CONNECTION_WAIT_S = 5.0
-DEADLINE_S = 20.0
+READ_DEADLINE_S = 20.0
 
 _Connection = psycopg.AsyncConnection[Any]
 
@@ -36,7 +36,7 @@ class _Read(NamedTuple):
 class ReadLanes:
     """The reading half of a PostgreSQL store. Belongs to one event loop; made and used on it."""
 
-    def __init__(self, info: str, *, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(self, info: str, *, deadline_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._deadline_s = deadline_s
         self._waiting: list[_Read] = []

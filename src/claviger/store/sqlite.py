@@ -99,8 +99,9 @@ def connect(path: Path, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS, cache_kib: in
 class SqliteSession:
     """The writing connection. Checkpoints the WAL itself, after answers were given, so that no caller waits for it."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, *, busy_timeout_ms: int = BUSY_TIMEOUT_MS) -> None:
         self._connection = connection
+        self._busy_timeout_ms = busy_timeout_ms
         self._cursor = self._connection.cursor()
         self._wal_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
@@ -182,7 +183,7 @@ class SqliteSession:
             self._checkpoint_at = self._wal_pages + CHECKPOINT_RETRY_PAGES
             _log.error("checkpoint failed: %s", error)
         finally:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            connection.set_busy_timeout(self._busy_timeout_ms)
         self._wal_pages = 0
 
     def close(self) -> None:
@@ -199,7 +200,7 @@ class SqliteStore:
 
     kind: Literal["sqlite", "postgresql"] = "sqlite"
 
-    def __init__(self, path: Path, *, queue_limit: int, batch_limit: int) -> None:
+    def __init__(self, path: Path, *, queue_limit: int, batch_limit: int, busy_timeout_ms: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._reader = connect(path, busy_timeout_ms=READ_BUSY_TIMEOUT_MS, cache_kib=READ_CACHE_KIB)
         self._reader.execute("PRAGMA query_only = ON").fetchall()
@@ -208,7 +209,7 @@ class SqliteStore:
         self._generation = 0
         self._closed = False
         self._writer = GroupWriter(
-            SqliteSession(connect(path)),
+            SqliteSession(connect(path, busy_timeout_ms=busy_timeout_ms), busy_timeout_ms=busy_timeout_ms),
             name="claviger-sqlite-writer",
             committed=self._end_turn,
             queue_limit=queue_limit,
@@ -275,6 +276,15 @@ class SqliteStore:
             self._cursor.execute("COMMIT")
 
 
-async def open_sqlite(path: Path, *, queue_limit: int = QUEUE_LIMIT, batch_limit: int = BATCH_LIMIT) -> SqliteStore:
-    """Opens a file that `sqlite_file.prepare_sqlite` has brought up to date. Close it before the event loop ends."""
-    return SqliteStore(path, queue_limit=queue_limit, batch_limit=batch_limit)
+async def open_sqlite(
+    path: Path,
+    *,
+    queue_limit: int = QUEUE_LIMIT,
+    batch_limit: int = BATCH_LIMIT,
+    busy_timeout_ms: int = BUSY_TIMEOUT_MS,
+) -> SqliteStore:
+    """Opens a file that `sqlite_file.prepare_sqlite` has brought up to date. Close it before the event loop ends.
+
+    `busy_timeout_ms` is how long a change waits for other processes that write.
+    """
+    return SqliteStore(path, queue_limit=queue_limit, batch_limit=batch_limit, busy_timeout_ms=busy_timeout_ms)

@@ -153,7 +153,7 @@ class LoginHost:
 
     async def _tenant_shown(self, word: str) -> str:
         """The id of a tenant, or the word itself where it stands for any."""
-        estate = await self._estates.current()
+        estate = await self._estates.newest()
         return word.lower() if word.lower() in ANY_TENANT else tenant_named(estate, word).id
 
     async def _token(self, asked: Asked, receive: Receive, tenant: str, *, version: int) -> Answer:
@@ -163,7 +163,7 @@ class LoginHost:
         kind = asked.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         form = wire.decode_form(body) if kind == b"application/x-www-form-urlencoded" else {}
         sign_in = SignIn(form, wire.decode_basic(asked.headers.get(b"authorization")), asked.address)
-        estate = await self._estates.current()
+        estate = await self._estates.newest()
         issued = await self._issuer.client_credentials(estate, tenant, sign_in)
         lifetime_s = issued.expires_at - issued.issued_at
         token = issued.token.reveal_text()
@@ -208,7 +208,7 @@ class LoginHost:
         try:
             if asked.verb != "GET":
                 raise Invalid("VerbNotAllowed")
-            await self._estates.current()
+            await self._estates.newest()
             header = asked.headers.get(b"x-identity-header", b"").decode("latin-1")
             found = await self._issuer.by_identity_header(header, asked.query(), asked.address)
             return Answer(200, wire.encode(_identity_token(*found)))
@@ -223,7 +223,7 @@ class LoginHost:
                 raise Invalid("VerbNotAllowed")
             if asked.headers.get(b"metadata", b"").lower() != b"true" or b"x-forwarded-for" in asked.headers:
                 raise Invalid("MetadataHeader")
-            await self._estates.current()
+            await self._estates.newest()
             found = await self._issuer.by_address(asked.query(), asked.address)
             return Answer(200, wire.encode(_identity_token(*found)))
         except Refusal as refusal:
