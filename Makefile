@@ -14,7 +14,7 @@ help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## Set up for running: Python environment, local names
-	@$(PY) -m scripts.environment runtime
+	@$(PY) -m scripts.environment examples
 	@$(PY) -m scripts.names
 
 up: setup ## Set everything up, start the server in the background, print what to paste next
@@ -53,6 +53,7 @@ docs: development ## Draw the pages that come from the code: commands and states
 lock: development ## Write the lock files anew (ARGS=--upgrade for the newest versions)
 	@$(BIN)/python -m scripts.lock $(ARGS)
 
-clean: down ## Remove all that was set up here; the data in .claviger stays
+clean: ## Remove all that was set up here; the data in .claviger stays
+	@$(MAKE) --silent down || true
 	rm -rf .venv tests/clients/js/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

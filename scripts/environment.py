@@ -1,4 +1,4 @@
-"""Makes `.venv`: `python -m scripts.environment runtime` for the server alone, `development` with tests and checks too.
+"""Makes `.venv`: `python -m scripts.environment examples`, or `development` with tests and checks too.
 
 Everything comes from a lock file, by hash, with plain pip. A stamp in `.venv` tells whether there is anything to do, so
 that calling this again takes a moment. An environment whose Python is gone, or that came here with a copied folder, is
@@ -20,12 +20,12 @@ from scripts.machine import INSTALL_TIMEOUT_S, ROOT, apt_install, run, say, stop
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-LOCKS = {"runtime": ROOT / "requirements.lock", "development": ROOT / "requirements-dev.lock"}
+LOCKS = {"examples": ROOT / "requirements-examples.lock", "development": ROOT / "requirements-dev.lock"}
 
 
 def main(kind: str) -> None:
     """Brings the environment to what the lock of this kind says; where it cannot, ends with the reason and the fix."""
-    if _is_ready(kind) or (kind == "runtime" and _is_ready("development")):
+    if _is_ready(kind) or (kind == "examples" and _is_ready("development")):
         return
     _make_venv()
     lock = LOCKS[kind]
@@ -71,7 +71,8 @@ def _make_venv() -> None:
 
 
 def _works() -> bool:
-    return PYTHON.exists() and run([str(PYTHON), "-c", "import pip"], timeout_s=60).returncode == 0
+    check = [str(PYTHON), "-c", "import pip, sys; sys.exit(sys.version_info < (3, 11))"]
+    return PYTHON.exists() and run(check, timeout_s=60).returncode == 0
 
 
 def _came_with_a_copy() -> bool:

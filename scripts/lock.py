@@ -1,7 +1,8 @@
 """Writes the lock files anew: `make lock`. Every package by version and hash, no address of any index.
 
-`requirements.lock` holds what the server needs plus the build backend, `requirements-dev.lock` all of that and what
-tests and checks need. The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as
+`requirements.lock` holds what the server needs and the build backend: all that an installation needs. To that
+`requirements-examples.lock` adds what the examples import (`make up`), and `requirements-dev.lock` what tests and
+checks need (`make test`). The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as
 `--upgrade` or `--upgrade-package NAME`.
 """
 
@@ -27,9 +28,15 @@ OPTIONS = [
 
 
 def main(arguments: list[str]) -> None:
-    """Python first, then JavaScript where npm is at hand."""
-    _compile("requirements.lock", "--group", "build", *arguments)
-    _compile("requirements-dev.lock", "--group", "dev", "--constraints", "requirements.lock", *arguments)
+    """Python first, each lock within the one before; then JavaScript where npm is at hand."""
+    before: list[str] = []
+    for file, group in {
+        "requirements.lock": "build",
+        "requirements-examples.lock": "examples",
+        "requirements-dev.lock": "dev",
+    }.items():
+        _compile(file, "--group", "build", "--group", group, *before, *arguments)
+        before = ["--constraints", file]
     found = node()
     if found is None or found.npm is None:
         say("no npm here: the JavaScript lock stays as it is")

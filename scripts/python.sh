@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs its arguments with a Python that Claviger can live on: `scripts/python.sh -m scripts.environment runtime`.
+# Runs its arguments with a Python that Claviger can live on: `scripts/python.sh -m scripts.environment examples`.
 # The clone's own environment first; else the first of the usual names that is new enough, best with venv complete.
 set -eu
 cd "$(dirname "$0")/.."

@@ -51,17 +51,14 @@ class RawConnection:
         body = found.read()
         return RawAnswer(found.status, {name.lower(): value for name, value in found.getheaders()}, body)
 
-    def pending(self, timeout_s: float) -> bool:
-        """Whether the server says something within this time."""
-        if self._socket.pending():
-            return True
-        self._socket.settimeout(timeout_s)
-        try:
-            return self._socket.recv(1, socket.MSG_PEEK) != b""
-        except (TimeoutError, ValueError):
-            return False
-        finally:
-            self._socket.settimeout(TIMEOUT_S)
+    def interim(self) -> bytes:
+        """Reads what the server says before the answer itself, such as `100 Continue`, to its blank line."""
+        said = b""
+        while not said.endswith(b"\r\n\r\n"):
+            piece = self._socket.recv(1)
+            assert piece, f"the server closed after {said!r}"
+            said += piece
+        return said
 
 
 def exchange(server: RunningServer, host: str, request: bytes, method: str = "GET") -> RawAnswer:

@@ -1,4 +1,4 @@
-"""A real server process for tests: `python -m claviger serve` on a free port of the loopback, stopped when the test says.
+"""A real server process for tests: `python -m claviger serve` on a free port of the loopback.
 
 Everything goes through what a user has: the command line, `claviger env`, HTTPS. Only names are helped along where the
 machine does not resolve them (`tests/names.py`).
@@ -37,7 +37,7 @@ class CommandFailed(AssertionError):
 
 
 class RunningServer:
-    """One data directory and the process that serves it. `start` and `stop` may follow one another, on the same port."""
+    """A data directory and the process that serves it. `start` and `stop` may follow one another, on one port."""
 
     def __init__(
         self, folder: Path, database_url: str | None = None, settings: Mapping[str, str] | None = None
@@ -121,7 +121,7 @@ class RunningServer:
         return self.log.read_text(errors="replace")
 
     def command(self, *arguments: str) -> Any:
-        """Runs a `claviger` command on this data inside this process, which is quick; its JSON. Raises CommandFailed."""
+        """Runs a `claviger` command on this data inside this process, to be quick; its JSON. Raises CommandFailed."""
         from claviger.cli.main import main
 
         words = [*arguments, "--data", str(self.data), "--json"]

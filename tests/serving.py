@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from tests.server import RunningServer
 from tests.vaults import VaultClient, accepted, spare_name
 
 OFFICER = "Key Vault Secrets Officer"
-MakeVault = Callable[..., VaultClient]
+# A server on PostgreSQL may take half a second to notice what another process changed; on SQLite it notices at once.
+NOTICED_WITHIN_S = {"sqlite": 0.0, "postgresql": 2.0}
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Estate:
         self.http = httpx.Client(verify=server.trust, timeout=30, trust_env=False)
         self._tokens: dict[tuple[str, str], str] = {}
         self._shared: dict[tuple[str, ...], VaultClient] = {}
+        self.untouched: tuple[VaultClient, object] | None = None
 
     @property
     def tenant_id(self) -> str:
@@ -47,6 +50,15 @@ class Estate:
         told = self.server.exported
         return Application(told["AZURE_CLIENT_ID"], "", told["AZURE_CLIENT_SECRET"])
 
+    def assert_nothing_failed(self) -> None:
+        """Fails where the server gave a 5xx to anyone, or logged an error: whatever tests sent, that must not happen."""
+        metrics = self.http.get(f"{self.server.login}/metrics")
+        assert metrics.status_code == 200
+        assert "keyvault" in metrics.text
+        assert [line for line in metrics.text.splitlines() if '"5xx"' in line and not line.endswith(" 0.0")] == []
+        said = self.server.said()
+        assert [line for line in said.splitlines() if " error " in line or "Traceback" in line] == [], said[-5000:]
+
     def make_vault(self, *options: str, for_application: Application | None = None) -> VaultClient:
         """A new vault with these options of `vault create`; the demo application may do everything in it."""
         name = spare_name("vault")
@@ -56,7 +68,16 @@ class Estate:
             self.server.command("policy", "set", name, caller.client_id, "--secrets", "all,purge")
         else:
             self.server.command("role", "assign", OFFICER, caller.client_id, "--vault", name)
-        return VaultClient(self.server, name, self.http, self.token(caller))
+        made = VaultClient(self.server, name, self.http, self.token(caller))
+        self.noticed(lambda: made.ask("GET", "/secrets").status_code == 200)
+        return made
+
+    def noticed(self, check: Callable[[], bool]) -> None:
+        """Fails unless the server has noticed a command's change by the time that it promises."""
+        give_up_at = time.monotonic() + NOTICED_WITHIN_S[self.server.kind]
+        while not check():
+            assert time.monotonic() < give_up_at, "the server did not notice"
+            time.sleep(0.05)
 
     def shared_vault(self, *options: str) -> VaultClient:
         """A vault with these options that several tests share; each uses names of its own in it."""
@@ -99,7 +120,7 @@ def localhost_names() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def names_for_programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a program started by a test needs in its environment to find `*.localhost`; nothing where it does by itself."""
+    """What a program started by a test needs in its environment to find `*.localhost`; often nothing."""
     if names.resolves():
         return {}
     return names.settings_for_programs(tmp_path_factory.mktemp("names"))
@@ -117,8 +138,10 @@ def _estate_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Itera
     server = RunningServer(folder, url)
     try:
         server.start()
-        yield Estate(server)
-        server.stop()
+        estate = Estate(server)
+        yield estate
+        estate.assert_nothing_failed()
+        assert server.stop() == 0
     finally:
         server.kill()
         if databases is not None and url is not None:
@@ -161,3 +184,20 @@ def exported(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     for variable, value in estate.server.exported.items():
         monkeypatch.setenv(variable, value)
     return estate.server.exported
+
+
+@pytest.fixture
+def kept(estate: Estate) -> Iterator[VaultClient]:
+    """A vault for bad input: a live secret `s` of two versions, and a deleted one; the same after each test."""
+    if estate.untouched is None:
+        vault = estate.make_vault()
+        vault.put("s", "first", tags={"a": "b"})
+        vault.put("s", "second", contentType="text/plain", attributes={"nbf": 1, "exp": 2})
+        vault.put("gone")
+        vault.delete("gone")
+        estate.untouched = vault, vault.everything()
+    vault, before = estate.untouched
+    estate.untouched = None  # made anew after a test that did change something, so that it fails alone
+    yield vault
+    assert vault.everything() == before
+    estate.untouched = vault, before

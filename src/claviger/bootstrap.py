@@ -25,7 +25,7 @@ from claviger.keyvault.directory.signing import SigningKeyResealer, SigningKeys
 from claviger.keyvault.directory.tokens import TokenMaker
 from claviger.keyvault.errors import encode_error
 from claviger.keyvault.estate import Estates
-from claviger.keyvault.hosts import VaultHosts
+from claviger.keyvault.hosts import LOGIN_HOSTS, VaultHosts, is_login_host
 from claviger.keyvault.secrets.backup import Backups
 from claviger.keyvault.secrets.operations import SecretResealer, Secrets
 from claviger.keyvault.secrets.routes import SecretRoutes
@@ -127,12 +127,14 @@ def _services(house: House) -> Services:
     issuer = Issuer(
         store, TokenMaker(keys, clock, settings.token_lifetime_s), clock, FailedAttempts(clock), imds=settings.imds
     )
-    login_app = LoginHost(estates, keys, issuer, clock, login_url=settings.login_url)
+    login_app = LoginHost(
+        estates, keys, issuer, clock, served=(LOGIN_HOST, *LOGIN_HOSTS), login_url=settings.login_url
+    )
     sweeper = Sweeper(secrets, clock, settings.sweep_s)
     background = _Background(house, sweeper)
 
     def pick(host: str, path: str) -> ASGIApp | None:
-        if host == LOGIN_HOST:
+        if host == LOGIN_HOST or is_login_host(host):
             return login_app
         return vault_app if hosts.vault_name(host) is not None else None
 

@@ -50,7 +50,6 @@ async def test_a_tenant_is_made_and_renamed(directory: Directory) -> None:
 async def test_an_application_shows_its_secret_once_and_stores_a_hash(directory: Directory) -> None:
     await directory.vault()
     made = await directory.application("My program", days=30)
-    assert made.secret is not None
     assert len(made.secret.reveal_text()) >= 43
     (credential,) = await operations.list_credentials(directory.store, "my PROGRAM")
     assert credential.sha256 == operations.fingerprint(made.secret)

@@ -17,9 +17,7 @@ PREVIEWS += ["2026-05-01-preview", "2026-07-01-preview"]
 
 
 @pytest.mark.parametrize("version", STABLE + PREVIEWS)
-def test_every_version_answers_with_the_same_but_for_the_recovery_fields(
-    vault: VaultClient, name: str, version: str
-):
+def test_every_version_answers_with_the_same_but_for_the_recovery_fields(vault: VaultClient, name: str, version: str):
     made = vault.put(name, version=version, contentType="text/plain", tags={"a": "b"})
     shown = vault.get(name, version=version)
     assert shown == made

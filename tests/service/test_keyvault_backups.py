@@ -50,7 +50,9 @@ def test_a_restored_secret_is_the_same_to_the_last_field(vault: VaultClient, nam
     assert (vault.versions(name), vault.get(name)) == before
 
 
-def test_a_backup_restores_into_another_vault_with_its_own_recovery_level(estate: Estate, vault: VaultClient, name: str):
+def test_a_backup_restores_into_another_vault_with_its_own_recovery_level(
+    estate: Estate, vault: VaultClient, name: str
+):
     made = vault.put(name, "moved")
     other = estate.shared_vault("--retention-days", "7")
     restored = other.restore(vault.backup(name))
@@ -114,7 +116,7 @@ def test_what_is_no_blob_is_refused(vault: VaultClient, text: str):
 
 def test_no_truncated_blob_restores(vault: VaultClient, name: str, blob: str):
     raw = from_unpadded(blob)
-    for length in sorted({*range(0, 90), *range(0, len(raw), 7), len(raw) - 1}):
+    for length in sorted({*range(90), *range(0, len(raw), 7), len(raw) - 1}):
         _refuses(vault, unpadded(raw[:length]))
     assert vault.versions(name) == []
     assert name_of(vault.restore(blob)) == name

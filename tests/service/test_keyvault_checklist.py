@@ -37,9 +37,7 @@ def _client(exported: dict[str, str], vault: VaultClient, **options: str) -> Sec
     return SecretClient(vault.url, credential, **options)
 
 
-def test_01_a_put_without_token_and_body_is_challenged_and_then_accepted(
-    estate: Estate, vault: VaultClient, name: str
-):
+def test_01_a_put_without_token_and_body_is_challenged_and_then_accepted(estate: Estate, vault: VaultClient, name: str):
     probe = vault.as_caller(None).ask("PUT", f"/secrets/{name}", headers={"Content-Length": "0"})
     refused(probe, 401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.")
     port = estate.server.port

@@ -1,4 +1,4 @@
-"""Delete, recover, purge on the wire (Key Vault contract §4); what only time brings about is in test_keyvault_retention."""
+"""Delete, recover, purge on the wire (Key Vault contract §4); what time brings about is in test_keyvault_time."""
 
 from __future__ import annotations
 
@@ -122,9 +122,7 @@ def test_a_secret_survives_any_number_of_deletions(vault: VaultClient, name: str
 def test_of_many_deletions_at_once_one_wins(vault: VaultClient, name: str):
     vault.put(name)
     with ThreadPoolExecutor(8) as pool:
-        statuses = sorted(
-            pool.map(lambda _: vault.ask("DELETE", f"/secrets/{name}").status_code, range(8))
-        )
+        statuses = sorted(pool.map(lambda _: vault.ask("DELETE", f"/secrets/{name}").status_code, range(8)))
     assert statuses == [200] + [404] * 7
 
 

@@ -115,7 +115,7 @@ def test_metadata_over_its_limits_is_refused(vault: VaultClient, name: str, meta
 
 
 def test_metadata_at_its_limits_is_kept(vault: VaultClient, name: str):
-    metadata = {"contentType": "ä" * 255, "tags": {f"{n:02}" + "k" * 510: "ä" * 512 for n in range(15)}}
+    metadata: dict[str, Any] = {"contentType": "ä" * 255, "tags": {f"{n:02}" + "k" * 510: "ä" * 512 for n in range(15)}}
     vault.put(name, **metadata)
     shown = vault.get(name)
     assert {field: shown[field] for field in metadata} == metadata

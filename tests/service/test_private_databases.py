@@ -30,10 +30,16 @@ def test_an_sqlite_database_does_not_exist_yet(sqlite_url: str):
     assert not Path(path).exists()
 
 
-def test_the_cluster_is_durable_and_survives_a_crash(postgres_cluster: Cluster, postgres_url: str):
-    with psycopg.connect(postgres_url) as connection:
-        assert connection.execute("SHOW fsync").fetchone() == ("on",)
-        connection.execute("CREATE TABLE kept (number INTEGER)")
-    postgres_cluster.stop(at_once=True)
-    postgres_cluster.start()
-    assert _tables(postgres_url) == [("kept",)]
+def test_a_cluster_is_durable_and_survives_a_crash(postgres_cluster: Cluster):
+    cluster = Cluster.make(postgres_cluster.programs)
+    try:
+        cluster.start()
+        with psycopg.connect(cluster.url) as connection:
+            assert connection.execute("SHOW fsync").fetchone() == ("on",)
+            connection.execute("CREATE TABLE kept (number INTEGER)")
+        cluster.stop(at_once=True)
+        cluster.start()
+        assert _tables(cluster.url) == [("kept",)]
+    finally:
+        cluster.remove()
+    assert not cluster.folder.exists()

@@ -124,12 +124,9 @@ def test_no_file_names_a_machine_or_a_package_index():
 
 
 def test_no_lock_names_an_address():
-    locks = [
-        ROOT / "requirements.lock",
-        ROOT / "requirements-dev.lock",
-        ROOT / "tests/clients/js/package-lock.json",
-    ]
-    for lock in locks:
+    locks = sorted(ROOT.glob("requirements*.lock"))
+    assert len(locks) == 3
+    for lock in [*locks, ROOT / "tests/clients/js/package-lock.json"]:
         assert not re.search(r"\w+://|--(extra-)?index-url|--find-links|\"resolved\"", lock.read_text()), lock
 
 

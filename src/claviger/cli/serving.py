@@ -15,6 +15,7 @@ from claviger.cli import running
 from claviger.cli.running import Running
 from claviger.cli.session import data_option
 from claviger.core.clock import SystemClock
+from claviger.keyvault.hosts import is_cloud_host
 from claviger.server import run as running_server
 from claviger.server.authority import find_trust_store, open_authority, write_bundle
 from claviger.server.contexts import HostContexts, OwnContext
@@ -85,7 +86,9 @@ async def _tls(settings: Settings, services: Services) -> Tls:
     if settings.tls_certificate is not None and settings.tls_key is not None:
         own = OwnContext(settings.tls_certificate, settings.tls_key)
         return Tls(own.context, own.refresh)
-    contexts = HostContexts(authority, lambda host: services.hosts.vault_name(host) is not None, clock)
+    contexts = HostContexts(
+        authority, lambda host: is_cloud_host(host) or services.hosts.vault_name(host) is not None, clock
+    )
     return Tls(contexts.context, contexts.refresh)
 
 

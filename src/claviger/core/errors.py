@@ -56,6 +56,10 @@ class Busy(Refusal):
     """A bounded queue inside the server is full, or a time-out passed before anything was done."""
 
 
+class Unavailable(Refusal):
+    """The service is made to refuse for now, by a switch; nothing was done."""
+
+
 class Damaged(Refusal):
     """Stored data is not what was written, or a newer version wrote it; nothing is guessed, nothing recreated."""
 

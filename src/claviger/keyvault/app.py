@@ -7,17 +7,17 @@ real service decides who is calling before it looks at anything else (Key Vault 
 from __future__ import annotations
 
 import logging
-import os
+import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from claviger.core.clock import Clock
-from claviger.core.errors import Damaged, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
+from claviger.core.errors import Damaged, Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
 from claviger.keyvault.challenge import Challenger, TokenVerifier
 from claviger.keyvault.errors import body_of
-from claviger.keyvault.estate import Estates
+from claviger.keyvault.estate import Estate, Estates
 from claviger.keyvault.secrets.routes import Call, Route, SecretRoutes, match
 from claviger.keyvault.secrets.rules import RIGHTS
 from claviger.keyvault.secrets.wire import API_VERSIONS, LATEST_API_VERSION
@@ -30,6 +30,7 @@ Headers = list[tuple[bytes, bytes]]
 
 SERVICE_VERSION = b"1.9.2750.1"
 MAX_REMEMBERED_QUERIES = 2048
+MAX_REMEMBERED_CLIENTS = 1024
 _OVERRIDES = {b"PATCH": "PATCH", b"DELETE": "DELETE"}
 _FIXED: Headers = [
     (b"cache-control", b"no-cache"),
@@ -47,7 +48,7 @@ log = logging.getLogger("claviger.keyvault")
 class Request:
     """What the funnel reads of a request's head, in one pass over its headers."""
 
-    __slots__ = ("authorization", "client_request_id", "content_length", "host", "method")
+    __slots__ = ("authorization", "client_request_id", "content_length", "host", "method", "operation", "region")
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -55,6 +56,8 @@ class Request:
         self.authorization: bytes | None = None
         self.client_request_id: bytes | None = None
         self.content_length: bytes | None = None
+        self.operation = "none"
+        self.region: bytes | None = None
         for name, value in scope["headers"]:
             if name == b"host":
                 self.host = value.decode("latin-1")
@@ -87,25 +90,23 @@ class KeyVaultApp:
         self._clock = clock
         self._count = count
         self._queries: dict[bytes, dict[str, str]] = {}
+        self._networks: dict[str, bytes] = {}
         self._date = (0, b"")
+        self._dice = random.Random()  # for request ids, which are no secret
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry, for scopes of type http only."""
         request = Request(scope)
         headers = self._head(scope, request)
-        operation = "none"
         try:
             estate = self._estates.fresh() or await self._estates.current()
-            vault = estate.vault_at(request.host)
-            if vault is None:
-                raise NotFound("VaultNotFound", host=request.host[:255])
-            headers.append((b"x-ms-keyvault-region", vault.location.encode("latin-1", "replace")))
-            caller = self._verifier.verify(request.authorization, request.host, vault)
-            query, route = self._asked(scope, request.method)
-            operation = route.operation.value
-            right = RIGHTS[route.operation]
-            scoped = None if right.vault_wide else route.name
-            estate.require(caller, vault, right.permission, right.data_action, scoped)
+            try:
+                vault, query, route = self._admitted(estate, scope, request)
+            except (NotFound, Unauthenticated, Forbidden):
+                newest = await self._estates.newest()  # another process may just have given the right
+                if newest is estate:
+                    raise
+                vault, query, route = self._admitted(newest, scope, request)
             call = _call(request.host, vault, route, query)
             if route.body_limit:
                 call.body = await read_body(receive, request.content_length, route.body_limit)
@@ -113,8 +114,24 @@ class KeyVaultApp:
             status = 200 if body is not None else 204
         except Refusal as refusal:
             status, body = self._refused(refusal, request, headers)
-        self._count(operation, status)
+        if request.region is not None:
+            headers.append((b"x-ms-keyvault-region", request.region))
+        self._count(request.operation, status)
         await _send(send, status, headers, body)
+
+    def _admitted(self, estate: Estate, scope: Scope, request: Request) -> tuple[Vault, dict[str, str], Route]:
+        """The vault, the query and the route, once this estate lets the caller through."""
+        vault = estate.vault_at(request.host)
+        if vault is None:
+            raise NotFound("VaultNotFound", host=request.host[:255])
+        request.region = vault.location.encode("latin-1", "replace")
+        caller = self._verifier.verify(request.authorization, request.host, vault)
+        query, route = self._asked(scope, request.method)
+        request.operation = route.operation.value
+        right = RIGHTS[route.operation]
+        scoped = None if right.vault_wide else route.name
+        estate.require(caller, vault, right.permission, right.data_action, scoped)
+        return vault, query, route
 
     def _asked(self, scope: Scope, method: str) -> tuple[dict[str, str], Route]:
         query = self._query(scope["query_string"])
@@ -145,22 +162,28 @@ class KeyVaultApp:
         second = int(self._clock.now())
         if self._date[0] != second:
             self._date = (second, formatdate(second, usegmt=True).encode())
-        unique = os.urandom(16).hex()
-        request_id = f"{unique[:8]}-{unique[8:12]}-4{unique[13:16]}-a{unique[17:20]}-{unique[20:]}"
+        bits = self._dice.getrandbits
+        request_id = b"%08x-%04x-4%03x-a%03x-%012x" % (bits(32), bits(16), bits(12), bits(12), bits(48))
         client = scope.get("client")
-        address = client[0] if client else "127.0.0.1"
-        family = (
-            "Ipv6;addr={};act_addr_fam=InterNetworkV6;" if ":" in address else "Ipv4;addr={};act_addr_fam=InterNetwork;"
-        )
         headers = [
             *_FIXED,
             (b"date", self._date[1]),
-            (b"x-ms-request-id", request_id.encode()),
-            (b"x-ms-keyvault-network-info", b"conn_type=" + family.format(address).encode()),
+            (b"x-ms-request-id", request_id),
+            (b"x-ms-keyvault-network-info", self._network_info(client[0] if client else "127.0.0.1")),
         ]
         if request.client_request_id is not None and len(request.client_request_id) <= 256:
             headers.append((b"x-ms-client-request-id", request.client_request_id))
         return headers
+
+    def _network_info(self, address: str) -> bytes:
+        known = self._networks.get(address)
+        if known is None:
+            family, more = ("Ipv6", "V6") if ":" in address else ("Ipv4", "")
+            known = f"conn_type={family};addr={address};act_addr_fam=InterNetwork{more};".encode()
+            if len(self._networks) >= MAX_REMEMBERED_CLIENTS:
+                self._networks.clear()
+            self._networks[address] = known
+        return known
 
     def _refused(self, refusal: Refusal, request: Request, headers: Headers) -> tuple[int, bytes]:
         if isinstance(refusal, Unauthenticated):
@@ -173,9 +196,12 @@ class KeyVaultApp:
 
 
 def _segments(raw_path: bytes) -> list[str]:
-    """The path in decoded segments. A doubled leading and a trailing slash are tolerated (§1)."""
-    parts = raw_path.strip(b"/").split(b"/") if raw_path.endswith(b"/") else raw_path.lstrip(b"/").split(b"/")
+    """The path in decoded segments. A doubled leading slash and one trailing slash are tolerated (§1)."""
+    path = raw_path.lstrip(b"/").removesuffix(b"/")
     try:
+        if b"%" not in path:
+            return path.decode().split("/")
+        parts = path.split(b"/")
         return [(unquote_to_bytes(part) if b"%" in part else part).decode() for part in parts]
     except UnicodeDecodeError:
         raise Invalid("Encoding") from None

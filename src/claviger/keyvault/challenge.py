@@ -15,7 +15,7 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Refusal, Unauthenticated
 from claviger.keyvault.directory.signing import SigningKeys
 from claviger.keyvault.directory.tokens import ALGORITHM, Claims, issuer_of
-from claviger.keyvault.hosts import Host, parse_host, resource_host
+from claviger.keyvault.hosts import Host, cloud_of, parse_host, resource_host
 from claviger.keyvault.vaults.records import Vault
 
 LOGIN_HOST = "login.localhost"
@@ -51,7 +51,11 @@ class Challenge(msgspec.Struct, frozen=True):
 
 
 class Challenger:
-    """Builds challenges. `login_url` replaces `https://login.localhost` with the port that the client used."""
+    """Builds challenges. They name the login host that belongs to the host that the client used.
+
+    That is the genuine one under a cloud's own name, where names are led here as `claviger exec` leads them; else
+    `login.localhost` with the client's port. `login_url` replaces both.
+    """
 
     def __init__(self, login_url: str | None = None) -> None:
         self._login_url = login_url.rstrip("/") if login_url else None
@@ -71,8 +75,11 @@ class Challenger:
         return self.at(host, str(refusal.facts["tenant_id"])).header
 
     def _build(self, host: Host, tenant_id: str) -> Challenge:
+        cloud = cloud_of(host)
+        if cloud is not None:
+            host = Host(host.name, "")
         resource = f"https://{resource_host(host)}"
-        login = self._login_url or f"https://{LOGIN_HOST}{host.port}"
+        login = self._login_url or f"https://{cloud.login if cloud else LOGIN_HOST + host.port}"
         audiences = frozenset({resource.lower(), resource.lower() + "/", *SERVICE_AUDIENCES})
         return Challenge(
             header=f'Bearer authorization="{login}/{tenant_id}", resource="{resource}"'.encode("ascii"),

@@ -71,9 +71,7 @@ _RBAC = (
     "time.\r\nCaller: appid={appid};oid={oid};iss={iss}\r\nAction: '{action}'\r\nResource: '{resource}'\r\n"
     "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null\r\nVault: {vault};location={location}\r\n"
 )
-_THROTTLED = (
-    "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached"
-)
+_THROTTLED = "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached"
 _PURGE_PROTECTED = (
     'Operation "purge" is not allowed because purge protection is enabled for this vault. Key Vault service will '
     "automatically purge it after the retention period has passed."
@@ -82,12 +80,8 @@ _PURGE_PROTECTED = (
 _TABLE: Mapping[str, Told] = {
     # who is calling
     "MissingToken": Told(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token."),
-    "WrongAudience": Told(
-        401, "Unauthorized", "AKV10022: Invalid audience. Expected {expected}, found: {found}."
-    ),
-    "WrongIssuer": Told(
-        401, "Unauthorized", "AKV10032: Invalid issuer. Expected one of {expected}, found {found}."
-    ),
+    "WrongAudience": Told(401, "Unauthorized", "AKV10022: Invalid audience. Expected {expected}, found: {found}."),
+    "WrongIssuer": Told(401, "Unauthorized", "AKV10032: Invalid issuer. Expected one of {expected}, found {found}."),
     "UnknownSigningKey": Told(
         401,
         "Unauthorized",
@@ -106,8 +100,7 @@ _TABLE: Mapping[str, Told] = {
     "ForbiddenByConnection": Told(
         403,
         "Forbidden",
-        "Public network access is disabled and request is not from a trusted service nor via an approved private "
-        "link.",
+        "Public network access is disabled and request is not from a trusted service nor via an approved private link.",
         "ForbiddenByConnection",
     ),  # unconfirmed
     # what is asked
@@ -123,9 +116,7 @@ _TABLE: Mapping[str, Told] = {
     "Body": Told(
         400, "BadParameter", "The request body is missing, or is not JSON of the expected form."
     ),  # unconfirmed
-    "Encoding": Told(
-        400, "BadParameter", "The request URI contains an invalid escape or is not UTF-8."
-    ),  # unconfirmed
+    "Encoding": Told(400, "BadParameter", "The request URI contains an invalid escape or is not UTF-8."),  # unconfirmed
     "Header": Told(400, "BadParameter", "The request has an invalid {header} header."),  # unconfirmed
     "MaxResults": Told(
         400, "BadParameter", "Invalid maxresults: {given}. It must be a whole number between 1 and {most}."
@@ -136,16 +127,12 @@ _TABLE: Mapping[str, Told] = {
     "TooManyVersions": Told(
         400, "BadParameter", "Secret {name} has more than {most} versions and cannot be backed up."
     ),  # unconfirmed
-    "BodyTooLarge": Told(
-        413, "RequestEntityTooLarge", "The request body is over the limit of {limit} bytes."
-    ),
+    "BodyTooLarge": Told(413, "RequestEntityTooLarge", "The request body is over the limit of {limit} bytes."),
     # where it stands
     "SecretNotFound": Told(404, "SecretNotFound", _NOT_FOUND),
     "DeletedSecretNotFound": Told(404, "SecretNotFound", "Deleted Secret not found: {name}"),
     "VaultNotFound": Told(404, "VaultNotFound", "There is no key vault at {host}."),
-    "SecretDisabled": Told(
-        403, "Forbidden", "Operation get is not allowed on a disabled secret.", "SecretDisabled"
-    ),
+    "SecretDisabled": Told(403, "Forbidden", "Operation get is not allowed on a disabled secret.", "SecretDisabled"),
     "SecretManaged": Told(
         403,
         "Forbidden",
@@ -160,9 +147,7 @@ _TABLE: Mapping[str, Told] = {
         "Secret {name} is currently being deleted and cannot be re-created; retry later.",
         "ObjectIsBeingDeleted",
     ),
-    "ObjectIsBeingDeleted": Told(
-        409, "Conflict", "Secret is currently being deleted.", "ObjectIsBeingDeleted"
-    ),
+    "ObjectIsBeingDeleted": Told(409, "Conflict", "Secret is currently being deleted.", "ObjectIsBeingDeleted"),
     "ObjectIsBeingRecovered": Told(
         409,
         "Conflict",

@@ -12,7 +12,51 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 LOCAL_SUFFIX = "vault.localhost"
-CLOUD_SUFFIXES = ("vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net", "vault.microsoftazure.de")
+
+
+class Cloud(msgspec.Struct, frozen=True):
+    """A public cloud as programs know it: the suffix of its vaults, its login host with other names of it, and ARM."""
+
+    vault_suffix: str
+    login: str
+    login_aliases: tuple[str, ...]
+    management: str
+
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """Every name of the login host, the usual one first."""
+        return (self.login, *self.login_aliases)
+
+
+CLOUDS = (
+    Cloud(
+        "vault.azure.net",
+        "login.microsoftonline.com",
+        ("login.windows.net", "login.microsoft.com", "sts.windows.net"),
+        "management.azure.com",
+    ),
+    Cloud(
+        "vault.azure.cn",
+        "login.chinacloudapi.cn",
+        ("login.partner.microsoftonline.cn",),
+        "management.chinacloudapi.cn",
+    ),
+    Cloud(
+        "vault.usgovcloudapi.net",
+        "login.microsoftonline.us",
+        ("login.usgovcloudapi.net", "login-us.microsoftonline.com"),
+        "management.usgovcloudapi.net",
+    ),
+    Cloud("vault.microsoftazure.de", "login.microsoftonline.de", (), "management.microsoftazure.de"),
+)
+"""The one list of the clouds' names: routing, certificates, challenges and `claviger exec` all go by it."""
+CLOUD_SUFFIXES = tuple(cloud.vault_suffix for cloud in CLOUDS)
+LOGIN_HOSTS = frozenset(name for cloud in CLOUDS for name in cloud.logins)
+REGIONAL_LOGINS = "login.microsoft.com"
+"""Clients that are told a region put its name before this one."""
+MANAGEMENT_HOSTS = frozenset(cloud.management for cloud in CLOUDS)
+
+MAX_REMEMBERED_HOSTS = 1_024
 
 _HOST = re.compile(r"([0-9A-Za-z._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?", re.ASCII)
 _IPV4 = re.compile(r"[0-9.]+", re.ASCII)
@@ -44,16 +88,45 @@ def resource_host(host: Host) -> str:
     return rest + host.port
 
 
+def cloud_of(host: Host) -> Cloud | None:
+    """The cloud whose vault a host is, by name and port; None for a name of ours, and for any other port than 443."""
+    if host.port not in ("", ":443"):
+        return None
+    suffix = host.name.lower().rstrip(".").partition(".")[2]
+    return next((cloud for cloud in CLOUDS if cloud.vault_suffix == suffix), None)
+
+
+def is_login_host(name: str) -> bool:
+    """Whether a lower-case name is a login host of a public cloud, a regional one included."""
+    return name in LOGIN_HOSTS or name.partition(".")[2] == REGIONAL_LOGINS
+
+
+def is_cloud_host(name: str) -> bool:
+    """Whether a lower-case name without port is one of a public cloud's that this server answers for."""
+    label, _, rest = name.partition(".")
+    return is_login_host(name) or name in MANAGEMENT_HOSTS or (rest in CLOUD_SUFFIXES and label != "")
+
+
 class VaultHosts:
     """The names under which vaults are reached. `mapped` is full host to vault name, `suffixes` come after `NAME.`."""
 
     def __init__(self, suffixes: Iterable[str] = (), mapped: Mapping[str, str] | None = None) -> None:
         names = (LOCAL_SUFFIX, *CLOUD_SUFFIXES, *suffixes)
         self._suffixes = frozenset(suffix.lower().strip(".") for suffix in names)
+        self._known: dict[str, str | None] = {}
         self._mapped = {host.lower().rstrip("."): name.lower() for host, name in (mapped or {}).items()}
 
     def vault_name(self, host: str) -> str | None:
         """The lower-case name of the vault that `host` is for; None where the host is nobody's."""
+        try:
+            return self._known[host]
+        except KeyError:
+            if len(self._known) >= MAX_REMEMBERED_HOSTS:
+                self._known.clear()
+            name = self._known[host] = self._read(host)
+            return name
+
+    def _read(self, host: str) -> str | None:
         parts = parse_host(host)
         if parts is None:
             return None

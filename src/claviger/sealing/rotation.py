@@ -45,6 +45,7 @@ from claviger.sealing.wrapping import made_data_key, rewrapped
 from claviger.store.contract import Store, Tx
 
 BATCH_SIZE = 100
+PAUSE_S = 0.005  # about as long as a batch takes: a writer in another process finds every second moment free
 
 
 class Resealer(Protocol):
@@ -74,7 +75,7 @@ class RootKeyRotation:
 
 @dataclass(frozen=True, slots=True)
 class DataKeyRotation:
-    """What a rotation of data keys did.
+    """What a rotation of data keys did. `resumed`: it finished one begun earlier and began none.
 
     `kept_scopes` have a new key now, and keep their earlier ones for good.
     """
@@ -97,14 +98,16 @@ class Rotation:
         resealers: Sequence[Resealer],
         *,
         batch_size: int = BATCH_SIZE,
+        pause_s: float = PAUSE_S,
     ) -> None:
-        """`keyring` is loaded and uses the same store and source."""
+        """`keyring` is loaded and uses the same store and source. Between two batches it pauses for `pause_s`."""
         self._store = store
         self._keyring = keyring
         self._source = root_keys
         self._clock = clock
         self._resealers = resealers
         self._batch_size = batch_size
+        self._pause_s = pause_s
         self._one_at_a_time = asyncio.Lock()
 
     async def rotate_root_key(self) -> RootKeyRotation:
@@ -173,6 +176,7 @@ class Rotation:
             rewrapped_count += count
             if after_id == 0:
                 return rewrapped_count
+            await asyncio.sleep(self._pause_s)
 
     def _rewrap_batch(self, tx: Tx, old_id: str, after_id: int) -> tuple[int, int]:
         """How many were wrapped anew, and the id to go on behind (0: all done).
@@ -256,6 +260,7 @@ class Rotation:
                 batch = partial(self._reseal_batch, scope=scope, old_key_id=old_key_id, new_key_id=new_key_id)
                 count, done = await self._store.write(batch)
             resealed_count += count
+            await asyncio.sleep(self._pause_s)
         self._keyring.forget(old_key_id)
         return resealed_count
 

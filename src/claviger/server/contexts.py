@@ -51,19 +51,24 @@ class HostContexts:
         self._clock = clock
         self._minted: OrderedDict[str, tuple[ssl.SSLContext, float]] = OrderedDict()
         self.context = new_context()
-        self._renew_at = self._load(self.context, authority.mint(ALWAYS_OURS))
+        self._leaf = authority.mint(ALWAYS_OURS)
+        load_leaf(self.context, self._leaf)
         self.context.sni_callback = self._choose
 
     def refresh(self) -> None:
-        """Renews the certificate of our own names when its time has come; clients that name no host need that."""
-        if self._clock.now() >= self._renew_at:
-            self._renew_at = self._load(self.context, self._authority.mint(ALWAYS_OURS))
+        """Renews the certificate of our own names when its time has come."""
+        if self._clock.now() >= self._leaf.renew_at:
+            self._leaf = self._authority.mint(ALWAYS_OURS)
+            load_leaf(self.context, self._leaf)
 
     def _choose(self, tls: ssl.SSLObject | ssl.SSLSocket, host: str | None, _: ssl.SSLContext) -> int | None:
         """OpenSSL's question during the handshake; it may not raise."""
         try:
-            self.refresh()
             other = self._minted_for(host.lower().removesuffix(".")) if host else None
+            if other is None and self._clock.now() >= self._leaf.renew_at:
+                self.refresh()  # for the handshakes after this one, which has taken the old certificate already
+                other = new_context()
+                load_leaf(other, self._leaf)
             if other is not None:
                 tls.context = other
         except Exception as failure:  # noqa: BLE001 - an exception here would be printed, and the client left hanging
@@ -78,17 +83,13 @@ class HostContexts:
             return known[0]
         if host in ALWAYS_OURS or _VAULT.fullmatch(host) or not _HOST.fullmatch(host) or not self._allowed(host):
             return None
-        context = new_context()
-        renew_at = self._load(context, self._authority.mint([host]))
-        self._minted[host] = (context, renew_at)
+        context, leaf = new_context(), self._authority.mint([host])
+        load_leaf(context, leaf)
+        self._minted[host] = (context, leaf.renew_at)
         self._minted.move_to_end(host)
         while len(self._minted) > MAX_HOSTS:
             self._minted.popitem(last=False)
         return context
-
-    def _load(self, context: ssl.SSLContext, leaf: Leaf) -> float:
-        load_leaf(context, leaf)
-        return leaf.renew_at
 
 
 class OwnContext:

@@ -23,8 +23,9 @@ class Ending(asyncio.Protocol):
     """A connection's own state, and the ways out of it."""
 
     __slots__ = (
-        "_began_at", "_deaf", "_eof", "_fed", "_incoming", "_last_word", "_linger_left", "_linger_until", "_phase", "_quiet",
-        "_running", "_surplus", "_waiting", "_wire", "deadline", "flow", "loop", "transport", "write_deadline",
+        "_began_at", "_deaf", "_eof", "_fed", "_incoming", "_last_word", "_linger_left", "_linger_pause",
+        "_linger_until", "_phase", "_quiet", "_running", "_surplus", "_waiting", "_wire", "deadline", "flow", "loop",
+        "transport", "write_deadline",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -44,7 +45,7 @@ class Ending(asyncio.Protocol):
         self._surplus = False  # one connection too many
         self._fed = self._began_at = 0
         self._linger_left = 0
-        self._linger_until = 0.0
+        self._linger_until = self._linger_pause = 0.0
         self._quiet = True
 
     def refuse(self, status: int, message: str) -> None:
@@ -120,7 +121,8 @@ class Ending(asyncio.Protocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(limits.linger_quiet_s, self._linger_on)
+        self._linger_pause = limits.linger_body_s if self._phase == BODY else limits.linger_quiet_s
+        self.loop.call_later(self._linger_pause, self._linger_on)
 
     def _linger_on(self) -> None:
         if self.transport.is_closing():
@@ -129,7 +131,7 @@ class Ending(asyncio.Protocol):
             self._close()
             return
         self._quiet = True
-        self.loop.call_later(self._wire.limits.linger_quiet_s, self._linger_on)
+        self.loop.call_later(self._linger_pause, self._linger_on)
 
     def _throw_away(self, size: int) -> None:
         self._quiet = False
@@ -143,7 +145,7 @@ class Ending(asyncio.Protocol):
     def _close(self) -> None:
         if not self.transport.is_closing():
             self._deaf = True
-            self.deadline = self._wire.now + self._wire.limits.linger_s  # for a peer that takes no leave
+            self.deadline = self._wire.now + self._wire.limits.leave_s
             self.transport.close()
 
     def _abort(self) -> None:

@@ -43,11 +43,17 @@ class Limits:
     """Open connections: beyond it 503 and closed."""
     pipelined: int = 256
     """Requests that one connection may have waiting behind the one that is being answered."""
-    linger_bytes: int = 1024 * 1024
-    """What is read and thrown away of a body that nobody wanted, so that its sender gets to see the answer."""
-    linger_s: float = 2.0
+    drain_bytes: int = 1024 * 1024
+    """The most of an unwanted body that is thrown away to keep a connection; with more to come it is closed."""
+    linger_bytes: int = 256 * 1024 * 1024
+    """The most that is thrown away before a connection is closed: clients that only look up when all is sent shall see
+    the answer, over TLS too, where a reset connection loses it."""
+    linger_s: float = 10.0
     linger_quiet_s: float = 0.25
-    """Throwing away ends after `linger_s`, or once nothing has come for `linger_quiet_s`."""
+    linger_body_s: float = 1.0
+    """Throwing away ends after `linger_s`, or once nothing has come for `linger_quiet_s`, in a body `linger_body_s`."""
+    leave_s: float = 2.0
+    """For the rest of an unwanted body on a kept connection, and for a peer that takes no leave of a closed one."""
 
 
 class Timed(Protocol):

@@ -75,7 +75,7 @@ class WireProtocol(Ending):
             return
         wire.connections_refused += 1
         self._deaf = self._surplus = True
-        self.deadline = wire.now + limits.linger_s
+        self.deadline = wire.now + limits.leave_s
         if len(connections) > limits.connections + _SPARE_CONNECTIONS:
             self._abort()
 
@@ -169,7 +169,7 @@ class WireProtocol(Ending):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; after `on_headers_complete` a trailer, which lands in a list that nobody reads."""
-        name = name.lower()
+        name, value = name.lower(), value.rstrip(b" \t")
         headers = self._headers
         headers.append((name, value))
         if name in WATCHED:
@@ -264,7 +264,7 @@ class WireProtocol(Ending):
         if exchange is not self._incoming:
             return True
         length = body_length(self._watched or [])
-        return length is not None and length - self._body_bytes <= self._wire.limits.linger_bytes
+        return length is not None and length - self._body_bytes <= self._wire.limits.drain_bytes
 
     def exchange_done(self, exchange: Exchange) -> None:
         """Turns to the next request, or ends the connection."""
@@ -283,8 +283,8 @@ class WireProtocol(Ending):
         elif self._phase == IDLE:
             self.deadline = self._wire.now + self._wire.limits.idle_s
         elif self._incoming is exchange:
-            self._linger_left = self._wire.limits.linger_bytes
-            self.deadline = self._wire.now + self._wire.limits.linger_s
+            self._linger_left = self._wire.limits.drain_bytes
+            self.deadline = self._wire.now + self._wire.limits.leave_s
         self.flow.resume_reading()
 
     # The tick

@@ -17,7 +17,7 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ import uvicorn
 from claviger.core.clock import Clock, SystemClock
 from claviger.core.errors import Misconfigured
 from claviger.server.front import Front
-from claviger.server.limits import Limits, Wire
+from claviger.server.limits import Limits, Timed, Wire
 from claviger.server.logs import describe_failure
 from claviger.server.protocol import WireProtocol
 
@@ -60,6 +60,8 @@ class Serving:
     port: int
     plain_port: int | None
     wire: Wire
+    connections: Collection[Timed]
+    """Those open now; a live view."""
     stop: Callable[[], None]
 
 
@@ -182,7 +184,8 @@ class _Server(uvicorn.Server):
         self.started = True
         host, port = self._listeners[0].socket.getsockname()[:2]
         plain = self._listeners[1].socket.getsockname()[1] if len(self._listeners) > 1 else None
-        self._on_started(Serving(host, port, plain, self._wire, self._stop))
+        connections: Any = self.server_state.connections
+        self._on_started(Serving(host, port, plain, self._wire, connections, self._stop))
 
     def _stop(self) -> None:
         self.should_exit = True

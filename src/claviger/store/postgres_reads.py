@@ -119,7 +119,11 @@ class ReadLanes:
             try:
                 return await _send(connection, batch)
             except psycopg.Error as error:
-                if not connection.closed or not connections_left:
+                lost = connection.closed
+                if len(batch) > 1:
+                    # What came after the error was skipped, which psycopg's list of prepared statements does not know.
+                    await connection.close()
+                if not lost or not connections_left:
                     raise neutral(error) from None
             finally:
                 timer.cancel()

@@ -99,7 +99,7 @@ class Issuer:
         if identity is None or identity.kind != "managed-identity" or not await self._holds(identity, digest):
             self._attempts.failed("identity", address)
             raise Unauthenticated("IdentityHeader")
-        if not _is_meant(identity, query):
+        if not _is_meant(identity, await self._naming(query)):
             raise Invalid("IdentityUnknown")
         return identity, await self._tokens.issue(identity, _resource(query))
 
@@ -116,11 +116,24 @@ class Issuer:
         _needed(query, "api-version")
         resource = _resource(query)
         identities = await records.managed_identities(self._store, MAX_IDENTITIES)
-        named = bool(_WAYS_TO_NAME.intersection(query))
+        naming = await self._naming(query)
+        named = bool(_WAYS_TO_NAME.intersection(naming))
         for identity in identities:
-            if _is_meant(identity, query) and (named or identity.name.lower() == self._default_identity):
+            if _is_meant(identity, naming) and (named or identity.name.lower() == self._default_identity):
                 return identity, await self._tokens.issue(identity, resource)
         raise Invalid("IdentityUnknown")
+
+    async def _naming(self, query: Mapping[str, str]) -> Mapping[str, str]:
+        """The query without a client id that belongs to an application, which names no managed identity.
+
+        DefaultAzureCredential passes AZURE_CLIENT_ID on to the identity endpoint even where that is the id of the
+        application beside it. The answer is for the identity that may ask, never for that application.
+        """
+        client_id = query.get("client_id", "")
+        application = await records.application_by_client_id(self._store, client_id) if client_id else None
+        if application is None or application.kind != "application":
+            return query
+        return {name: value for name, value in query.items() if name != "client_id"}
 
     async def _proven(self, tenant: Tenant, client_id: str, secret: str, asked: SignIn) -> Application:
         """The application, once its secret is known to be right."""

@@ -30,10 +30,10 @@ _RESERVED_DOMAINS = frozenset({"common", "organizations", "consumers", "msi", "m
 
 
 class NewApplication(msgspec.Struct, frozen=True):
-    """An application just made. `secret` is shown here and never again; None where none was asked for."""
+    """An application just made. `secret` is shown here and never again."""
 
     application: Application
-    secret: Sensitive | None
+    secret: Sensitive
 
 
 def fingerprint(secret: Sensitive) -> bytes:

@@ -22,7 +22,7 @@ from claviger.keyvault.directory.records import Application
 from claviger.keyvault.directory.signing import SigningKeys
 from claviger.keyvault.directory.tokens import Issued
 from claviger.keyvault.estate import Estates
-from claviger.keyvault.hosts import parse_host
+from claviger.keyvault.hosts import is_login_host, parse_host
 from claviger.keyvault.vaults.rules import is_uuid
 
 Message = MutableMapping[str, Any]
@@ -71,7 +71,10 @@ class Answer(msgspec.Struct):
 
 
 class LoginHost:
-    """The application. `served` are the login hosts that are ours; `login_url` stands before every address shown."""
+    """The application. `served` are the login hosts that are ours.
+
+    `login_url` stands before every address shown, but to a client that came by a cloud's own name: it stays there.
+    """
 
     def __init__(
         self,
@@ -112,7 +115,7 @@ class LoginHost:
             headers=headers,
             query_string=scope.get("query_string", b""),
             address=(scope.get("client") or ("",))[0],
-            base_url=self._login_url or here,
+            base_url=here if host and is_login_host(host.name.lower()) else self._login_url or here,
             trace_id=new_uuid(),
             correlation_id=given.lower() if is_uuid(given) else new_uuid(),
         )

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET
 
-from claviger.core.errors import Invalid
+from claviger.core.errors import Conflict, Invalid
 from claviger.core.paging import decode_mark, encode_mark
 from claviger.keyvault.secrets import rules, wire
 from claviger.keyvault.secrets.backup import Backups
@@ -123,9 +123,9 @@ class SecretRoutes:
             Operation.RESTORE: self._restore,
         }
 
-    async def answer(self, call: Call) -> bytes | None:
+    def answer(self, call: Call) -> Awaitable[bytes | None]:
         """The JSON body of the answer; None where there is none to send. Raises what the operation refuses."""
-        return await self._handlers[call.route.operation](call)
+        return self._handlers[call.route.operation](call)
 
     async def _set(self, call: Call) -> bytes:
         shown = await self._secrets.set(call.vault, _name(call), wire.decode_set(call.body))
@@ -157,7 +157,11 @@ class SecretRoutes:
         return wire.encode(wire.Backup(await self._backups.backup(call.vault, _name(call))))
 
     async def _restore(self, call: Call) -> bytes:
-        shown = await self._backups.restore(call.vault, wire.decode_restore(call.body).value)
+        try:
+            shown = await self._backups.restore(call.vault, wire.decode_restore(call.body).value)
+        except Conflict as refusal:
+            taken = f"{refusal.facts.get('name')}/{refusal.facts.get('version')}"
+            raise Conflict(refusal.reason, id=f"{call.base_url}/secrets/{taken}") from None
         return wire.encode(_bundle(call, shown.name, shown.version))
 
     async def _list(self, call: Call) -> bytes:

@@ -174,6 +174,8 @@ def unpack_backup(packed: bytes) -> BackedUpSecret:
 def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """The error never quotes the body: it may hold the value of a secret."""
     try:
+        if not body.isascii():
+            body.decode()  # msgspec passes over the strings of fields that it does not know without looking at them
         return decoder.decode(body)
     except msgspec.ValidationError:
         raise Invalid("Property") from None

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from claviger.core.clock import Clock, ManualClock, SystemClock
+from claviger.core.sensitive import Sensitive
 from claviger.server.asgi import Receive, Scope, Send, reply
 from claviger.server.front import Front
 from claviger.server.limits import Limits
@@ -92,15 +93,28 @@ class ShowingApp:
         await reply(send, 200, b"{}", more=[(b"x-echo", b"a\r\nset-cookie: b")])
 
     async def _wait(self, _: Scope, receive: Receive, send: Send, rest: str) -> None:
-        while not self.gate.is_set():
+        while not self.gate.is_set():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.01)
         await reply(send, 200, json.dumps({"waited": rest}).encode())
 
     async def _big(self, _: Scope, __: Receive, send: Send, rest: str) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        for _ in range(int(rest)):
+        for _block in range(int(rest)):
             await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+class MemoryBox:
+    """A key box that forgets with the process."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Sensitive] = {}
+
+    async def ensure(self, name: str, make: Callable[[], Sensitive]) -> Sensitive:
+        """See `authority.KeyBox`."""
+        if name not in self.kept:
+            self.kept[name] = make()
+        return self.kept[name]
 
 
 @dataclass
@@ -163,9 +177,17 @@ class Served:
         return self.serving.port
 
     def advance(self, seconds: float) -> None:
-        """Moves the connections' clock; the server notices within half a second."""
+        """Moves the connections' clock, and has the server look at it at once."""
         assert isinstance(self.clock, ManualClock)
         self.clock.advance(seconds)
+        noticed = threading.Event()
+
+        def tick() -> None:
+            self.serving.wire.tick(self.serving.connections)
+            noticed.set()
+
+        self.loop.call_soon_threadsafe(tick)
+        assert noticed.wait(PATIENCE_S)
 
     @contextlib.contextmanager
     def connection(self, context: ssl.SSLContext | None = None, host: str = "localhost") -> Iterator[socket.socket]:
@@ -235,7 +257,8 @@ def served(
         yield it
     finally:
         showing.gate.set()
-        it.loop.call_soon_threadsafe(it.serving.stop)
+        with contextlib.suppress(RuntimeError):  # stopped by the test already
+            it.loop.call_soon_threadsafe(it.serving.stop)
         thread.join(PATIENCE_S)
         assert not thread.is_alive(), "the server did not stop"
         assert it.failure is None, it.failure
@@ -243,7 +266,9 @@ def served(
 
 def plain_front(app: ShowingApp) -> Front:
     """A front that gives every request to `app`."""
-    return Front(lambda _host, _path: app, metrics=Metrics(), clock=SystemClock(), version="1.2.3", services={"showing": "1"})
+    return Front(
+        lambda _host, _path: app, metrics=Metrics(), clock=SystemClock(), version="1.2.3", services={"showing": "1"}
+    )
 
 
 def until(holds: Callable[[], bool]) -> None:
