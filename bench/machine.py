@@ -93,12 +93,17 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def load_average() -> list[float]:
+    """How busy the machine is, over one, five and fifteen minutes."""
+    return [round(load, 2) for load in os.getloadavg()]
+
+
 def facts(folder: Path) -> dict[str, object]:
     """The machine and the versions that figures belong to."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "load_average_before": [round(load, 2) for load in os.getloadavg()],
+        "load_average_before": load_average(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "sqlite": apsw.sqlite_lib_version(),

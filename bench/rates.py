@@ -85,20 +85,23 @@ def _listens(port: int) -> bool:
 
 def reads(product: Product, population: Population, generator: Generator, folder: Path, plan: Plan) -> list[Figure]:
     """GET of a secret by name against the bare hello, on kept connections."""
-    gets = generator.save("get", [product.request("GET", path) for path in _get_paths(population, plan.dice)])
+    gets = save_gets(product, population, generator, plan.dice)
     with hello_server(folder / "hello", machine.cores().server) as (pid, port):
         greeting = request("GET", f"{product.host}:{port}", "/secrets/hello?api-version=7.4", product.token)
         hellos = generator.save("hello", [greeting])
         taken = interleaved(
             {
                 "hello": lambda: sample(generator, pid, port, hellos, READ_CONNECTIONS, plan.seconds),
-                "get": lambda: sample(
-                    generator, product.pid, product.port, gets, READ_CONNECTIONS, plan.seconds
-                ),
+                "get": lambda: sample(generator, product.pid, product.port, gets, READ_CONNECTIONS, plan.seconds),
             },
             plan.rounds,
         )
     return [_against("GET secret / bare hello", taken["get"], taken["hello"], 0.6)]
+
+
+def save_gets(product: Product, population: Population, generator: Generator, dice: random.Random) -> Path:
+    """Requests for live secrets in no order, for a load generator."""
+    return generator.save("get", [product.request("GET", path) for path in _get_paths(population, dice)])
 
 
 def writes(product: Product, generator: Generator, folder: Path, plan: Plan) -> list[Figure]:

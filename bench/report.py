@@ -38,9 +38,7 @@ def ratio(
 ) -> Figure:  # fmt: skip
     """The median of `above`/`below` taken round by round, since a busy moment spoils neighbours alike."""
     rounds = [one / other for one, other in zip(above, below, strict=True)]
-    return Figure(
-        name, statistics.median(rounds), target, sense, "x", min(rounds), max(rounds), note, detail or {}
-    )
+    return Figure(name, statistics.median(rounds), target, sense, "x", min(rounds), max(rounds), note, detail or {})
 
 
 def interleaved(contenders: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:

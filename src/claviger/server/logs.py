@@ -16,6 +16,7 @@ from types import TracebackType
 from claviger.core.errors import Refusal
 
 _FRAMES = 12
+_ESCAPED = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}  # no line breaks, no terminal codes
 
 
 def _places(trace: TracebackType | None) -> str:
@@ -49,8 +50,7 @@ class OneLine(logging.Formatter):
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z"
         if self._as_json:
             return json.dumps({"at": at, "level": record.levelname.lower(), "part": record.name, "message": message})
-        told = message.translate({10: "\\n", 13: "\\r"})
-        return f"{at} {record.levelname.lower()} {record.name}: {told}"
+        return f"{at} {record.levelname.lower()} {record.name}: {message.translate(_ESCAPED)}"
 
 
 def set_up_logging(level: str = "info", as_json: bool = False) -> None:
