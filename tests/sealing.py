@@ -6,13 +6,17 @@ in all but the operating system's sense. `CrashingStore` and `CrashingKeys` die 
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from claviger.core.clock import ManualClock
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.envelope import associated_data
+from claviger.crypto.key_file import KeyFile
 from claviger.crypto.root_key import RootKey, RootKeySource
 from claviger.sealing import records
 from claviger.sealing.keyring import Keyring
@@ -203,3 +207,17 @@ async def states(store: Store, table: Literal["root_keys", "data_keys"]) -> list
 def secret(text: str) -> Sensitive:
     """A value for a note."""
     return Sensitive(text)
+
+
+async def rotate_for_ever(url: str, key_path: Path) -> None:
+    """What `python -m tests.sealing URL KEY_FILE` does until it is killed."""
+    process = await Machine(url, KeyFile(key_path)).process(batch_size=2)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    while True:
+        await process.rotation.rotate_root_key()
+        await process.rotation.rotate_data_keys()
+
+
+if __name__ == "__main__":
+    asyncio.run(rotate_for_ever(sys.argv[1], Path(sys.argv[2])))

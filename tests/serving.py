@@ -51,7 +51,7 @@ class Estate:
         return Application(told["AZURE_CLIENT_ID"], "", told["AZURE_CLIENT_SECRET"])
 
     def assert_nothing_failed(self) -> None:
-        """Fails where the server gave a 5xx to anyone, or logged an error: whatever tests sent, that must not happen."""
+        """Fails where the server gave anyone a 5xx or logged an error: whatever was sent, that must not happen."""
         metrics = self.http.get(f"{self.server.login}/metrics")
         assert metrics.status_code == 200
         assert "keyvault" in metrics.text

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from claviger import __version__
 from claviger.core.clock import Clock
+from claviger.core.ids import new_token
+from claviger.core.sensitive import Sensitive
 from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_file
 from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
 from claviger.keyvault.app import KeyVaultApp
@@ -39,6 +41,13 @@ from claviger.server.metrics import Metrics
 from claviger.settings import Settings
 from claviger.store.contract import Store
 from claviger.store.opening import open_store
+from claviger.switches.board import Switches
+from claviger.switches.clock import MovableClock
+from claviger.switches.faulty import Faulty
+from claviger.switches.routes import PATH as SWITCHBOARD_PATH
+from claviger.switches.routes import Switchboard
+
+SWITCHBOARD_NOTE = "switchboard-token"
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ class Services:
     backups: Backups
     sweeper: Sweeper
     hosts: VaultHosts
+    switches: Switches | None
 
 
 def root_keys_of(settings: Settings) -> RootKeySource:
@@ -100,42 +110,54 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
 
 @contextlib.asynccontextmanager
 async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
-    """A server's services, their background work running between the front's start and stop."""
-    async with opened(settings, clock) as house:
+    """A server's services, their background work running between the front's start and stop.
+
+    Tokens and sign-in go by `clock` as it is even where the switches can move the product's time: clients keep tokens
+    by a clock of their own.
+    """
+    switches = Switches(MovableClock(clock)) if settings.switches else None
+    async with opened(settings, switches.clock if switches else clock) as house:
         if settings.demo:
-            await seed_demo(house.store, house.notes, clock)
-        yield _services(house)
+            await seed_demo(house.store, house.notes, house.clock)
+        board_token = Sensitive(new_token())
+        if switches is not None:
+            await house.notes.put(SWITCHBOARD_NOTE, board_token)
+        yield _services(house, clock, switches, board_token)
 
 
-def _services(house: House) -> Services:
+def _services(house: House, machine: Clock, switches: Switches | None, board_token: Sensitive) -> Services:
     settings, clock, store, keyring = house.settings, house.clock, house.store, house.keyring
     metrics = Metrics()
-    keys = SigningKeys(store, keyring, clock)
+    keys = SigningKeys(store, keyring, machine)
     hosts = VaultHosts(settings.vault_suffixes, settings.vault_hosts)
     estates = Estates(store, hosts, keys)
     challenger = Challenger(settings.login_url)
-    secrets = Secrets(store, keyring, clock)
+    secrets = Secrets(store, keyring, clock, switches)
     backups = Backups(store, keyring, clock)
     vault_app = KeyVaultApp(
         estates,
-        TokenVerifier(keys, challenger, clock),
+        TokenVerifier(keys, challenger, machine),
         challenger,
         SecretRoutes(secrets, backups),
         clock,
         metrics.counter("keyvault"),
+        switches,
     )
-    issuer = Issuer(
-        store, TokenMaker(keys, clock, settings.token_lifetime_s), clock, FailedAttempts(clock), imds=settings.imds
-    )
+    tokens = TokenMaker(keys, machine, settings.token_lifetime_s)
+    issuer = Issuer(store, tokens, machine, FailedAttempts(machine), imds=settings.imds)
     login_app = LoginHost(
-        estates, keys, issuer, clock, served=(LOGIN_HOST, *LOGIN_HOSTS), login_url=settings.login_url
+        estates, keys, issuer, machine, served=(LOGIN_HOST, *LOGIN_HOSTS), login_url=settings.login_url
     )
     sweeper = Sweeper(secrets, clock, settings.sweep_s)
     background = _Background(house, sweeper)
+    login: ASGIApp = Faulty(login_app, switches, "login") if switches else login_app
+    board = Switchboard(switches, board_token, sweeper.wake) if switches else None
 
     def pick(host: str, path: str) -> ASGIApp | None:
+        if board is not None and path.startswith(SWITCHBOARD_PATH):
+            return board
         if host == LOGIN_HOST or is_login_host(host):
-            return login_app
+            return login
         return vault_app if hosts.vault_name(host) is not None else None
 
     front = Front(
@@ -149,7 +171,7 @@ def _services(house: House) -> Services:
         start=background.start,
         stop=background.stop,
     )
-    return Services(house, front, estates, secrets, backups, sweeper, hosts)
+    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches)
 
 
 class _Background:

@@ -43,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = True
     metrics_public: bool = False
     sweep_s: int = 60
+    switches: bool = False
     log_level: str = "info"
 
     @property

@@ -288,6 +288,12 @@ class TestNotes:
         assert not await fresh.notes.delete("a")
         assert await process.notes.get("a") is None
 
+    async def test_a_note_under_another_name_does_not_open(self, machine: Machine) -> None:
+        process = await machine.process()
+        await process.notes.put("a", secret("value"))
+        await process.store.write(lambda tx: tx.execute("UPDATE sealed_notes SET name = 'b'"))
+        await refused(Damaged, "SealBroken", process.notes.get("b"))
+
     async def test_all_who_make_a_note_at_once_get_the_same_one(self, machine: Machine) -> None:
         processes = [await machine.process() for _ in range(3)]
         notes = [secret(f"key {number}") for number in range(9)]

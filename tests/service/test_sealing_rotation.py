@@ -16,7 +16,7 @@ import pytest
 from claviger.core.errors import Conflict, Damaged, Misconfigured
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.key_file import KeyFile, PassphraseFile
-from claviger.crypto.root_key import EnvironmentKeys
+from claviger.crypto.root_key import EnvironmentKeys, RootKey
 from claviger.sealing import records
 from claviger.sealing.notes import SealedNotes
 from tests.sealing import Crash, Machine, Process, Steps, secret, states
@@ -25,13 +25,13 @@ SCOPES = ["shelf:a", "shelf:b", "shelf:c"]
 
 
 @pytest.fixture
-def key_file(tmp_path: Path) -> KeyFile:
-    return KeyFile(tmp_path / "root.key")
+def key_path(tmp_path: Path) -> Path:
+    return tmp_path / "root.key"
 
 
 @pytest.fixture
-async def machine(database_url: str, key_file: KeyFile) -> AsyncIterator[Machine]:
-    made = Machine(database_url, key_file)
+async def machine(database_url: str, key_path: Path) -> AsyncIterator[Machine]:
+    made = Machine(database_url, KeyFile(key_path))
     yield made
     await made.close()
 
@@ -117,6 +117,34 @@ class TestRootKey:
             await stalling
         await all_open(await machine.process(), values)
         await settled(other, machine)
+
+    async def test_a_key_that_is_about_to_be_used_is_not_forgotten(self, machine: Machine) -> None:
+        with pytest.raises(Crash):
+            await (await machine.process(steps=Steps(0, "after"))).rotation.rotate_root_key()
+        _, made = machine.root_keys.read()
+        process = await machine.process()
+        await fill(process, 1)
+        await process.rotation.finish()
+        assert machine.root_keys.read()[-1].id == made.id
+        assert (await process.rotation.rotate_root_key()).root_key_id == made.id
+        await settled(process, machine)
+
+    async def test_a_rotation_while_a_server_starts(self, machine: Machine, key_path: Path) -> None:
+        """It ends between the server's reading of the rows and of the file: the rows name a key that is gone."""
+        command = await machine.process()
+        values = await fill(command, 1)
+        loop = asyncio.get_running_loop()
+
+        class Overtaken(KeyFile):
+            rotations_left = 1
+
+            def read(self) -> list[RootKey]:
+                if self.rotations_left:
+                    self.rotations_left -= 1
+                    asyncio.run_coroutine_threadsafe(command.rotation.rotate_root_key(), loop).result(30)
+                return super().read()
+
+        await all_open(await machine.process(Overtaken(key_path)), values)
 
     async def test_two_that_rotate_at_once_do_no_harm(self, machine: Machine) -> None:
         processes = [await machine.process() for _ in range(3)]

@@ -15,6 +15,14 @@ from claviger.cli.output import EXIT_MISCONFIGURED, EXIT_REFUSED, say_refusal
 from claviger.cli.policies import policy_commands
 from claviger.cli.roles import role_commands
 from claviger.cli.serving import serve_command, start_command, stop_command
+from claviger.cli.switching import (
+    clock_commands,
+    delay_command,
+    fault_commands,
+    limits_command,
+    revoke_command,
+    switches_command,
+)
 from claviger.cli.vaults import vault_commands
 from claviger.core.errors import Damaged, Misconfigured, Refusal
 
@@ -49,5 +57,11 @@ for command in (
     policy_commands,
     tenant_commands,
     keys_commands,
+    switches_command,
+    clock_commands,
+    fault_commands,
+    delay_command,
+    limits_command,
+    revoke_command,
 ):
     main.add_command(command)

@@ -24,6 +24,9 @@ from claviger.server.run import Serving, Tls
 from claviger.settings import Settings, load_settings
 
 listen_option = click.option("--listen", metavar="HOST:PORT", help="Where to listen (CLAVIGER_LISTEN).")
+switches_option = click.option(
+    "--switches/--no-switches", default=None, help="For tests: movable clock and faults (CLAVIGER_SWITCHES)."
+)
 demo_option = click.option("--demo/--no-demo", default=None, help="Make the demo vault at first start (CLAVIGER_DEMO).")
 
 
@@ -31,9 +34,10 @@ demo_option = click.option("--demo/--no-demo", default=None, help="Make the demo
 @data_option
 @listen_option
 @demo_option
-def serve_command(data: Path | None, listen: str | None, demo: bool | None) -> None:
+@switches_option
+def serve_command(data: Path | None, listen: str | None, demo: bool | None, switches: bool | None) -> None:
     """Runs the server until it is told to stop."""
-    settings = load_settings(data=data, listen=listen, demo=demo)
+    settings = load_settings(data=data, listen=listen, demo=demo, switches=switches)
     set_up_logging(settings.log_level)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with running.sole_server(settings.data):

@@ -19,9 +19,10 @@ from claviger.keyvault.challenge import Challenger, TokenVerifier
 from claviger.keyvault.errors import body_of
 from claviger.keyvault.estate import Estate, Estates
 from claviger.keyvault.secrets.routes import Call, Route, SecretRoutes, match
-from claviger.keyvault.secrets.rules import RIGHTS
+from claviger.keyvault.secrets.rules import RIGHTS, Operation
 from claviger.keyvault.secrets.wire import API_VERSIONS, LATEST_API_VERSION
 from claviger.keyvault.vaults.records import Vault
+from claviger.switches.board import Switches
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -82,6 +83,7 @@ class KeyVaultApp:
         routes: SecretRoutes,
         clock: Clock,
         count: Callable[[str, int], None],
+        switches: Switches | None = None,
     ) -> None:
         self._estates = estates
         self._verifier = verifier
@@ -89,6 +91,7 @@ class KeyVaultApp:
         self._routes = routes
         self._clock = clock
         self._count = count
+        self._switches = switches
         self._queries: dict[bytes, dict[str, str]] = {}
         self._networks: dict[str, bytes] = {}
         self._date = (0, b"")
@@ -107,6 +110,9 @@ class KeyVaultApp:
                 if newest is estate:
                     raise
                 vault, query, route = self._admitted(newest, scope, request)
+            if self._switches is not None and await self._meet(self._switches, vault, route):
+                await send({"type": "http.response.cut"})
+                return
             call = _call(request.host, vault, route, query)
             if route.body_limit:
                 call.body = await read_body(receive, request.content_length, route.body_limit)
@@ -126,12 +132,20 @@ class KeyVaultApp:
             raise NotFound("VaultNotFound", host=request.host[:255])
         request.region = vault.location.encode("latin-1", "replace")
         caller = self._verifier.verify(request.authorization, request.host, vault)
+        if self._switches is not None:
+            self._switches.check_token(caller.issued_at, vault.tenant_id)
         query, route = self._asked(scope, request.method)
         request.operation = route.operation.value
         right = RIGHTS[route.operation]
         scoped = None if right.vault_wide else route.name
         estate.require(caller, vault, right.permission, right.data_action, scoped)
         return vault, query, route
+
+    async def _meet(self, switches: Switches, vault: Vault, route: Route) -> bool:
+        """Faults and limits that were switched on; true where the connection is to be cut."""
+        creates = route.operation is Operation.SET
+        switches.throttle.take(vault.name, vault.subscription_id, creates, self._clock.now())
+        return await switches.meet("keyvault", route.operation.value, vault.name)
 
     def _asked(self, scope: Scope, method: str) -> tuple[dict[str, str], Route]:
         query = self._query(scope["query_string"])
@@ -188,6 +202,8 @@ class KeyVaultApp:
     def _refused(self, refusal: Refusal, request: Request, headers: Headers) -> tuple[int, bytes]:
         if isinstance(refusal, Unauthenticated):
             headers.append((b"www-authenticate", self._challenger.challenge(request.host, refusal)))
+        if "retry_after_s" in refusal.facts:
+            headers.append((b"retry-after", str(refusal.facts["retry_after_s"]).encode()))
         if isinstance(refusal, TooLarge):
             headers.append((b"connection", b"close"))
         if isinstance(refusal, Damaged):

@@ -38,6 +38,7 @@ class Caller(msgspec.Struct, frozen=True):
     tid: str
     iss: str
     groups: tuple[str, ...] = ()
+    issued_at: int = 0
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -72,7 +73,11 @@ class Challenger:
 
     def challenge(self, host: str, refusal: Refusal) -> bytes:
         """WWW-Authenticate's value for a refusal that `TokenVerifier.verify` raised at this Host."""
-        return self.at(host, str(refusal.facts["tenant_id"])).header
+        header = self.at(host, str(refusal.facts["tenant_id"])).header
+        claims = refusal.facts.get("claims")
+        if claims is not None:  # continuous access evaluation (contract §7.4)
+            header += f', error="insufficient_claims", claims="{claims}"'.encode("ascii")
+        return header
 
     def _build(self, host: Host, tenant_id: str) -> Challenge:
         cloud = cloud_of(host)
@@ -128,7 +133,8 @@ class TokenVerifier:
         except Unauthenticated as refusal:
             refusal.facts["tenant_id"] = vault.tenant_id
             raise
-        caller = Caller(claims.oid, claims.appid or claims.azp, claims.tid, claims.iss, tuple(claims.groups))
+        appid = claims.appid or claims.azp
+        caller = Caller(claims.oid, appid, claims.tid, claims.iss, tuple(claims.groups), claims.iat)
         self._remember((authorization, host, vault.tenant_id), claims.exp, caller, now)
         return caller
 

@@ -77,6 +77,13 @@ _PURGE_PROTECTED = (
     "automatically purge it after the retention period has passed."
 )
 
+_FAULTS = (
+    (408, "RequestTimeout"),
+    (500, "InternalServerError"),
+    (502, "BadGateway"),
+    (503, "ServiceUnavailable"),
+    (504, "GatewayTimeout"),
+)
 _TABLE: Mapping[str, Told] = {
     # who is calling
     "MissingToken": Told(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token."),
@@ -87,6 +94,7 @@ _TABLE: Mapping[str, Told] = {
         "Unauthorized",
         "AKV10046: Unable to resolve the key used for signature validation. Key ID: {kid}.",
     ),
+    "InsufficientClaims": Told(401, "Unauthorized", "Continuous access evaluation resulted in a claims challenge."),
     "InvalidToken": Told(401, "Unauthorized", "Error validating token: {detail}"),  # unconfirmed
     "ForbiddenByPolicy": Told(403, "Forbidden", _POLICY, "ForbiddenByPolicy"),
     "ForbiddenByRbac": Told(403, "Forbidden", _RBAC, "ForbiddenByRbac"),
@@ -162,6 +170,8 @@ _TABLE: Mapping[str, Told] = {
     ),
     # how busy we are
     "TooManyRequests": Told(429, "Throttled", _THROTTLED),
+    # by a switch
+    **{f"Fault{status}": Told(status, code, "A switch made this call fail.") for status, code in _FAULTS},
 }
 
 # A reason without a row of its own is told by its kind, so that no refusal ever becomes a 5xx by omission.

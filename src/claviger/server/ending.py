@@ -64,7 +64,7 @@ class Ending(asyncio.Protocol):
             return
         elif incoming is not None:
             incoming.disconnect()
-            self._waiting.remove(incoming)
+            pass
         if self._running is None:
             self._say_last_word(self._refusal(status, message))
         elif self._last_word is None and not self._last_exchange_closes():

@@ -132,13 +132,19 @@ class Exchange:
         return _DISCONNECT
 
     async def send(self, message: Message) -> None:
-        """Takes ASGI `http.response.start`, then `http.response.body`. Raises RuntimeError when out of order."""
+        """Takes ASGI `http.response.start`, then `http.response.body`. Raises RuntimeError when out of order.
+
+        One word of our own: `http.response.cut` ends the connection without an answer, as a broken network does.
+        """
         if self.owner.flow.write_paused and not self.disconnected:
             await self.owner.flow.drain()
         if self.disconnected:
             return
         kind = message["type"]
-        if not self.started:
+        if kind == "http.response.cut" and not self.response_complete:
+            self.disconnected = True
+            self.owner.transport.abort()
+        elif not self.started:
             if kind != "http.response.start":
                 raise RuntimeError(f"an answer begins with http.response.start, not {kind}")
             self._begin(message["status"], message.get("headers", ()))

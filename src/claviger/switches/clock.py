@@ -20,7 +20,7 @@ class MovableClock:
     @property
     def offset_s(self) -> float:
         """How far ahead of the machine's clock it is."""
-        return self.now() - self._machine.now()
+        return self._offset_s if self._frozen_at is None else self._frozen_at - self._machine.now()
 
     @property
     def frozen(self) -> bool:

@@ -6,6 +6,8 @@ calls. Times written are whole seconds (Key Vault contract §1).
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from claviger.core.clock import Clock
@@ -23,11 +25,18 @@ from claviger.sealing.keyring import Keyring
 from claviger.store.contract import Store, Tx
 
 
-class Delays(msgspec.Struct, frozen=True):
+class Delays(Protocol):
     """How long a delete and a recover take to settle, in seconds; the real service needs some, we need none."""
 
-    delete_s: int = 0
-    recover_s: int = 0
+    delete_settle_s: int
+    recover_settle_s: int
+
+
+class NoDelays:
+    """Everything settles at once."""
+
+    delete_settle_s = 0
+    recover_settle_s = 0
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -57,7 +66,7 @@ class Secrets:
         self._store = store
         self._keyring = keyring
         self._clock = clock
-        self.delays = delays or Delays()
+        self._delays: Delays = delays or NoDelays()
 
     async def set(self, vault: Vault, name: str, asked: SetSecret) -> Shown:
         """Adds a version. Raises Invalid("Name" | "Property") or the refusals of the transition table."""
@@ -138,7 +147,7 @@ class Secrets:
                 records.remove(tx, secret.id)
                 return shown
             until = purge_at(deleted_at, vault.retention_days)
-            records.mark_deleted(tx, secret.id, deleted_at, until, self._settles(now, self.delays.delete_s))
+            records.mark_deleted(tx, secret.id, deleted_at, until, self._settles(now, self._delays.delete_settle_s))
             return msgspec.structs.replace(shown, deleted_at=deleted_at, purge_at=until)
 
         return await self._store.write(change)
@@ -160,7 +169,7 @@ class Secrets:
         def change(tx: Tx) -> Shown:
             secret = records.find(tx, vault.id, name, name_key, now)
             TRANSITIONS.decide(Operation.RECOVER, secret.state, name=secret.name)
-            records.mark_recovered(tx, secret.id, self._settles(now, self.delays.recover_s))
+            records.mark_recovered(tx, secret.id, self._settles(now, self._delays.recover_settle_s))
             return _latest(tx, secret)
 
         return await self._store.write(change)
