@@ -92,6 +92,10 @@ class ShowingApp:
     async def _inject(self, _: Scope, __: Receive, send: Send, ___: str) -> None:
         await reply(send, 200, b"{}", more=[(b"x-echo", b"a\r\nset-cookie: b")])
 
+    async def _length(self, _: Scope, __: Receive, send: Send, rest: str) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
+        await send({"type": "http.response.body", "body": b"x" * int(rest)})
+
     async def _wait(self, _: Scope, receive: Receive, send: Send, rest: str) -> None:
         while not self.gate.is_set():  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.01)

@@ -121,6 +121,7 @@ class TestOneConnection:
         more = f"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAA\r\n".encode()
         answer = it.ask(get(b"/hello/plain", more) + get(b"/hello/never"))
         assert (answer.status, answer.json) == (200, {"hello": "plain"})
+        assert answer.headers["connection"] == "close"
 
     def test_head_has_no_body(self, it: Served) -> None:
         with it.connection() as connection:
@@ -220,7 +221,9 @@ class TestUnreadBodies:
 
 
 class TestApplicationsThatFail:
-    @pytest.mark.parametrize("path", [b"/crash", b"/crash/started", b"/silent", b"/inject"])
+    @pytest.mark.parametrize(
+        "path", [b"/crash", b"/crash/started", b"/silent", b"/inject", b"/length/5", b"/length/15"]
+    )
     def test_get_a_json_500_that_tells_nothing(self, it: Served, path: bytes, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.DEBUG):
             answer = it.ask(get(path))

@@ -214,6 +214,14 @@ class TestSizes:
             assert read_answer(stream).json["length"] == 5000  # type: ignore[union-attr]
             assert read_answer(stream).json["hello"] == "after"  # type: ignore[union-attr]
 
+    def test_nor_for_those_of_a_request_that_begins_behind_them(self, small: Served) -> None:
+        with small.connection() as connection:
+            stream = connection.makefile("rb")
+            connection.sendall(post(b"/echo", b"Content-Length: 5000\r\n", b"a" * 5000) + b"GET /hello/la")
+            assert read_answer(stream).json["length"] == 5000  # type: ignore[union-attr]
+            connection.sendall(b"ter HTTP/1.1\r\n" + HOST + b"\r\n")
+            assert read_answer(stream).json["hello"] == "later"  # type: ignore[union-attr]
+
     def test_trailers_and_chunk_extensions(self, small: Served) -> None:
         for sent in (b"3\r\nabc\r\n0\r\nX-A: ", b"3;x="):
             with small.connection() as connection:

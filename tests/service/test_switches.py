@@ -107,8 +107,8 @@ def test_without_retries_the_answer_is_the_services_own(switched: Estate, board:
     assert answer.status_code == 429
     assert answer.error is not None
     assert answer.error.code == "Throttled"
-    assert answer.response is not None
-    assert answer.response.headers["Retry-After"] == "7"
+    headers: Any = getattr(answer.response, "headers", {})
+    assert headers["Retry-After"] == "7"
 
 
 def test_a_cut_connection_is_retried_and_changes_nothing(switched: Estate, board: Switchboard) -> None:

@@ -8,11 +8,15 @@ from claviger.core.errors import Forbidden, Invalid, Refusal
 from claviger.keyvault.errors import body_of, told
 from claviger.keyvault.secrets import rules, wire
 from claviger.keyvault.secrets.routes import match
-from claviger.keyvault.secrets.rules import TRANSITIONS, Operation, State
+from claviger.keyvault.secrets.rules import RIGHTS, TRANSITIONS, Operation, State
 from claviger.lifecycle.transitions import Refused
 
+Told = State | tuple[int, str | None]
+GONE: dict[State, Told] = dict.fromkeys(State, (404, None))
+TAKEN: dict[State, Told] = dict.fromkeys(State, (409, None))
+
 # Written out by hand from the Key Vault contract §4 and §6: status and inner code, or the state it leads to.
-EXPECTED: dict[Operation, dict[State, State | tuple[int, str | None]]] = {
+EXPECTED: dict[Operation, dict[State, Told]] = {
     Operation.SET: {
         State.ABSENT: State.ACTIVE,
         State.ACTIVE: State.ACTIVE,
@@ -20,12 +24,12 @@ EXPECTED: dict[Operation, dict[State, State | tuple[int, str | None]]] = {
         State.DELETED: (409, "ObjectIsDeletedButRecoverable"),
         State.RECOVERING: (409, "ObjectIsBeingRecovered"),
     },
-    Operation.GET: dict.fromkeys(State, (404, None)) | {State.ACTIVE: State.ACTIVE},
-    Operation.UPDATE: dict.fromkeys(State, (404, None))
+    Operation.GET: GONE | {State.ACTIVE: State.ACTIVE},
+    Operation.UPDATE: GONE
     | {State.ACTIVE: State.ACTIVE, State.RECOVERING: (409, "ObjectIsBeingRecovered")},
-    Operation.DELETE: dict.fromkeys(State, (404, None))
+    Operation.DELETE: GONE
     | {State.ACTIVE: State.DELETED, State.RECOVERING: (409, "ObjectIsBeingRecovered")},
-    Operation.GET_DELETED: dict.fromkeys(State, (404, None)) | {State.DELETED: State.DELETED},
+    Operation.GET_DELETED: GONE | {State.DELETED: State.DELETED},
     Operation.RECOVER: {
         State.ABSENT: (404, None),
         State.ACTIVE: (404, None),
@@ -33,10 +37,10 @@ EXPECTED: dict[Operation, dict[State, State | tuple[int, str | None]]] = {
         State.DELETED: State.ACTIVE,
         State.RECOVERING: (409, "ObjectIsBeingRecovered"),
     },
-    Operation.PURGE: dict.fromkeys(State, (404, None))
+    Operation.PURGE: GONE
     | {State.DELETING: (409, "ObjectIsBeingDeleted"), State.DELETED: State.ABSENT},
-    Operation.BACKUP: dict.fromkeys(State, (404, None)) | {State.ACTIVE: State.ACTIVE},
-    Operation.RESTORE: dict.fromkeys(State, (409, None)) | {State.ABSENT: State.ACTIVE},
+    Operation.BACKUP: GONE | {State.ACTIVE: State.ACTIVE},
+    Operation.RESTORE: TAKEN | {State.ABSENT: State.ACTIVE},
 }
 
 
@@ -199,3 +203,10 @@ def test_a_body_with_unknown_fields_and_nulls() -> None:
         b'{"value":"v","x":[1],"contentType":null,"tags":null,"attributes":{"created":1,"exp":null}}'
     )
     assert (asked.value, asked.content_type, asked.tags) == ("v", None, None)
+
+
+def test_every_operation_names_its_right() -> None:
+    assert set(RIGHTS) == set(Operation)
+    vault_wide = {operation for operation, right in RIGHTS.items() if right.vault_wide}
+    assert vault_wide == {Operation.LIST, Operation.LIST_DELETED, Operation.RESTORE}
+    assert all(right.data_action.startswith("Microsoft.KeyVault/vaults/secrets/") for right in RIGHTS.values())

@@ -152,6 +152,14 @@ class TestHostContexts:
         assert [path.name for path in tmp_path.iterdir()] == ["ca.pem"]
 
 
+def test_nothing_older_than_tls_1_2() -> None:
+    context = contexts_module.new_context()
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    old = {cipher["name"] for cipher in context.get_ciphers() if cipher["protocol"] != "TLSv1.3"}
+    assert old
+    assert all(name.startswith("ECDHE-") and ("GCM" in name or "CHACHA20" in name) for name in old)
+
+
 class TestOwnContext:
     @pytest.fixture
     def pair(self, authority: Authority, tmp_path: Path) -> tuple[Path, Path]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -29,7 +30,7 @@ from claviger.keyvault.challenge import LOGIN_HOST
 from claviger.keyvault.directory.demo import DemoAccess, load_demo
 from claviger.keyvault.hosts import CLOUDS
 from claviger.proxy.environment import SECRETS, Changes, changes_for, has_credentials
-from claviger.proxy.trust import trust_files, trusts_others
+from claviger.proxy.trust import Merge, trust_files, trusts_others
 from claviger.proxy.tunnels import USER
 from claviger.proxy.upstream import find_upstream
 from claviger.settings import Settings
@@ -42,7 +43,7 @@ _HIDDEN = "***"
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @data_option
-@click.option("--print", "only_print", is_flag=True, help="Print what would change in its environment, and run nothing.")
+@click.option("--print", "only_print", is_flag=True, help="Show what would change in its environment; run nothing.")
 @click.option("--no-demo", is_flag=True, help="Do not sign it in as the demo application where it has no credentials.")
 @click.option("--quiet", is_flag=True, help="Do not say on standard error what is done.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENT]...")
@@ -58,12 +59,13 @@ def exec_command(data: Path | None, only_print: bool, no_demo: bool, quiet: bool
     find_upstream(os.environ)
     running = _running(settings)
     if only_print:
-        _show(_changes(settings, f"http://{USER}:{_HIDDEN}@127.0.0.1:PORT", _trust(settings, None), no_demo))
+        masked = f"http://{USER}:{_HIDDEN}@127.0.0.1:PORT"
+        _show(_changes(settings, masked, lambda given, _: f"a copy of {given} with this server's authority", no_demo))
         return
     launched = launch(debug=settings.log_level.lower() == "debug")
     folder = _Folder()
     try:
-        changes = _changes(settings, launched.url.reveal_text(), _trust(settings, folder), no_demo)
+        changes = _changes(settings, launched.url.reveal_text(), folder.merge, no_demo)
         launched.begin(settings.data, folder.path)
     except BaseException:
         folder.remove()
@@ -74,18 +76,119 @@ def exec_command(data: Path | None, only_print: bool, no_demo: bool, quiet: bool
 
 
 class _Folder:
-    """A folder for this one call, made when something needs it."""
+    """A folder for the trust files of this one call, made when the first one needs it."""
 
     def __init__(self) -> None:
         self.path: Path | None = None
+        self._count = 0
 
-    def __call__(self) -> Path:
+    def merge(self, _: Path, content: bytes) -> str:
         if self.path is None:
             self.path = Path(tempfile.mkdtemp(prefix="claviger-exec-"))
-        return self.path
+        self._count += 1
+        merged = self.path / f"trust-{self._count}.pem"
+        merged.write_bytes(content)
+        return str(merged)
 
     def remove(self) -> None:
         if self.path is not None:
-            for each in self.path.iterdir():
-                each.unlink()
-            self.path.rmdir()
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _running(settings: Settings) -> Running:
+    """The server that runs, once it has shown that it can speak for a cloud's host. Raises Misconfigured."""
+    running = find_running(settings.data)
+    if running is None:
+        fix = f"start it: claviger start --data {settings.data}"
+        raise Misconfigured("NoServerRuns", data=settings.data, fix=fix)
+    host = CLOUDS[0].login
+    context = ssl.create_default_context(cafile=str(settings.data / "tls" / "ca.pem"))
+    try:
+        with (
+            socket.create_connection((running.reached_at, running.port), _PROBE_S) as plain,
+            context.wrap_socket(plain, server_hostname=host),
+        ):
+            return running
+    except ssl.SSLError:
+        fix = (
+            "restart the server with this version, and without CLAVIGER_TLS_CERTIFICATE: a certificate of your own "
+            "does not hold for the clouds' names, those of the local authority do"
+        )
+        raise Misconfigured("CertificateNotForClouds", server=running.url, host=host, fix=fix) from None
+    except OSError as failure:
+        fix = f"look into {settings.data / 'server.log'}"
+        raise Misconfigured("ServerDoesNotAnswer", server=running.url, said=failure.strerror, fix=fix) from None
+
+
+def _changes(settings: Settings, proxy_url: str, merge: Merge, no_demo: bool) -> Changes:
+    """What changes in the environment of the program."""
+    return changes_for(
+        os.environ,
+        proxy_url=proxy_url,
+        trust=trust_files(os.environ, settings.data.resolve() / "tls", merge),
+        credentials={} if no_demo or has_credentials(os.environ) else _demo_credentials(settings),
+        login_names={LOGIN_HOST, urlsplit(settings.login_url or "").hostname or LOGIN_HOST},
+    )
+
+
+def _demo_credentials(settings: Settings) -> dict[str, str]:
+    """Those of the demo application, and the address of the demo vault for programs that ask for one."""
+
+    async def work(house: House) -> DemoAccess | None:
+        return await load_demo(house.store, house.notes)
+
+    demo = in_house(settings.data, work)
+    if demo is None:
+        return {}
+    given = {
+        "AZURE_TENANT_ID": demo.tenant_id,
+        "AZURE_CLIENT_ID": demo.client_id,
+        "AZURE_CLIENT_SECRET": demo.client_secret.reveal_text(),
+    }
+    if not os.environ.get("AZURE_KEYVAULT_URL"):
+        given["AZURE_KEYVAULT_URL"] = f"https://{demo.vault}.{CLOUDS[0].vault_suffix}"
+    return given
+
+
+def _show(changes: Changes) -> None:
+    """Prints the changes, secret values hidden."""
+    for name, value in sorted(changes.put.items()):
+        shown = _HIDDEN if name in SECRETS and _HIDDEN not in value else value
+        click.echo(f"set    {name}={shown}")
+    for name in sorted(changes.removed):
+        click.echo(f"unset  {name}")
+
+
+def _say(settings: Settings, running: Running, changes: Changes) -> None:
+    """Says on standard error what is about to happen."""
+    who = "with the credentials that are set"
+    if "AZURE_CLIENT_ID" in changes.put:
+        who = "as the demo application"
+    elif not has_credentials(os.environ):
+        who = "with credentials of its own, for none are set"
+    told = [
+        f"Azure's vault, login and management hosts are the server at {running.url} for this program, not Azure.",
+        f"It signs in {who}, and trusts this server's certificates. All other hosts are reached as always.",
+    ]
+    if not trusts_others(settings.data / "tls"):
+        told.append(
+            "This machine has no trust store that was found: programs may trust no other host (set SSL_CERT_FILE)."
+        )
+    for line in told:
+        click.echo(f"claviger exec: {line}", err=True)
+
+
+def _become(program: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Replaces this process by the program. Exits with 127 where there is none, with 126 where it cannot be run."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and what is ignored stays so
+        with contextlib.suppress(AttributeError):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    try:
+        os.execvpe(program[0], list(program), dict(environment))  # noqa: S606 - the user's own program
+    except (OSError, ValueError) as failure:
+        missing = isinstance(failure, FileNotFoundError | NotADirectoryError)
+        why = failure.strerror if isinstance(failure, OSError) else "its name or an argument holds a zero byte"
+        click.echo(f"claviger: {program[0]} cannot be run: {why}", err=True)
+        sys.exit(EXIT_NOT_FOUND if missing else EXIT_CANNOT_RUN)

@@ -10,6 +10,7 @@ import click
 from claviger import __version__
 from claviger.cli.applications import app_commands, tenant_commands
 from claviger.cli.environment import doctor_command, env_command
+from claviger.cli.executing import exec_command
 from claviger.cli.keys import keys_commands
 from claviger.cli.output import EXIT_MISCONFIGURED, EXIT_REFUSED, say_refusal
 from claviger.cli.policies import policy_commands
@@ -50,6 +51,7 @@ for command in (
     start_command,
     stop_command,
     env_command,
+    exec_command,
     doctor_command,
     vault_commands,
     app_commands,

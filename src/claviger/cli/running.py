@@ -34,9 +34,14 @@ class Running(msgspec.Struct, frozen=True):
     port: int
 
     @property
+    def reached_at(self) -> str:
+        """The address to connect to from this machine."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+
+    @property
     def url(self) -> str:
         """The base URL that does not depend on any name being resolved."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+        host = self.reached_at
         return f"https://[{host}]:{self.port}" if ":" in host else f"https://{host}:{self.port}"
 
 
@@ -105,7 +110,9 @@ def start(settings: Settings) -> Running:
     settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     log_path = settings.data / "server.log"
     running_file(settings.data).unlink(missing_ok=True)
-    command = [sys.executable, "-m", "claviger", "serve", "--data", str(settings.data), "--listen", settings.listen]
+    # -P: a module of the folder that the user happens to be in must not stand in for one of ours.
+    command = [sys.executable, "-P", "-m", "claviger", "serve"]
+    command += ["--data", str(settings.data), "--listen", settings.listen]
     with os.fdopen(os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as log:
         from_here = log.tell()
         process = subprocess.Popen(  # noqa: S603 - our own program

@@ -143,7 +143,7 @@ def _server_of(data: Path) -> Callable[[], tuple[str, int] | None]:
 
     def look() -> tuple[str, int] | None:
         running = find_running(data)
-        return None if running is None else (running.reachable_host, running.port)
+        return None if running is None else (running.reached_at, running.port)
 
     return look
 
@@ -155,7 +155,7 @@ async def _end_of(program: int, watched: int | None) -> None:
         asyncio.get_running_loop().add_reader(watched, ended.set)
         await ended.wait()
         return
-    while _lives(program):
+    while _lives(program):  # noqa: ASYNC110 - nobody tells us
         await asyncio.sleep(_LOOK_S)
 
 

@@ -28,9 +28,7 @@ class Provider(msgspec.Struct, frozen=True):
         return host in self.hosts or (rest in self.suffixes and _LABEL.fullmatch(label) is not None)
 
 
-PROVIDERS = (
-    Provider("Azure", LOGIN_HOSTS | MANAGEMENT_HOSTS, frozenset((*CLOUD_SUFFIXES, REGIONAL_LOGINS))),
-)
+PROVIDERS = (Provider("Azure", LOGIN_HOSTS | MANAGEMENT_HOSTS, frozenset((*CLOUD_SUFFIXES, REGIONAL_LOGINS))),)
 
 
 def is_served(host: str, port: int) -> bool:

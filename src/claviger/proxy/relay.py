@@ -64,7 +64,7 @@ class Relay:
 
     async def _watch(self) -> None:
         """Looks again often enough to notice that a direction has ended and the time is shorter."""
-        while (left := self._moved_at + self._idle_s - self._loop.time()) > 0:
+        while (left := self._moved_at + self._idle_s - self._loop.time()) > 0:  # noqa: ASYNC110 - a time-out
             await asyncio.sleep(min(left, self._half_closed_s))
         raise _Ended
 

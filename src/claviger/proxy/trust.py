@@ -15,17 +15,20 @@ ADDITIONS = ("NODE_EXTRA_CA_CERTS",)
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
-def trust_files(environment: Mapping[str, str], tls: Path, folder: Callable[[], Path]) -> dict[str, str]:
-    """A file for every variable. `tls` holds the server's files; `folder` gives the place for new ones."""
+Merge = Callable[[Path, bytes], str]
+"""Puts a new trust file in place of the one that was given; the path of the new one."""
+
+
+def trust_files(environment: Mapping[str, str], tls: Path, merge: Merge) -> dict[str, str]:
+    """A file for every variable. `tls` is the folder of the server's own. What cannot be read gives way to ours."""
     authority, bundle = tls / "ca.pem", tls / "bundle.pem"
-    made: dict[tuple[Path, Path], Path] = {}
+    made: dict[str, str | None] = {}
     files = {}
     for variable in (*BUNDLES, *ADDITIONS):
-        ours = bundle if variable in BUNDLES else authority
-        given = Path(environment[variable]) if environment.get(variable) else ours
-        if (given, ours) not in made:
-            made[given, ours] = _with_authority(given, authority.read_bytes(), folder, len(made)) or ours
-        files[variable] = str(made[given, ours])
+        given = environment.get(variable)
+        if given and given not in made:
+            made[given] = _with_authority(Path(given), authority.read_bytes(), merge)
+        files[variable] = (made[given] if given else None) or str(bundle if variable in BUNDLES else authority)
     return files
 
 
@@ -34,7 +37,7 @@ def trusts_others(tls: Path) -> bool:
     return (tls / "bundle.pem").read_bytes().count(_BEGIN) > 1
 
 
-def _with_authority(given: Path, authority: bytes, folder: Callable[[], Path], number: int) -> Path | None:
+def _with_authority(given: Path, authority: bytes, merge: Merge) -> str | None:
     """The given file itself where it has the authority, else a new one that has both; None where it cannot be read."""
     try:
         paths = [path for path in sorted(given.iterdir()) if path.is_file()] if given.is_dir() else [given]
@@ -43,7 +46,5 @@ def _with_authority(given: Path, authority: bytes, folder: Callable[[], Path], n
         return None
     certificates = [part.rstrip() for part in parts if _BEGIN in part]
     if any(authority.strip() in part for part in certificates):
-        return given
-    merged = folder() / f"trust-{number}.pem"
-    merged.write_bytes(b"\n".join([*certificates, authority]))
-    return merged
+        return str(given)
+    return merge(given, b"\n".join([*certificates, authority]))

@@ -90,9 +90,7 @@ class Proxy:
             far = await self._asked(client)
             if far is not None:
                 _keep_alive(client, far)
-                relay = Relay(
-                    client, far, idle_s=self._limits.idle_s, half_closed_s=self._limits.half_closed_s
-                )
+                relay = Relay(client, far, idle_s=self._limits.idle_s, half_closed_s=self._limits.half_closed_s)
                 await relay.run()
         except (OSError, asyncio.IncompleteReadError):
             pass  # the client went away
@@ -162,9 +160,7 @@ class Proxy:
     async def _connect(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> Stream:
         try:
             async with asyncio.timeout(self._limits.connect_s):
-                opened = await asyncio.open_connection(
-                    host, port, limit=BLOCK, ssl=tls, happy_eyeballs_delay=0.25
-                )
+                opened = await asyncio.open_connection(host, port, limit=BLOCK, ssl=tls, happy_eyeballs_delay=0.25)
         except TimeoutError:
             raise Refused(504, "Gateway Timeout", f"no connection in {self._limits.connect_s:g} s") from None
         except (OSError, UnicodeError, ValueError) as failure:

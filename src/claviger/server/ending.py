@@ -49,7 +49,10 @@ class Ending(asyncio.Protocol):
         self._quiet = True
 
     def refuse(self, status: int, message: str) -> None:
-        """Ends the reading of requests with a refusal, said when those before it are answered."""
+        """Ends the reading of requests with a refusal, said when those before it are answered.
+
+        Nothing is said to what comes behind a request that asked for "Connection: close".
+        """
         incoming, self._incoming = self._incoming, None
         self._deaf = True
         self.deadline = NEVER
@@ -64,7 +67,7 @@ class Ending(asyncio.Protocol):
             return
         elif incoming is not None:
             incoming.disconnect()
-            pass
+            self._waiting.remove(incoming)
         if self._running is None:
             self._say_last_word(self._refusal(status, message))
         elif self._last_word is None and not self._last_exchange_closes():

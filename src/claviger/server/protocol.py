@@ -146,8 +146,6 @@ class WireProtocol(Ending):
             self.refuse(cause.status, cause.message)
         elif isinstance(error, httptools.HttpParserCallbackError):
             self.refuse(400, "The request cannot be read.")
-        elif self._phase == IDLE and self._last_exchange_closes():
-            self._deaf = True  # a further request after "Connection: close"
         else:
             self.refuse(400, f"The request is not valid HTTP: {error}.")
 

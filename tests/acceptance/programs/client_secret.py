@@ -1,8 +1,9 @@
 """A program that signs in with a client secret at an authority of its own."""
 
 import os
+import sys
 
-import whole_life
+import whole_life  # type: ignore[import-not-found]  # beside this file
 from azure.identity import ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
 
@@ -15,4 +16,4 @@ credential = ClientSecretCredential(
 )
 with SecretClient(os.environ["AZURE_KEYVAULT_URL"], credential) as client:
     whole_life.live(client)
-print("lived")
+sys.stdout.write("lived\n")

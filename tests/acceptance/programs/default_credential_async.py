@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import sys
 
-import whole_life_async
+import whole_life_async  # type: ignore[import-not-found]  # beside this file
 from azure.identity.aio import DefaultAzureCredential
 from azure.keyvault.secrets.aio import SecretClient
 
@@ -13,7 +14,7 @@ async def main() -> None:
     credential = DefaultAzureCredential()
     async with credential, SecretClient(os.environ["AZURE_KEYVAULT_URL"], credential) as client:
         await whole_life_async.live(client)
-    print("lived")
+    sys.stdout.write("lived\n")
 
 
 asyncio.run(main())
