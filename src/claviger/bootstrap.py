@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from claviger import __version__
 from claviger.core.clock import Clock
+from claviger.core.errors import Refusal
 from claviger.core.ids import new_token
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_file
@@ -46,6 +48,8 @@ from claviger.switches.clock import MovableClock
 from claviger.switches.faulty import Faulty
 from claviger.switches.routes import PATH as SWITCHBOARD_PATH
 from claviger.switches.routes import Switchboard
+
+log = logging.getLogger(__name__)
 
 SWITCHBOARD_NOTE = "switchboard-token"
 
@@ -183,7 +187,14 @@ class _Background:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._house.rotation.finish()), asyncio.create_task(self._sweeper.run())]
+        self._tasks = [asyncio.create_task(self._finish_rotation()), asyncio.create_task(self._sweeper.run())]
+
+    async def _finish_rotation(self) -> None:
+        """What cannot be finished is said and left: every value stays readable, and the next start tries again."""
+        try:
+            await self._house.rotation.finish()
+        except Refusal as refusal:
+            log.error("a rotation of keys could not be finished: %s", refusal)
 
     async def stop(self) -> None:
         for task in self._tasks:
