@@ -54,7 +54,7 @@ class Estate:
         """Fails where the server gave anyone a 5xx or logged an error: whatever was sent, that must not happen."""
         metrics = self.http.get(f"{self.server.login}/metrics")
         assert metrics.status_code == 200
-        assert "keyvault" in metrics.text
+        assert "claviger_requests_total" in metrics.text
         assert [line for line in metrics.text.splitlines() if '"5xx"' in line and not line.endswith(" 0.0")] == []
         said = self.server.said()
         assert [line for line in said.splitlines() if " error " in line or "Traceback" in line] == [], said[-5000:]
@@ -129,18 +129,20 @@ def names_for_programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, st
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def estate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Estate]:
     """The server that tests of a session share, one after the other on each kind of database."""
-    yield from _estate_on(request.param, request, tmp_path_factory.mktemp(f"server-{request.param}"))
+    yield from estate_on(request.param, request, tmp_path_factory.mktemp(f"server-{request.param}"))
 
 
-def _estate_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[Estate]:
+def estate_on(kind: str, request: pytest.FixtureRequest, folder: Path, **settings: str) -> Iterator[Estate]:
+    """A server on that kind of database with these settings (`CLAVIGER_...`), checked for failures at the end."""
     databases = request.getfixturevalue("postgres_databases") if kind == "postgresql" else None
     url = databases.create() if databases is not None else None
-    server = RunningServer(folder, url)
+    server = RunningServer(folder, url, settings)
     try:
         server.start()
         estate = Estate(server)
         yield estate
         estate.assert_nothing_failed()
+        estate.http.close()
         assert server.stop() == 0
     finally:
         server.kill()
@@ -151,7 +153,7 @@ def _estate_on(kind: str, request: pytest.FixtureRequest, folder: Path) -> Itera
 @pytest.fixture(params=["sqlite", "postgresql"])
 def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Estate]:
     """A server for one test alone, which may stop and kill it."""
-    yield from _estate_on(request.param, request, tmp_path)
+    yield from estate_on(request.param, request, tmp_path)
 
 
 @pytest.fixture

@@ -8,11 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from claviger.core.clock import ManualClock, SystemClock
-from claviger.core.errors import Busy, Conflict, Damaged, Refusal
+from claviger.core.errors import Busy, Conflict, Refusal
 from claviger.store.contract import Store, Tx
-from claviger.store.migrate import Migration, load_migrations
-from claviger.store.opening import migrate, open_store
 from claviger.store.postgres import GENERATION_S
 from tests.stores import Held, add, make_things, names, opened, start_python
 
@@ -214,6 +211,13 @@ async def test_nobody_sees_a_write_before_it_is_committed(store: Store):
     assert await names(store) == ["held"]
 
 
+async def test_a_reader_cannot_write(store: Store):
+    await add(store, "kept")
+    with pytest.raises(Refusal):
+        await store.read("DELETE FROM things")
+    assert await names(store) == ["kept"]
+
+
 async def test_the_generation_stands_still_until_something_is_committed(store: Store):
     if store.kind == "sqlite":  # PostgreSQL's also moves with time
         before = store.generation()
@@ -311,69 +315,6 @@ async def test_closing_finishes_what_waits_and_refuses_what_comes(database_url: 
         assert await names(store) == ["0", "1", "2", "held"]
 
 
-# ---------------------------------------------------------------- durability and migrations
-
-
-async def test_what_was_answered_outlives_a_kill(database_url: str):
-    await make_things(database_url)
-    process = start_python(_WRITES_FOR_EVER, database_url)
-    assert process.stdout is not None
-    told = [process.stdout.readline().strip() for _ in range(100)]
-    process.kill()
-    told += [line.strip() for line in process.stdout if line.endswith("\n")]
-    process.wait()
-    async with opened(database_url) as store:
-        stored = await names(store)
-        assert set(told) <= set(stored)
-        await add(store, "after")
-    assert len(told) >= 100
-
-
-async def test_processes_that_start_at_once_migrate_once(database_url: str):
-    processes = [start_python(_MIGRATES, database_url) for _ in range(4)]
-    for process in processes:
-        assert await asyncio.to_thread(process.wait, 60) == 0
-    store = await open_store(database_url, SystemClock())
-    applied = await store.read("SELECT number, name, checksum FROM schema_migrations ORDER BY number")
-    await store.close()
-    assert applied == [(known.number, known.name, known.checksum) for known in load_migrations()]
-
-
-async def test_a_migration_that_fails_leaves_nothing_behind(database_url: str):
-    broken = Migration(9001, "broken", "CREATE TABLE fine (id INTEGER); CREATE TABLE fine (id INTEGER);")
-    with pytest.raises(Exception, match="fine"):
-        await asyncio.to_thread(migrate, database_url, ManualClock(5.0), [*load_migrations(), broken])
-    store = await open_store(database_url, SystemClock())
-    ledger = await store.read("SELECT DISTINCT applied_at FROM schema_migrations WHERE number < 9000")
-    with pytest.raises(Exception, match="fine"):
-        await store.read("SELECT id FROM fine")
-    await store.close()
-    assert ledger == [(5.0,)]
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (
-            "INSERT INTO schema_migrations (number, name, checksum, applied_at) VALUES (9999, 'later', 'x', 0)",
-            "DatabaseNewer",
-        ),
-        ("UPDATE schema_migrations SET checksum = 'x' WHERE number = 1", "MigrationChanged"),
-        ("DROP TABLE meta", "DatabaseIncomplete"),
-    ],
-)
-async def test_a_database_that_is_newer_or_not_whole_is_refused_unchanged(database_url: str, damage: str, reason: str):
-    store = await open_store(database_url, SystemClock())
-    await store.write(lambda tx: tx.execute(damage))
-    ledger = await store.read("SELECT * FROM schema_migrations ORDER BY number")
-    with pytest.raises(Damaged) as refused:
-        await open_store(database_url, SystemClock())
-    assert refused.value.reason == reason
-    assert refused.value.facts["fix"]
-    assert await store.read("SELECT * FROM schema_migrations ORDER BY number") == ledger
-    await store.close()
-
-
 _ADD = "INSERT INTO things (name) VALUES (?)"
 _COUNT = "SELECT COUNT(*) FROM things"
 
@@ -386,12 +327,6 @@ def _adds(name: str, runs: list[str]):
     return change
 
 
-_MIGRATES = """
-import sys
-from claviger.core.clock import SystemClock
-from claviger.store.opening import migrate
-migrate(sys.argv[1], SystemClock())
-"""
 _ADDS_ONE = """
 import asyncio, sys
 from claviger.store.postgres import GENERATION_S
@@ -399,19 +334,5 @@ from tests.stores import add, opened
 async def main():
     async with opened(sys.argv[1]) as store:
         await add(store, sys.argv[2])
-asyncio.run(main())
-"""
-_WRITES_FOR_EVER = """
-import asyncio, itertools, sys
-from claviger.store.postgres import GENERATION_S
-from tests.stores import add, opened
-async def main():
-    names = (f"{n:08d}" for n in itertools.count())
-    async def one(store):
-        for name in names:
-            await add(store, name)
-            print(name, flush=True)
-    async with opened(sys.argv[1]) as store:
-        await asyncio.gather(*(one(store) for _ in range(8)))
 asyncio.run(main())
 """

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -33,7 +33,7 @@ async def store(postgres_url: str) -> AsyncIterator[Store]:
         yield store
 
 
-async def _settled(calls: list[Awaitable[Any]], within_s: float) -> list[Any]:
+async def _settled(calls: Sequence[Awaitable[Any]], within_s: float) -> list[Any]:
     """Results and errors of all calls, none of which may hang."""
     async with asyncio.timeout(within_s):
         return await asyncio.gather(*calls, return_exceptions=True)

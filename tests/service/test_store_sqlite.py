@@ -269,13 +269,6 @@ async def test_another_process_that_holds_the_file_makes_writers_wait_and_then_g
         assert await names(store) == ["0", "1", "2", "3", "4", "theirs"]
 
 
-async def test_a_reader_cannot_write(sqlite_url: str):
-    await make_things(sqlite_url)
-    async with opened(sqlite_url) as store:
-        with pytest.raises(Busy):
-            await store.read("DELETE FROM things")
-
-
 # ---------------------------------------------------------------- turns of the event loop
 
 

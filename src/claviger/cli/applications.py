@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 import msgspec
@@ -10,9 +11,12 @@ import msgspec
 from claviger.bootstrap import House
 from claviger.cli.output import moment, show_fields, show_rows
 from claviger.cli.session import data_option, in_house, json_option
+from claviger.core.sensitive import Sensitive
 from claviger.keyvault.directory import operations
 from claviger.keyvault.directory.operations import NewApplication
 from claviger.keyvault.directory.records import Application, Credential, Kind, Tenant
+
+MAX_SECRET_FILE = 4_096
 
 
 @click.group("app")
@@ -25,19 +29,43 @@ def app_commands() -> None:
 @click.option("--tenant", help="The tenant, by id, domain or name; needed where there are several.")
 @click.option("--identity", is_flag=True, help="A managed identity: its secret is an identity header.")
 @click.option("--days", type=int, help="Days for which the secret is good (default: for ever).")
+@click.option("--client-id", metavar="UUID", help="The client id that programs have already (default: a new one).")
+@click.option(
+    "--secret-file",
+    metavar="FILE",
+    type=click.File("rb"),
+    help="A file with the secret that programs have already, `-` for standard input (default: a new one).",
+)
 @data_option
 @json_option
-def create(name: str, tenant: str | None, identity: bool, days: int | None, data: Path | None, as_json: bool) -> None:
-    """Makes an application and shows its secret, this once."""
+def create(
+    name: str,
+    tenant: str | None,
+    identity: bool,
+    days: int | None,
+    client_id: str | None,
+    secret_file: BinaryIO | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Makes an application and shows its secret, this once; a secret that was given is not shown."""
+    given = None if secret_file is None else Sensitive(_last_line_end_off(secret_file.read(MAX_SECRET_FILE)))
 
     async def work(house: House) -> NewApplication:
         kind: Kind = "managed-identity" if identity else "application"
         return await operations.create_application(
-            house.store, house.clock, name=name, tenant=tenant, kind=kind, days=days
+            house.store,
+            house.clock,
+            name=name,
+            tenant=tenant,
+            kind=kind,
+            days=days,
+            client_id=client_id,
+            secret=given,
         )
 
     made = in_house(data, work)
-    secret = made.secret.reveal_text() if made.secret else None
+    secret = made.secret.reveal_text() if given is None else None
     show_fields({**_shown(made.application), "client_secret": secret}, as_json)
 
 
@@ -149,6 +177,11 @@ def list_tenants(data: Path | None, as_json: bool) -> None:
         return await operations.list_tenants(house.store)
 
     show_rows([_shown_tenant(each) for each in in_house(data, work)], ["id", "name", "domain", "created_at"], as_json)
+
+
+def _last_line_end_off(text: bytes) -> bytes:
+    """Editors and `echo` end a file with a line end that is no part of the secret."""
+    return text.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _shown(application: Application) -> dict[str, object]:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import select
 import shutil
 import signal
@@ -25,10 +26,11 @@ from claviger.cli.running import find_running
 from claviger.core.errors import Misconfigured
 from claviger.core.ids import new_token
 from claviger.core.sensitive import Sensitive
-from claviger.proxy.tunnels import USER, Proxy
+from claviger.proxy.tunnels import USER, Limits, Proxy
 from claviger.proxy.upstream import Exceptions, find_upstream
 
 READY_S = 15.0
+_SPARE_DESCRIPTORS = 64
 _LOOK_S = 0.5
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
@@ -114,12 +116,22 @@ def main(arguments: list[str]) -> None:
     orders = msgspec.json.decode(text, type=Orders)
     if os.environ.get("CLAVIGER_LOG_LEVEL", "").lower() == "debug":
         logging.basicConfig(level=logging.DEBUG, format="claviger exec: %(message)s")
+    _allow_descriptors(2 * Limits().connections + _SPARE_DESCRIPTORS)
     try:
         with socket.socket(fileno=listening) as bound:
             asyncio.run(_serve(bound, ready, None if watched < 0 else watched, orders))
     finally:
         if orders.folder is not None:
             shutil.rmtree(orders.folder, ignore_errors=True)
+
+
+def _allow_descriptors(wanted: int) -> None:
+    """A tunnel has two ends; what a shell allows is often less than half of what the tunnels need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def _serve(listening: socket.socket, ready: int, watched: int | None, orders: Orders) -> None:

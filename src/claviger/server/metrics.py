@@ -11,11 +11,11 @@ import resource
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
+if TYPE_CHECKING:  # the library is slow to import and needed only when somebody asks
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric
 
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 MAX_OPERATIONS = 500
@@ -60,15 +60,13 @@ class OperationMeter:
         return shown, self._total_s
 
 
-class Metrics(Collector):
-    """All counters of one server."""
+class Metrics:
+    """All counters of one server. A collector for the Prometheus library."""
 
     def __init__(self) -> None:
         self._meters: dict[tuple[str, str], OperationMeter] = {}
         self._readings: list[tuple[str, str, bool, Callable[[], float]]] = []
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        self._registry: CollectorRegistry | None = None
 
     def meter(self, service: str, operation: str) -> OperationMeter:
         """The counters of an operation; all operations beyond the first 500 share one."""
@@ -99,10 +97,18 @@ class Metrics(Collector):
 
     def text(self) -> bytes:
         """Everything, in the Prometheus text format."""
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+        if self._registry is None:
+            self._registry = CollectorRegistry(auto_describe=False)
+            self._registry.register(self)
+            ProcessCollector(registry=self._registry)
         return generate_latest(self._registry)
 
     def collect(self) -> Iterable[Metric]:
         """For the Prometheus library."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
         answers = CounterMetricFamily("claviger_requests", "Answers given.", labels=(*_LABELS, "status"))
         times = HistogramMetricFamily("claviger_request_seconds", "Time to answer.", labels=_LABELS)
         for labels, meter in list(self._meters.items()):

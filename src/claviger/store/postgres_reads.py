@@ -148,3 +148,4 @@ async def _send(connection: _Connection, batch: list[_Read]) -> list[list[Row]]:
 async def _set_up(connection: _Connection) -> None:
     adapt(connection.adapters)
     await connection.execute(session_settings())
+    await connection.execute("SET default_transaction_read_only = on")

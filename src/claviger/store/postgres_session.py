@@ -179,7 +179,12 @@ class PostgresSession:
         if self._connection is None or self._connection.closed:
             self._reconnect()
         # READ COMMITTED whatever the server's default: what follows the lock must see what its last holder committed.
-        self._run(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+        try:
+            self._run(f"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;SELECT pg_advisory_xact_lock({WRITER_LOCK})")
+        except psycopg.Error as error:  # such as from a server that is a standby by now: look for the new one
+            if self._connection is not None:
+                self._connection.close()
+            raise Busy("StoreUnavailable", problem=told(error)) from None
 
     def fetch(self, sql: str, args: tuple[Value, ...]) -> list[Row]:
         """All rows of one statement."""

@@ -146,7 +146,7 @@ class SqliteSession:
             self._cursor.execute("COMMIT")
         except apsw.Error as error:
             # A write that failed left the commit incomplete; after a failed flush it may be on disk all the same.
-            if isinstance(error, apsw.IOError) and error.extendedresult != apsw.SQLITE_IOERR_WRITE:
+            if isinstance(error, apsw.IOError) and getattr(error, "extendedresult", 0) != apsw.SQLITE_IOERR_WRITE:
                 raise Busy("CommitUnknown", problem=str(error)) from None
             raise neutral(error) from None
 

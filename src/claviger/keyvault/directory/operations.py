@@ -23,6 +23,9 @@ from claviger.store.contract import Store, Tx
 
 MAX_CREDENTIALS = 20
 MAX_CREDENTIAL_DAYS = 36_500
+LEAST_SECRET_LENGTH = 32
+MOST_SECRET_LENGTH = 256
+LEAST_SECRET_LETTERS = 10
 
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,62}\.)*[a-z0-9-]{0,62}[a-z0-9]", re.ASCII)
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f/\\]{1,120}")
@@ -37,7 +40,7 @@ class NewApplication(msgspec.Struct, frozen=True):
 
 
 def fingerprint(secret: Sensitive) -> bytes:
-    """The form in which a credential is kept and compared. For secrets of 32 random bytes, which no list holds."""
+    """The form in which a credential is kept and compared. Good for secrets that were generated: no list holds them."""
     return hashlib.sha256(secret.reveal()).digest()
 
 
@@ -68,16 +71,20 @@ async def create_application(
     tenant: str | None = None,
     kind: Kind = "application",
     days: int | None = None,
+    client_id: str | None = None,
+    secret: Sensitive | None = None,
 ) -> NewApplication:
     """Makes an application with one secret, good for `days` or for ever.
 
     The secret is the client secret of an application and the identity header of a managed identity. `tenant` is an id,
-    domain or name, and may be left out where there is only one. Raises Invalid("Name" | "Days" | "TenantNeeded"),
-    NotFound("TenantUnknown"), Conflict("ApplicationTaken").
+    domain or name, and may be left out where there is only one. `client_id` and `secret` are those that a program has
+    already; both are made where they are not given. Raises Invalid("Name" | "Days" | "TenantNeeded" | "Uuid" |
+    "ClientSecret"), NotFound("TenantUnknown"), Conflict("ApplicationTaken" | "SecretTaken").
     """
     check_display_name(name)
     now = int(clock.now())
-    secret, app_id, object_id = Sensitive(new_token()), new_uuid(), new_uuid()
+    app_id, object_id = check_uuid(client_id, "client") if client_id else new_uuid(), new_uuid()
+    secret = Sensitive(new_token()) if secret is None else check_given_secret(secret)
     expires_at = _expiry(now, days)
 
     def change(tx: Tx) -> Application:
@@ -159,9 +166,12 @@ def put_tenant(tx: Tx, tenant: Tenant) -> Tenant:
 
 
 def add_application(tx: Tx, application: Application, secret: Sensitive, expires_at: int | None = None) -> Application:
-    """Stores an application and its first credential. Raises Conflict("ApplicationTaken")."""
-    if records.find_application(tx, application.name) is not None:
-        raise Conflict("ApplicationTaken", application=application.name)
+    """Stores an application and its first credential. Raises Conflict("ApplicationTaken" | "SecretTaken")."""
+    for word in (application.name, application.app_id):
+        if records.find_application(tx, word) is not None:
+            raise Conflict("ApplicationTaken", application=word)
+    if records.is_credential_taken(tx, fingerprint(secret)):
+        raise Conflict("SecretTaken", fix="every application needs a secret of its own")
     added = records.add_application(tx, application)
     records.add_credential(tx, added.id, fingerprint(secret), application.created_at, expires_at)
     records.bump_revision(tx)
@@ -194,6 +204,25 @@ def check_display_name(name: str) -> str:
     if _NAME.fullmatch(name) is None or name != name.strip() or is_uuid(name):
         raise Invalid("Name", name=name[:120], rule="1-120 printable characters, no slash, and not a UUID")
     return name
+
+
+def check_given_secret(secret: Sensitive) -> Sensitive:
+    """`secret` itself. Raises Invalid("ClientSecret") for one that looks thought up and not generated.
+
+    Only its SHA-256 is kept, which protects nothing that can be guessed. What Entra ID generates has 34 to 40 random
+    characters, a UUID has 36.
+    """
+    text = secret.reveal()
+    printable = all(0x21 <= byte <= 0x7E for byte in text)
+    long = LEAST_SECRET_LENGTH <= len(text) <= MOST_SECRET_LENGTH
+    if not (printable and long and len(set(text)) >= LEAST_SECRET_LETTERS):
+        raise Invalid(
+            "ClientSecret",
+            rule=f"{LEAST_SECRET_LENGTH}-{MOST_SECRET_LENGTH} printable ASCII characters without blanks, at least "
+            f"{LEAST_SECRET_LETTERS} different ones",
+            fix="give one that was generated, or none, and one is generated",
+        )
+    return secret
 
 
 def _checked_domain(domain: str) -> str:

@@ -185,6 +185,11 @@ def add_credential(tx: Tx, application_id: int, sha256: bytes, created_at: int, 
     )
 
 
+def is_credential_taken(tx: Tx, sha256: bytes) -> bool:
+    """Whether any application has a credential of this hash."""
+    return tx.fetch_one("SELECT 1 FROM kv_application_credentials WHERE sha256 = ?", sha256) is not None
+
+
 def remove_credential(tx: Tx, application_id: int, credential_id: int) -> int:
     """Removes one credential; how many there were."""
     return tx.execute(

@@ -39,7 +39,7 @@ class Backups:
         name_key = rules.check_name(name)
         saved = await self._keyring.again_if_retired(lambda: self._saved(vault, name, name_key))
         data_key_id = await self._keyring.ensure_data_key(BACKUP_SCOPE)
-        head = _head(await self._mark_of(data_key_id))
+        head = _head(await mark_of(self._store, self._clock, data_key_id))
         await self._keyring.loaded(data_key_id)
         blob = head + self._keyring.seal(data_key_id, pack_backup(saved), associated_data("keyvault-backup", head))
         return base64.urlsafe_b64encode(blob).rstrip(b"=").decode()
@@ -109,13 +109,6 @@ class Backups:
         )
         return version, self._keyring.seal(data_key_id, saved.value, bound_to)
 
-    async def _mark_of(self, data_key_id: int) -> str:
-        mark = await records.backup_key_uid(self._store, data_key_id)
-        if mark is not None:
-            return mark
-        fresh, now = new_uuid(), self._clock.now()
-        return await self._store.write(lambda tx: records.add_backup_key(tx, fresh, data_key_id, now))
-
     async def _unsealed(self, raw: bytes) -> BackedUpSecret:
         mark_at = len(MAGIC) + 1
         if not raw.startswith(MAGIC) or len(raw) <= mark_at:
@@ -135,6 +128,15 @@ class Backups:
         except Damaged:
             raise Invalid("BackupBlob") from None
         return unpack_backup(packed)
+
+
+async def mark_of(store: Store, clock: Clock, data_key_id: int) -> str:
+    """The mark by which blobs and archives name a data key, which is kept for good from then on."""
+    mark = await records.backup_key_uid(store, data_key_id)
+    if mark is not None:
+        return mark
+    fresh, now = new_uuid(), clock.now()
+    return await store.write(lambda tx: records.add_backup_key(tx, fresh, data_key_id, now))
 
 
 def _head(mark: str) -> bytes:

@@ -1,19 +1,23 @@
-"""What a vault may be called, where a right holds, and what each role and permission lets one do. Pure tables.
+"""What may be done to a vault in which state, what it may be called, and what each role lets one do. Pure tables.
 
-A vault answers to one of two models (Key Vault contract §8). With access policies, a principal has a list of
+What is in a vault answers to one of two models (Key Vault contract §8). With access policies, a principal has a list of
 permissions on everything in the vault. With roles, a principal has roles at scopes: a role is a set of data actions, a
-scope is a place in the tree subscription / resource group / vault / secret, and a role holds there and below.
+scope is a place in the tree subscription / resource group / vault / secret, and a role holds there and below. The vault
+itself, as a resource, always answers to roles: to their actions, at the same scopes.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from fnmatch import fnmatchcase
 
 import msgspec
 
 from claviger.core.errors import Invalid, NotFound
+from claviger.lifecycle.retention import is_final
+from claviger.lifecycle.transitions import TransitionTable, absent, conflict
 
 SECRET_PERMISSIONS = ("get", "list", "set", "delete", "backup", "restore", "recover", "purge", "all")
 PERMISSION_KINDS = ("keys", "secrets", "certificates", "storage")
@@ -27,20 +31,95 @@ _SECRET_NAME = re.compile(r"[0-9a-z-]{1,127}", re.ASCII)
 _WORD = re.compile(r"[a-z]{1,40}", re.ASCII)
 
 
+class State(Enum):
+    """Where the name of a vault stands."""
+
+    ABSENT = "absent"
+    LIVE = "live"
+    DELETED = "deleted"
+
+
+class Operation(Enum):
+    """What changes a vault, by the names of the service's own log."""
+
+    PUT = "VaultPut"
+    PATCH = "VaultPatch"
+    DELETE = "VaultDelete"
+    GET_DELETED = "VaultGetDeleted"
+    RECOVER = "VaultRecover"
+    PURGE = "VaultPurge"
+
+
+_GONE = absent("VaultNotFound")
+_NOT_DELETED = absent("DeletedVaultNotFound")
+
+# A vault without soft delete goes from LIVE to ABSENT; which of the two is the vault's own setting.
+TRANSITIONS: TransitionTable[Operation, State] = TransitionTable(
+    {
+        Operation.PUT: {
+            State.ABSENT: State.LIVE,
+            State.LIVE: State.LIVE,
+            State.DELETED: conflict("VaultTaken"),
+        },
+        Operation.PATCH: {State.ABSENT: _GONE, State.LIVE: State.LIVE, State.DELETED: _GONE},
+        Operation.DELETE: {State.ABSENT: _GONE, State.LIVE: State.DELETED, State.DELETED: _GONE},
+        Operation.GET_DELETED: {
+            State.ABSENT: _NOT_DELETED,
+            State.LIVE: _NOT_DELETED,
+            State.DELETED: State.DELETED,
+        },
+        Operation.RECOVER: {
+            State.ABSENT: absent("NothingToRecover"),
+            State.LIVE: State.LIVE,  # a recover that is sent twice
+            State.DELETED: State.LIVE,
+        },
+        Operation.PURGE: {State.ABSENT: _NOT_DELETED, State.LIVE: _NOT_DELETED, State.DELETED: State.ABSENT},
+    }
+)
+
+
+def state_of(deleted_at: int | None, purge_at: int | None, now: float) -> State:
+    """The state of a stored vault at `now`. Past its purge date it is ABSENT even before a sweep has come by."""
+    if deleted_at is None:
+        return State.LIVE
+    return State.ABSENT if is_final(purge_at, now) else State.DELETED
+
+
 class Role(msgspec.Struct, frozen=True):
-    """A built-in role. `data_actions` are patterns in which a star stands for anything."""
+    """A built-in role. All are patterns in which a star stands for anything.
+
+    `actions`, without `not_actions`, are for vaults as resources; `data_actions` for what is in them.
+    """
 
     id: str
     name: str
     data_actions: tuple[str, ...]
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
 
+
+_READ_VAULTS = (
+    "Microsoft.Authorization/*/read",
+    "Microsoft.Resources/subscriptions/resourceGroups/read",
+    "Microsoft.KeyVault/checkNameAvailability/read",
+    "Microsoft.KeyVault/deletedVaults/read",
+    "Microsoft.KeyVault/locations/*/read",
+    "Microsoft.KeyVault/vaults/*/read",
+    "Microsoft.KeyVault/operations/read",
+)
 
 ROLES: tuple[Role, ...] = (
-    Role("00482a5a-887f-4fb3-b363-3b7fe8e74483", "Key Vault Administrator", ("Microsoft.KeyVault/vaults/*",)),
+    Role(
+        "00482a5a-887f-4fb3-b363-3b7fe8e74483",
+        "Key Vault Administrator",
+        ("Microsoft.KeyVault/vaults/*",),
+        _READ_VAULTS,
+    ),
     Role(
         "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
         "Key Vault Secrets Officer",
         ("Microsoft.KeyVault/vaults/secrets/*",),
+        _READ_VAULTS,
     ),
     Role(
         "4633458b-17de-408a-b874-0445c86b69e6",
@@ -54,10 +133,51 @@ ROLES: tuple[Role, ...] = (
         "21090545-7ca7-4776-b22c-e363652d74d2",
         "Key Vault Reader",
         ("Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/secrets/readMetadata/action"),
+        _READ_VAULTS,
     ),
-    # These two act on vaults and on role assignments, never on what a vault holds.
-    Role("a68e7c17-0ab2-4c09-9a58-125dae29748c", "Key Vault Purge Operator", ()),
-    Role("8b54135c-b56d-4d72-a534-26097cfdc8d8", "Key Vault Data Access Administrator", ()),
+    # The others act on vaults as resources and on role assignments, never on what a vault holds.
+    Role(
+        "a68e7c17-0ab2-4c09-9a58-125dae29748c",
+        "Key Vault Purge Operator",
+        (),
+        (
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+            "Microsoft.KeyVault/deletedVaults/read",
+            "Microsoft.KeyVault/locations/*/read",
+            "Microsoft.KeyVault/locations/deletedVaults/purge/action",
+        ),
+    ),
+    Role(
+        "8b54135c-b56d-4d72-a534-26097cfdc8d8",
+        "Key Vault Data Access Administrator",
+        (),
+        (
+            "Microsoft.Authorization/*/read",
+            "Microsoft.Resources/subscriptions/read",
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+            "Microsoft.KeyVault/vaults/*/read",
+        ),
+    ),
+    Role(
+        "f25e0fa2-a7c8-4377-a976-54943a77a395",
+        "Key Vault Contributor",
+        (),
+        (
+            "Microsoft.Authorization/*/read",
+            "Microsoft.KeyVault/*",
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+        ),
+        ("Microsoft.KeyVault/locations/deletedVaults/purge/action",),
+    ),
+    Role("8e3af657-a8ff-443c-a75c-2fe8c4bcb635", "Owner", (), ("*",)),
+    Role(
+        "b24988ac-6180-42a0-ab88-20f7382dd24c",
+        "Contributor",
+        (),
+        ("*",),
+        ("Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write"),
+    ),
+    Role("acdd72a7-3385-48ef-bd42-f606fba81ae7", "Reader", (), ("*/read",)),
 )
 _ROLE_BY_ID: Mapping[str, Role] = {role.id: role for role in ROLES}
 _ROLE_BY_NAME: Mapping[str, Role] = {role.name.lower(): role for role in ROLES}
@@ -75,10 +195,23 @@ def find_role(name_or_id: str) -> Role:
 def role_allows(role_id: str, data_action: str) -> bool:
     """Whether a role has a data action; a role that is not in the table has none."""
     role = _ROLE_BY_ID.get(role_id)
-    if role is None:
-        return False
-    action = data_action.lower()
-    return any(fnmatchcase(action, pattern.lower()) for pattern in role.data_actions)
+    return role is not None and _covers(role.data_actions, data_action)
+
+
+def role_permits(role_id: str, action: str) -> bool:
+    """Whether a role has an action on vaults as resources; a role that is not in the table has none."""
+    role = _ROLE_BY_ID.get(role_id)
+    return role is not None and _covers(role.actions, action) and not _covers(role.not_actions, action)
+
+
+def _covers(patterns: Iterable[str], action: str) -> bool:
+    """`a/*/read` covers `a/read` too, as Azure's role for readers of vaults takes for granted."""
+    lower = action.lower()
+    for pattern in patterns:
+        plain = pattern.lower()
+        if fnmatchcase(lower, plain) or fnmatchcase(lower, plain.replace("/*/", "/")):
+            return True
+    return False
 
 
 def permits(permissions: Iterable[str], permission: str) -> bool:
@@ -134,11 +267,14 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text.lower()) is not None
 
 
+def group_scope(subscription_id: str, resource_group: str) -> str:
+    """The ARM path of a resource group, as ARM writes it."""
+    return f"/subscriptions/{subscription_id}/resourceGroups/{resource_group}"
+
+
 def vault_scope(subscription_id: str, resource_group: str, vault: str) -> str:
     """The ARM path of a vault, as ARM writes it."""
-    return (
-        f"/subscriptions/{subscription_id}/resourceGroups/{resource_group}/providers/Microsoft.KeyVault/vaults/{vault}"
-    )
+    return f"{group_scope(subscription_id, resource_group)}/providers/Microsoft.KeyVault/vaults/{vault}"
 
 
 def secret_scope(vault_path: str, secret: str) -> str:
