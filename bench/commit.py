@@ -1,8 +1,8 @@
-"""Raw group commit, the measure for durable writes: tasks that each hand one row to a writer and wait until it is on disk.
+"""Raw group commit, the measure for durable writes: tasks that each hand over one row and wait until it is on disk.
 
 One thread takes all rows that wait into one transaction. The connection is the product's own (same settings of SQLite),
-the row is as large as a stored version of a secret with a value of 100 bytes; there is no HTTP, no token, no rule and no
-encryption. Run as a program of its own: `python -m bench.commit FOLDER CLIENTS SECONDS` prints its figures as JSON.
+the row is as large as a stored version of a secret with a value of 100 bytes; there is no HTTP, no token, no rule and
+no encryption. Run as a program of its own: `python -m bench.commit FOLDER CLIENTS SECONDS` prints its figures as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from claviger.store.sqlite import connect
 SEALED_LENGTH = 129
 TABLE = """
 CREATE TABLE rows (
-    id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, version TEXT NOT NULL, created_at INTEGER NOT NULL, sealed BLOB NOT NULL
+    id INTEGER PRIMARY KEY,
+    owner INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    sealed BLOB NOT NULL
 );
 CREATE UNIQUE INDEX rows_by_version ON rows (owner, version);
 """

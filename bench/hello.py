@@ -1,8 +1,8 @@
 """The bare ASGI hello that reads are compared with: 200 bytes of JSON, and nothing else of the product's.
 
 It runs on the product's own server (uvicorn, our protocol class, the same settings of TLS, a certificate made the same
-way), so that the ratio shows what stands above it: routing, token check, the read, the opening, the answer. Run as a program
-of its own: `python -m bench.hello PORT FOLDER`.
+way), so that the ratio shows what stands above it: routing, token check, the read, the opening, the answer. Run as a
+program of its own: `python -m bench.hello PORT FOLDER`.
 """
 
 from __future__ import annotations

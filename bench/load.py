@@ -1,7 +1,7 @@
 """The load: whole HTTP requests out of a file, sent over and over on kept TLS connections, each answer counted.
 
-`wrk` does it where it is installed; otherwise this module, run as a program of its own (`python -m bench.load`), which is
-several times slower and may be what limits a figure: the report says which one was used and how busy it was.
+`wrk` does it where it is installed; otherwise this module, run as a program of its own (`python -m bench.load`), which
+is several times slower and may be what limits a figure: the report says which one was used and how busy it was.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is measured on, and how a process is watched: cores, memory, processor time, the time that the disk takes to sync.
+"""What is measured on, and how a process is watched: cores, memory, processor time, the disk's time for a sync.
 
 Where the system does not tell (macOS has no /proc and no affinity), the answer is None or nothing is pinned, and the
 report says so.

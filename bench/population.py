@@ -1,8 +1,8 @@
 """Fills a vault with many secrets in little time, for figures about size.
 
 This does not go over HTTP: a million calls would take longer than all the rest. It uses the product's own data keys,
-sealing and records on the database of a server that is stopped, so that the rows are the very rows that calls would have
-made; only decisions about names and rights are left out.
+sealing and records on the database of a server that is stopped, so that the rows are the very rows that calls would
+have made; only decisions about names and rights are left out.
 """
 
 from __future__ import annotations

@@ -51,9 +51,13 @@ def crash_table(report: CrashReport) -> str:
     """Counts of the crash trial, a line each."""
     within = f"in {report.kills} kills (seed {report.seed})"
     ready = f"median {statistics.median(report.ready_s):.2f} s, longest {max(report.ready_s):.2f} s"
-    lines = [
+    title = (
         f"crash: {report.kills} kills under {crash.WRITERS} writers and {report.kills_at_start} while starting, "
-        f"{report.acknowledged:,} changes acknowledged, {report.under_way} under way at a kill",
+        f"{report.acknowledged:,} changes acknowledged, {report.under_way} under way at a kill, "
+        f"{report.happened} of them carried out"
+    )
+    lines = [
+        title,
         f"  acknowledged and lost         {report.count('lost')} found {within}",
         f"  half-written                  {report.count('half-written')} found {within}",
         f"  rows without their owner      {report.count('orphan rows')} found {within}",
@@ -66,9 +70,12 @@ def crash_table(report: CrashReport) -> str:
 def retention_table(report: RetentionReport) -> str:
     """Counts of the retention trial, a line each."""
     within = f"in {report.deletions:,} deletions (seed {report.seed})"
-    lines = [
+    title = (
         f"retention: {report.deletions:,} deletions, {report.jumps_forward} jumps of the clock forward, "
-        f"{report.jumps_back} back, {report.restarts} restarts, {report.sweeps} sweeps, {report.purged:,} purged",
+        f"{report.jumps_back} back, {report.restarts} restarts, {report.sweeps} sweeps, {report.purged:,} purged"
+    )
+    lines = [
+        title,
         f"  purged early                  {report.count('early')} found {within}",
         f"  later than one sweep          {report.count('late')} found {within}",
         f"  wrongly shown                 {report.count('shown')} found {within}",

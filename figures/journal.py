@@ -1,8 +1,8 @@
 """What a client knows of the secrets it wrote: the acknowledged state of each, and the one change that was under way.
 
-Pure, and written apart from the product: `after` is the whole model of a secret's life. `judge` compares what a server
-shows after a crash with what it had acknowledged. A change that was under way may have happened or not; nothing else may
-differ, and it may not have happened by half.
+Pure, and written apart from the product: `after` is the whole model of a secret's life. `judge` compares what a
+server shows after a crash with what it had acknowledged. A change that was under way may have happened or not;
+nothing else may differ, and it may not have happened by half.
 """
 
 from __future__ import annotations

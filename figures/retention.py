@@ -1,10 +1,10 @@
 """The retention trial: thousands of deletions while the clock is pushed forward and back and the server comes and goes.
 
-The product's own object graph runs in this process under a clock that is set by hand. What must be gone, and what must
-still be there, is worked out by `Calendar`, a few lines that know nothing of the product: a secret deleted in second d of
-a vault that keeps for n days may be saved until d + 86,400 n and not a moment longer. After every move of the clock, before
-any sweep, the wire must show exactly what may still be saved; after one sweep nothing that is due may be stored any more.
-A secret purged while the clock was ahead stays purged when the clock goes back.
+The product's own object graph runs in this process under a clock that is set by hand. What must be gone, and what
+must still be there, is worked out by `Calendar`, a few lines that know nothing of the product: a secret deleted in
+second d of a vault that keeps for n days may be saved until d + 86,400 n and not a moment longer. After every move
+of the clock, before any sweep, the operations must show exactly what may still be saved; after one sweep nothing that
+is due may be stored any more. A secret purged while the clock was ahead stays purged when the clock goes back.
 """
 
 from __future__ import annotations

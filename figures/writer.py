@@ -26,11 +26,16 @@ class Unexpected(RuntimeError):
 
 
 class Writer:
-    """Owns `name_count` names. `findings` are (kind, detail) pairs; a name with a finding is left alone afterwards."""
+    """Owns `name_count` names. `findings` are (kind, detail) pairs; a name with a finding is left alone afterwards.
+
+    `doubts_count` changes were cut off by a crash, and `happened_count` of them turned out to have been carried out.
+    """
 
     def __init__(self, number: int, seed: int, client: Client, name_count: int = 5) -> None:
         self.client = client
         self.acknowledged_count = 0
+        self.doubts_count = 0
+        self.happened_count = 0
         self.findings: list[tuple[str, str]] = []
         self._dice = random.Random(f"{seed}/{number}")
         self._number = number
@@ -38,11 +43,6 @@ class Writer:
         self._under_way: tuple[str, Change] | None = None
         self._made = 0
         self.stopping = False
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether a change was sent and not answered."""
-        return self._under_way is not None
 
     async def work(self) -> None:
         """Makes changes until the connection is lost or `stopping` is set."""
@@ -84,8 +84,11 @@ class Writer:
             verdict = judge(self._states[name], doubt, seen)
             if verdict.finding:
                 self._give_up(name, verdict.finding, verdict.detail)
-            else:
-                self._states[name] = verdict.state
+                continue
+            if doubt is not None:
+                self.doubts_count += 1
+                self.happened_count += verdict.state != self._states[name]
+            self._states[name] = verdict.state
         self._under_way = None
 
     def _give_up(self, name: str, kind: str, detail: str) -> None:

@@ -26,9 +26,9 @@ _PYTHON = """
 _NODE = """
     const dns = require("node:dns");
     const real = dns.lookup;
-    dns.lookup = (host, options, done) => {
+    dns.lookup = (host, ...rest) => {
       const local = String(host).toLowerCase().endsWith(".localhost");
-      return real(local ? "127.0.0.1" : host, options, done);
+      return real(local ? "127.0.0.1" : host, ...rest);
     };
 """
 

@@ -231,6 +231,7 @@ def served(
     clock: Clock | None = None,
     tls: Tls | None = None,
     front: Callable[[ShowingApp], Front] | None = None,
+    host: str = "127.0.0.1",
     **more: Any,
 ) -> Iterator[Served]:
     """A server on a free port, stopped at the end, with no request left behind."""
@@ -246,7 +247,7 @@ def served(
 
     def live() -> None:
         try:
-            run(serve(made, listen=("127.0.0.1", 0), tls=tls, started=started, limits=limits, clock=it.clock, **more))
+            run(serve(made, listen=(host, 0), tls=tls, started=started, limits=limits, clock=it.clock, **more))
         except BaseException as failure:  # noqa: BLE001 - told to the test's thread
             it.failure = failure
         finally:

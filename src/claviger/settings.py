@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings; docs/settings.md explains each. A secret one is a `Sensitive`, and prints as such."""
 
     data: Path = Path(".claviger")
-    listen: str = "127.0.0.1:8443"
+    listen: str = "localhost:8443"
     database_url: Sensitive | None = None
     root_key_file: Path | None = None
     root_key: Sensitive | None = None
@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Host and port to listen on. Raises Misconfigured."""
         host, separator, port = self.listen.rpartition(":")
         if not separator or not port.isdigit() or int(port) > 65535 or not host:
-            raise _wrong("listen", self.listen, "give HOST:PORT, for example 127.0.0.1:8443 or [::1]:8443")
+            raise _wrong("listen", self.listen, "give HOST:PORT, for example localhost:8443 or 0.0.0.0:443")
         return host.strip("[]"), int(port)
 
 

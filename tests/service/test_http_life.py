@@ -271,3 +271,9 @@ def test_hundreds_of_clients_at_once() -> None:
         assert statuses.count(200) >= 50
         until(lambda: not it.serving.connections)
         assert it.ask(get(b"/hello")).status == 200
+
+
+def test_localhost_is_both_loopback_addresses() -> None:
+    with served(host="localhost") as it, socket.create_connection(("::1", it.port), 5) as client:
+        client.sendall(get(b"/health"))
+        assert client.recv(12) == b"HTTP/1.1 200"

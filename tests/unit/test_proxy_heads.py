@@ -64,13 +64,15 @@ def test_what_is_no_request_for_a_tunnel(head: bytes, status: int) -> None:
 @given(st.binary(max_size=300))
 def test_no_head_breaks_it(noise: bytes) -> None:
     for head in (noise + END, b"CONNECT " + noise + END, b"CONNECT a:1 HTTP/1.1\r\n" + noise + END):
-        try:
-            request = read_connect(head)
-        except Refused as refused:
-            assert refused.status in (400, 405)
-        else:
-            assert request.host
-            assert 1 <= request.port <= 65535
+        found = _outcome(head)
+        assert found in (400, 405) or isinstance(found, Connect)
+
+
+def _outcome(head: bytes) -> Connect | int:
+    try:
+        return read_connect(head)
+    except Refused as refused:
+        return refused.status
 
 
 def test_a_request_to_another_proxy() -> None:

@@ -7,6 +7,8 @@ remembered until it expires. Source: Key Vault contract §7.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from jwt.api_jws import PyJWS
 from jwt.exceptions import PyJWTError
@@ -85,19 +87,23 @@ class Challenger:
             host = Host(host.name, "")
         resource = f"https://{resource_host(host)}"
         login = self._login_url or f"https://{cloud.login if cloud else LOGIN_HOST + host.port}"
-        audiences = frozenset({resource.lower(), resource.lower() + "/", *SERVICE_AUDIENCES})
         return Challenge(
             header=f'Bearer authorization="{login}/{tenant_id}", resource="{resource}"'.encode("ascii"),
             resource=resource,
             tenant_id=tenant_id,
-            audiences=audiences,
-            issuers=(
-                issuer_of(tenant_id),
-                f"https://login.microsoftonline.com/{tenant_id}/v2.0",
-                f"{login}/{tenant_id}/",
-                f"{login}/{tenant_id}/v2.0",
-            ),
+            audiences=frozenset({resource.lower(), resource.lower() + "/", *SERVICE_AUDIENCES}),
+            issuers=issuers_at(login, tenant_id),
         )
+
+
+def issuers_at(login: str, tenant_id: str) -> tuple[str, ...]:
+    """Who may have issued a token of this tenant, for a service whose login host is at this URL."""
+    return (
+        issuer_of(tenant_id),
+        f"https://login.microsoftonline.com/{tenant_id}/v2.0",
+        f"{login}/{tenant_id}/",
+        f"{login}/{tenant_id}/v2.0",
+    )
 
 
 class TokenVerifier:
@@ -121,29 +127,48 @@ class TokenVerifier:
         """
         if authorization is None:
             raise Unauthenticated("MissingToken", tenant_id=vault.tenant_id)
-        if self._edition != self._keys.edition:
-            self._edition = self._keys.edition
-            self._known.clear()
-        now = self._clock.now()
-        known = self._known.get((authorization, host, vault.tenant_id))
-        if known is not None and now < known[0]:
-            return known[1]
+        known = self._known_caller((authorization, host, vault.tenant_id))
+        if known is not None:
+            return known
         try:
-            claims = self._checked(_token_of(authorization), self._challenger.at(host, vault.tenant_id), now)
+            claims = self._checked(_token_of(authorization), lambda _: self._challenger.at(host, vault.tenant_id))
         except Unauthenticated as refusal:
             refusal.facts["tenant_id"] = vault.tenant_id
             raise
-        appid = claims.appid or claims.azp
-        caller = Caller(claims.oid, appid, claims.tid, claims.iss, tuple(claims.groups), claims.iat)
-        self._remember((authorization, host, vault.tenant_id), claims.exp, caller, now)
-        return caller
+        return self._remember((authorization, host, vault.tenant_id), claims)
 
-    def _checked(self, token: bytes, challenge: Challenge, now: float) -> Claims:
+    def verify_any_tenant(
+        self, authorization: bytes | None, host: str, expected: Callable[[str], Challenge | None]
+    ) -> Caller:
+        """The caller that an Authorization header proves to a service of all tenants reached at this Host.
+
+        `expected` is asked with the token's own tenant, and answers None where that is nobody's. It must answer the
+        same for the same host and tenant. Raises as `verify` does, without `tenant_id`.
+        """
+        if authorization is None:
+            raise Unauthenticated("MissingToken")
+        known = self._known_caller((authorization, host, ""))
+        if known is not None and expected(known.tid) is not None:
+            return known
+        return self._remember((authorization, host, ""), self._checked(_token_of(authorization), expected))
+
+    def _known_caller(self, key: tuple[bytes, str, str]) -> Caller | None:
+        if self._edition != self._keys.edition:
+            self._edition = self._keys.edition
+            self._known.clear()
+        known = self._known.get(key)
+        return known[1] if known is not None and self._clock.now() < known[0] else None
+
+    def _checked(self, token: bytes, expected: Callable[[str], Challenge | None]) -> Claims:
         """The claims, once signature, form, audience, issuer and times hold: nothing unsigned is ever looked at."""
+        now = self._clock.now()
         try:
             claims = self._claims.decode(self._signed_payload(token))
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise _invalid("the claims are malformed") from None
+        challenge = expected(claims.tid)
+        if challenge is None:
+            raise Unauthenticated("WrongIssuer", expected="a tenant of this server", found=claims.iss[:200])
         if claims.aud.lower() not in challenge.audiences:
             raise Unauthenticated("WrongAudience", expected=challenge.resource, found=claims.aud[:200])
         if claims.tid != challenge.tenant_id or claims.iss not in challenge.issuers:
@@ -167,12 +192,16 @@ class TokenVerifier:
             raise _invalid("the signature or the form of the token is wrong") from None
         return payload
 
-    def _remember(self, key: tuple[bytes, str, str], expires_at: int, caller: Caller, now: float) -> None:
+    def _remember(self, key: tuple[bytes, str, str], claims: Claims) -> Caller:
+        now = self._clock.now()
+        appid = claims.appid or claims.azp
+        caller = Caller(claims.oid, appid, claims.tid, claims.iss, tuple(claims.groups), claims.iat)
         if len(self._known) >= MAX_REMEMBERED_TOKENS:
             self._known = {kept: entry for kept, entry in self._known.items() if now < entry[0]}
             while len(self._known) >= MAX_REMEMBERED_TOKENS:
                 del self._known[next(iter(self._known))]
-        self._known[key] = (expires_at, caller)
+        self._known[key] = (claims.exp, caller)
+        return caller
 
 
 def _invalid(detail: str) -> Unauthenticated:

@@ -2,14 +2,15 @@
 
 `Estates.fresh()` is the snapshot while nothing has been committed anywhere, at next to no cost; `await current()` finds
 out whether what was committed concerns the directory, and reads it anew only then. `Estate.vault_at` knows vaults by
-Host, `Estate.require` decides what a caller may do (Key Vault contract §8) and remembers what it found.
+Host, `Estate.require` decides what a caller may do in a vault (Key Vault contract §8) and remembers what it found;
+`Estate.permits` decides what a caller may do to vaults and resource groups themselves.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -18,10 +19,13 @@ from claviger.keyvault.challenge import Caller
 from claviger.keyvault.directory import records as directory
 from claviger.keyvault.directory.records import Tenant
 from claviger.keyvault.directory.signing import SigningKeys
+from claviger.keyvault.groups import records as groups
+from claviger.keyvault.groups.records import Group
 from claviger.keyvault.hosts import VaultHosts
 from claviger.keyvault.vaults import records as vaults
+from claviger.keyvault.vaults.network import Firewall
 from claviger.keyvault.vaults.records import AccessPolicy, RoleAssignment, Vault
-from claviger.keyvault.vaults.rules import permits, role_allows, scopes_above
+from claviger.keyvault.vaults.rules import permits, role_allows, role_permits, scopes_above
 from claviger.store.contract import Store
 
 MAX_REMEMBERED_HOSTS = 4_096
@@ -39,7 +43,18 @@ class Grant(msgspec.Struct, frozen=True):
 class Estate:
     """One snapshot. Nothing in it changes but what it remembers of its own answers."""
 
-    __slots__ = ("_assignments", "_by_name", "_grants", "_hosts", "_policies", "_reached", "_tenants", "revision")
+    __slots__ = (
+        "_assignments",
+        "_by_name",
+        "_firewalls",
+        "_grants",
+        "_groups",
+        "_hosts",
+        "_policies",
+        "_reached",
+        "_tenants",
+        "revision",
+    )
 
     def __init__(
         self,
@@ -49,6 +64,7 @@ class Estate:
         all_vaults: Iterable[Vault] = (),
         policies: Iterable[AccessPolicy] = (),
         assignments: Iterable[RoleAssignment] = (),
+        groups: Iterable[Group] = (),
     ) -> None:
         self.revision = revision
         self._hosts = hosts
@@ -62,6 +78,10 @@ class Estate:
         self._assignments: dict[str, list[RoleAssignment]] = defaultdict(list)
         for assignment in assignments:
             self._assignments[assignment.principal_id].append(assignment)
+        self._groups: Mapping[tuple[str, str], Group] = {
+            (group.subscription_id, group.name.lower()): group for group in groups
+        }
+        self._firewalls: dict[int, Firewall] = {}
         self._reached: dict[str, Vault] = {}
         self._grants: dict[tuple[object, ...], Grant] = {}
 
@@ -86,6 +106,29 @@ class Estate:
     def vaults(self) -> Sequence[Vault]:
         """Every vault by name, soft-deleted ones included."""
         return list(self._by_name.values())
+
+    def policies(self, vault: Vault) -> Sequence[AccessPolicy]:
+        """The access policies of a vault, oldest first."""
+        return self._policies.get(vault.id, [])
+
+    def group(self, subscription_id: str, name: str) -> Group | None:
+        """The resource group of this name in any case."""
+        return self._groups.get((subscription_id, name.lower()))
+
+    def groups(self, subscription_id: str) -> Sequence[Group]:
+        """The resource groups of a subscription, by name."""
+        return [group for group in self._groups.values() if group.subscription_id == subscription_id]
+
+    def subscriptions(self) -> frozenset[str]:
+        """Every subscription that has a resource group, a vault, or somebody with a role in it."""
+        scopes = (assignment.scope for held in self._assignments.values() for assignment in held)
+        named = {scope.split("/")[2] for scope in scopes if scope.startswith("/subscriptions/")}
+        used = {group.subscription_id for group in self._groups.values()}
+        return frozenset(named | used | {vault.subscription_id for vault in self._by_name.values()})
+
+    def first_tenant(self) -> Tenant | None:
+        """The oldest tenant."""
+        return next(iter(self._tenants.values()), None)
 
     def tenant(self, id_or_domain: str) -> Tenant | None:
         """The tenant of this id or domain, in any case."""
@@ -118,6 +161,32 @@ class Estate:
             raise Forbidden("ForbiddenByPolicy", **who, permission=permission, **where)
         resource = vault.path.lower() + (f"/secrets/{secret_name.lower()}" if secret_name is not None else "")
         raise Forbidden("ForbiddenByRbac", **who, action=data_action, resource=resource, **where)
+
+    def permits(self, caller: Caller, scope: str, action: str) -> bool:
+        """Whether a caller has an action at a scope (an ARM path in any case), by a role there or above."""
+        return any(role_permits(held.role_id, action) for held in self._held_above(caller, scope.lower()))
+
+    def sees(self, caller: Caller, scope: str) -> bool:
+        """Whether a caller has any role at a scope, above it or below it."""
+        lower = scope.lower()
+        below = any(held.scope.startswith(lower + "/") for held in self._held(caller))
+        return below or next(self._held_above(caller, lower), None) is not None
+
+    def _held(self, caller: Caller) -> Iterator[RoleAssignment]:
+        for principal in (caller.oid, *caller.groups):
+            yield from self._assignments.get(principal, ())
+
+    def _held_above(self, caller: Caller, scope: str) -> Iterator[RoleAssignment]:
+        for held in self._held(caller):
+            if held.scope in ("/", scope) or scope.startswith(held.scope + "/"):
+                yield held
+
+    def admit(self, vault: Vault, address: str) -> None:
+        """Lets requests from an address into a vault with network rules. Raises Forbidden as `Firewall.admit` does."""
+        firewall = self._firewalls.get(vault.id)
+        if firewall is None:
+            firewall = self._firewalls[vault.id] = Firewall(vault)
+        firewall.admit(address)
 
     def _work_out(self, caller: Caller, vault: Vault, permission: str, data_action: str) -> Grant:
         if caller.tid != vault.tenant_id:
@@ -204,6 +273,7 @@ class Estates:
                 await vaults.all_vaults(self._store),
                 await vaults.all_policies(self._store),
                 await vaults.all_assignments(self._store),
+                await groups.all_groups(self._store),
             )
             await self._keys.refresh()
             after = await directory.revision(self._store)

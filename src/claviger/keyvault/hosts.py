@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 LOCAL_SUFFIX = "vault.localhost"
+LOCAL_MANAGEMENT = "management.localhost"
 
 
 class Cloud(msgspec.Struct, frozen=True):
@@ -55,6 +56,17 @@ LOGIN_HOSTS = frozenset(name for cloud in CLOUDS for name in cloud.logins)
 REGIONAL_LOGINS = "login.microsoft.com"
 """Clients that are told a region put its name before this one."""
 MANAGEMENT_HOSTS = frozenset(cloud.management for cloud in CLOUDS)
+MANAGEMENT_AUDIENCES = (
+    "https://management.core.windows.net",
+    "https://management.azure.com",
+    "https://management.core.chinacloudapi.cn",
+    "https://management.chinacloudapi.cn",
+    "https://management.core.usgovcloudapi.net",
+    "https://management.usgovcloudapi.net",
+    "https://management.core.cloudapi.de",
+    "https://management.microsoftazure.de",
+)
+"""What clients ask tokens for management with, in each cloud; an older name and the host's own."""
 
 MAX_REMEMBERED_HOSTS = 1_024
 
@@ -94,6 +106,17 @@ def cloud_of(host: Host) -> Cloud | None:
         return None
     suffix = host.name.lower().rstrip(".").partition(".")[2]
     return next((cloud for cloud in CLOUDS if cloud.vault_suffix == suffix), None)
+
+
+def management_cloud(host: Host) -> Cloud | None:
+    """The cloud whose management host this is; None for a name of ours."""
+    name = host.name.lower().rstrip(".")
+    return next((cloud for cloud in CLOUDS if cloud.management == name), None)
+
+
+def is_management_host(name: str) -> bool:
+    """Whether a lower-case name without port is one that the management API answers at."""
+    return name == LOCAL_MANAGEMENT or name in MANAGEMENT_HOSTS
 
 
 def is_login_host(name: str) -> bool:

@@ -96,12 +96,15 @@ async def serve(
     """
     limits = limits or Limits()
     wire = Wire(limits, clock or SystemClock(), front.failure_body)
-    listeners = [_Listener(_bind(listen, "listen"), tls.context if tls else None)]
+    context = tls.context if tls else None
+    listeners = [_Listener(bound, context) for bound in _bind_all(listen)]
+    plain: socket.socket | None = None
     try:
         if plain_listen is not None:
-            listeners.append(_Listener(_bind(plain_listen, "plain_listen"), None))
+            plain = _bind(plain_listen, "plain_listen")
+            listeners.append(_Listener(plain, None))
         allow_descriptors(limits.connections + _SPARE_DESCRIPTORS)
-        server = _Server(front, listeners, wire, started, grace_s)
+        server = _Server(front, listeners, plain, wire, started, grace_s)
         server.reload = reload
         server.refresh = tls.refresh if tls else server.refresh
         await server.serve()
@@ -123,6 +126,7 @@ class _Server(uvicorn.Server):
         self,
         front: Front,
         listeners: Sequence[_Listener],
+        plain: socket.socket | None,
         wire: Wire,
         started: Callable[[Serving], None],
         grace_s: float,
@@ -142,6 +146,7 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self._front, self._listeners, self._wire, self._on_started = front, listeners, wire, started
+        self._plain = plain
         self._grace_s = grace_s
         self._passes = 0
         self.reload: Callable[[], None] = lambda: None
@@ -183,7 +188,7 @@ class _Server(uvicorn.Server):
             raise
         self.started = True
         host, port = self._listeners[0].socket.getsockname()[:2]
-        plain = self._listeners[1].socket.getsockname()[1] if len(self._listeners) > 1 else None
+        plain = self._plain.getsockname()[1] if self._plain is not None else None
         connections: Any = self.server_state.connections
         self._on_started(Serving(host, port, plain, self._wire, connections, self._stop))
 
@@ -258,6 +263,19 @@ class _Server(uvicorn.Server):
     def _on_reload_signal(self) -> None:
         self.refresh()
         self.reload()
+
+
+def _bind_all(address: Address) -> list[socket.socket]:
+    """The sockets for an address: `localhost` is both loopback addresses, the second one where the machine has it.
+
+    Names under localhost resolve to either, and not every client tries both.
+    """
+    if address[0] != "localhost":
+        return [_bind(address, "listen")]
+    first = _bind(("127.0.0.1", address[1]), "listen")
+    with contextlib.suppress(Misconfigured):
+        return [first, _bind(("::1", first.getsockname()[1]), "listen")]
+    return [first]
 
 
 def _bind(address: Address, setting: str) -> socket.socket:

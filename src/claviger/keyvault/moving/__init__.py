@@ -1,1 +1,1 @@
-"""Taking vaults out of a server and in again: sealed archives, plain documents, and the seed that a server starts with."""
+"""Taking vaults out of a server and in again: sealed archives, plain documents, and the seed of a server."""

@@ -119,7 +119,9 @@ class Archive:
             length = _length.unpack(prefix)[0] if len(prefix) == _length.size else MAX_ENTRY + 1
             packed = self._read(stream, length) if length <= MAX_ENTRY else b""
             if ended or not packed or len(packed) != length:
-                raise Damaged("ArchiveContents", fix="its entries do not follow one another: it was not written by Claviger")
+                raise Damaged(
+                    "ArchiveContents", fix="its entries do not follow one another: it was not written by Claviger"
+                )
             entry = unpack(packed)
             ended = isinstance(entry, ArchivedEnd)
             yield entry

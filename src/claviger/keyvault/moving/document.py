@@ -207,7 +207,7 @@ def json_of(content: bytes, *, toml: bool = False) -> bytes:
 
 
 def decoded(content: bytes | msgspec.Raw, kind: type[T], at: str) -> T:
-    """A part of a document. Raises Invalid("Document") with the place; the problem names kinds, not what stands there."""
+    """A part of a document. Raises Invalid("Document") with its place; no problem quotes what stands there."""
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as problem:

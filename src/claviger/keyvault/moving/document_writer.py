@@ -47,9 +47,7 @@ class DocumentWriter:
             case ArchivedRole():
                 self._roles.append(RoleDocument(entry.role, entry.principal, entry.secret))
             case ArchivedPolicy():
-                self._policies.append(
-                    PolicyDocument(entry.principal, entry.permissions, entry.application_id or None)
-                )
+                self._policies.append(PolicyDocument(entry.principal, entry.permissions, entry.application_id or None))
             case ArchivedEnd():
                 self._end()
 

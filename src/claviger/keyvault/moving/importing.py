@@ -93,7 +93,7 @@ class Imports:
                 fix="nothing was imported; these secrets are there with other versions or another state: leave them as "
                 "they are with --on-conflict skip, or import into another vault with --vault",
             )
-        done = Imported(vault=expected.vault, created=expected.created, lapsed=expected.lapsed)
+        done = Imported(vault=expected.vault, created=expected.created)
         try:
             await self._write(source, arrival, done, on_conflict, now)
         except Refusal as refusal:
@@ -119,7 +119,9 @@ class Imports:
             course.tally(part, verdict, found)
         course.tally_last(found)
         if deleted and not (vault.soft_delete if vault else reading.vault.settings.soft_delete):
-            raise Conflict("NoSoftDelete", vault=found.vault, fix="import deleted secrets into a vault with soft delete")
+            raise Conflict(
+                "NoSoftDelete", vault=found.vault, fix="import deleted secrets into a vault with soft delete"
+            )
         await arrival.check_rights(reading.rights)
         return found
 
@@ -186,9 +188,7 @@ class _Course:
         """What to do about a part; None for a secret whose purge date has passed."""
         if is_final(part.secret.purge_at, self._now):
             return None
-        if part.before == 0:
-            return await self._look(part)
-        if self._so_far is Verdict.SAME:
+        if part.before == 0 or self._so_far is Verdict.SAME:
             return await self._look(part)
         if self._so_far is Verdict.GROWS and self._vault is not None and await self._knows_any(part):
             return Verdict.DIFFERS
@@ -198,8 +198,7 @@ class _Course:
         """Notes the verdict; a secret is counted when the next one begins, by the verdict on its last part."""
         if part.before == 0:
             self.tally_last(counts)
-        if verdict is None:
-            counts.lapsed += part.before == 0 and not counts.versions < 0
+            counts.lapsed += verdict is None
         self._of, self._so_far = part, verdict
 
     def tally_last(self, counts: Imported) -> None:

@@ -81,7 +81,11 @@ class Exports:
         """Roles at the vault and below, not those that it inherits, and access policies."""
         below = f"{vault.path.lower()}/secrets/"
         roles = [
-            ArchivedRole(each.role_id, each.principal_id, each.scope.removeprefix(below) if each.scope.startswith(below) else None)
+            ArchivedRole(
+                each.role_id,
+                each.principal_id,
+                each.scope.removeprefix(below) if each.scope.startswith(below) else None,
+            )
             for each in await list_roles(self._store, vault=vault.name)
         ]
         policies = [

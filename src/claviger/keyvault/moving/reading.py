@@ -74,7 +74,7 @@ class Reading:
             elif isinstance(entry, ArchivedVersion) and part is not None and not self.rights:
                 versions += 1
                 if len(part.versions) >= PART_VERSIONS or part.size >= PART_BYTES:
-                    yield part
+                    yield from _finished(part)
                     part = Part(part.secret, part.name_key, part.before + len(part.versions), [])
                 part.versions.append(_checked(entry, part.secret))
                 part.size += len(entry.value)
@@ -117,6 +117,8 @@ def _finished(part: Part | None) -> Iterable[Part]:
         return ()
     if not part.versions:
         raise Invalid("SecretWithoutVersions", secret=part.secret.name)
+    if len({each.version for each in part.versions}) != len(part.versions):
+        raise Invalid("VersionTwice", secret=part.secret.name)
     return (part,)
 
 

@@ -56,12 +56,6 @@ async def page_all(store: Store, vault_id: int, after: tuple[str, int], count: i
     return [_stored(row) for row in rows]
 
 
-async def count_all(store: Store, vault_id: int) -> int:
-    """How many secrets a vault has, deleted ones included."""
-    row = await store.read_one("SELECT COUNT(*) FROM kv_secrets WHERE vault_id = ?", vault_id)
-    return 0 if row is None else int(row[0])
-
-
 async def count_versions(store: Store, vault_id: int, name_key: str) -> tuple[StoredSecret, int] | None:
     """The secret of that name and how many versions it has, or None."""
     row = await store.read_one(
@@ -84,15 +78,10 @@ async def versions_among(store: Store, secret_id: int, versions: list[str]) -> l
     return [(row[0], row[1], bytes(row[2])) for row in rows]
 
 
-def find_secret(tx: Tx, vault_id: int, name_key: str) -> tuple[StoredSecret, int] | None:
-    """As `count_versions`, inside a change."""
-    row = tx.fetch_one(
-        f"SELECT {_SECRET_COLUMNS}, (SELECT COUNT(*) FROM kv_secret_versions v WHERE v.secret_id = s.id) "
-        "FROM kv_secrets s WHERE s.vault_id = ? AND s.name_key = ?",
-        vault_id,
-        name_key,
-    )
-    return None if row is None else (_secret(row), int(row[6]))
+def versions_of(tx: Tx, secret_id: int) -> int:
+    """How many versions a secret has."""
+    row = tx.fetch_one("SELECT COUNT(*) FROM kv_secret_versions WHERE secret_id = ?", secret_id)
+    return 0 if row is None else int(row[0])
 
 
 def known_versions(tx: Tx, secret_id: int, versions: list[str]) -> set[str]:

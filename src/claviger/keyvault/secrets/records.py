@@ -260,6 +260,13 @@ def remove(tx: Tx, secret_id: int) -> None:
     tx.execute("DELETE FROM kv_secrets WHERE id = ?", secret_id)
 
 
+def remove_some(tx: Tx, vault_id: int, most: int) -> int:
+    """Removes up to `most` secrets of a vault with all their versions; how many."""
+    return tx.execute(
+        "DELETE FROM kv_secrets WHERE id IN (SELECT id FROM kv_secrets WHERE vault_id = ? LIMIT ?)", vault_id, most
+    )
+
+
 def due(tx: Tx, now: float, most: int) -> list[int]:
     """Ids of up to `most` secrets whose retention has ended, longest due first."""
     rows = tx.fetch(

@@ -15,8 +15,12 @@ from claviger.core.errors import Conflict, Invalid, NotFound
 from claviger.core.ids import new_uuid
 from claviger.keyvault.directory.operations import application_named, tenant_of
 from claviger.keyvault.directory.records import bump_revision, find_application
+from claviger.keyvault.groups import records as groups
+from claviger.keyvault.groups.records import Group
 from claviger.keyvault.vaults import records, rules
+from claviger.keyvault.vaults.deletion import standing
 from claviger.keyvault.vaults.records import AccessPolicy, RoleAssignment, Vault
+from claviger.keyvault.vaults.rules import State
 from claviger.lifecycle.retention import MAX_RETENTION_DAYS, check_retention_days
 from claviger.store.contract import Store, Tx
 
@@ -63,18 +67,37 @@ async def show_vault(store: Store, name: str) -> Vault:
     raise NotFound("VaultNotFound", vault=name[:100])
 
 
-async def assign_role(
-    store: Store, clock: Clock, *, role: str, principal: str, vault: str, secret: str | None = None
-) -> RoleAssignment:
-    """Gives an application a role on a vault, or on one secret of it. Giving it again changes nothing.
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a role holds: in a vault or one secret of it, in a resource group, or in a whole subscription."""
 
-    `role` is a role's name or id, `principal` an application's name, client id or object id. Raises
-    NotFound("RoleUnknown" | "ApplicationUnknown" | "VaultNotFound"), Invalid("SecretName").
+    vault: str | None = None
+    secret: str | None = None
+    resource_group: str | None = None
+    subscription_id: str | None = None
+
+
+async def assign_role(
+    store: Store,
+    clock: Clock,
+    *,
+    role: str,
+    principal: str,
+    vault: str | None = None,
+    secret: str | None = None,
+    resource_group: str | None = None,
+    subscription_id: str | None = None,
+) -> RoleAssignment:
+    """Gives an application a role at one place (see `Place`). Giving it again changes nothing.
+
+    `role` is a role's name or id, `principal` an application's name, client id or object id. A resource group is one of
+    the default subscription unless another is named, and need not exist yet. Raises NotFound("RoleUnknown" |
+    "ApplicationUnknown" | "VaultNotFound"), Invalid("SecretName" | "ResourceGroup" | "Uuid" | "Place").
     """
     role_id, assignment_id, now = rules.find_role(role).id, new_uuid(), int(clock.now())
+    place = Place(vault=vault, secret=secret, resource_group=resource_group, subscription_id=subscription_id)
 
     def change(tx: Tx) -> RoleAssignment:
-        scope = scope_of(records.live_vault(tx, vault), secret)
+        scope = scope_at(tx, place)
         principal_id = application_named(tx, principal).object_id
         made = RoleAssignment(id=assignment_id, scope=scope, role_id=role_id, principal_id=principal_id, created_at=now)
         return add_assignment(tx, made)
@@ -110,13 +133,21 @@ async def remove_role(store: Store, assignment_id: str) -> RoleAssignment:
 
 
 async def remove_role_of(
-    store: Store, *, role: str, principal: str, vault: str, secret: str | None = None
+    store: Store,
+    *,
+    role: str,
+    principal: str,
+    vault: str | None = None,
+    secret: str | None = None,
+    resource_group: str | None = None,
+    subscription_id: str | None = None,
 ) -> RoleAssignment:
     """Takes away what `assign_role` gave with the same words. Raises as it does, and NotFound("AssignmentUnknown")."""
     role_id = rules.find_role(role).id
+    place = Place(vault=vault, secret=secret, resource_group=resource_group, subscription_id=subscription_id)
 
     def change(tx: Tx) -> RoleAssignment:
-        scope = scope_of(records.live_vault(tx, vault), secret)
+        scope = scope_at(tx, place)
         found = records.assignment_at(tx, scope, role_id, application_named(tx, principal).object_id)
         if found is None:
             raise NotFound("AssignmentUnknown", role=role[:100], principal=principal[:120], scope=scope)
@@ -178,17 +209,28 @@ async def remove_access_policy(store: Store, *, vault: str, principal: str, appl
 
 
 def add_vault(tx: Tx, draft: Vault, tenant: str | None) -> Vault:
-    """Stores a vault whose parts have been checked; its id is the revision it came with.
+    """Stores a vault whose parts have been checked, and its resource group where that is new.
 
-    Raises Conflict("VaultTaken") and what `tenant_of` raises.
+    The vault's id is the revision it came with. Raises Conflict("VaultTaken") and what `tenant_of` raises.
     """
-    taken = records.find_vault(tx, draft.name)
-    if taken is not None:
-        raise Conflict("VaultTaken", vault=taken.name, deleted=taken.deleted_at is not None)
     found = tenant_of(tx, tenant)
+    make_room(tx, draft)
+    if groups.find_group(tx, draft.subscription_id, draft.resource_group) is None:
+        group = Group(draft.subscription_id, draft.resource_group, draft.location, None, draft.created_at)
+        groups.add_group(tx, group)
     vault = msgspec.structs.replace(draft, tenant_id=found.id, id=bump_revision(tx))
     records.add_vault(tx, vault)
     return vault
+
+
+def make_room(tx: Tx, draft: Vault) -> None:
+    """Frees the name of a vault whose retention has ended by now. Raises Conflict("VaultTaken") for any other."""
+    state, taken = standing(tx, draft.name, draft.created_at)
+    if taken is None:
+        return
+    if state is not State.ABSENT:
+        raise Conflict("VaultTaken", vault=taken.name, deleted=state is State.DELETED)
+    records.retire_vault(tx, taken, draft.created_at)
 
 
 def add_assignment(tx: Tx, assignment: RoleAssignment) -> RoleAssignment:
@@ -204,6 +246,21 @@ def add_assignment(tx: Tx, assignment: RoleAssignment) -> RoleAssignment:
 def scope_of(vault: Vault, secret: str | None) -> str:
     """The scope of a vault, or of one secret of it, as stored. Raises Invalid("SecretName")."""
     return (vault.path if secret is None else rules.secret_scope(vault.path, secret)).lower()
+
+
+def scope_at(tx: Tx, place: Place) -> str:
+    """The scope of a place, as stored. Raises NotFound("VaultNotFound"), Invalid as `assign_role` does."""
+    above = (place.resource_group, place.subscription_id)
+    if place.vault is not None:
+        if above != (None, None):
+            raise Invalid("Place", fix="name a vault, or a resource group, or a subscription")
+        return scope_of(records.live_vault(tx, place.vault), place.secret)
+    if place.secret is not None or above == (None, None):
+        raise Invalid("Place", fix="name a vault (--vault), a resource group or a subscription")
+    subscription_id = rules.check_uuid(place.subscription_id or DEFAULT_SUBSCRIPTION, "subscription")
+    if place.resource_group is None:
+        return f"/subscriptions/{subscription_id}"
+    return rules.group_scope(subscription_id, rules.check_resource_group(place.resource_group)).lower()
 
 
 def principal_id_of(tx: Tx, principal: str) -> str:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from claviger.core.errors import NotFound
@@ -81,12 +83,16 @@ _UPDATE_VAULT = f"UPDATE kv_vaults SET {', '.join(f'{name} = ?' for name in _VAU
 _SELECT_POLICIES = f"SELECT {_POLICY_LIST} FROM kv_access_policies"
 _SELECT_ASSIGNMENTS = f"SELECT {_ASSIGNMENT_LIST} FROM kv_role_assignments"
 
+# A vault that is being removed row by row has given its name up for this and its id, which no vault can be called.
+_RETIRED = "-"
+
 _permissions = msgspec.json.Decoder(dict[str, list[str]])
 
 
 async def all_vaults(store: Store) -> list[Vault]:
     """Every vault by name, soft-deleted ones included."""
-    return [_vault(row) for row in await store.read(f"{_SELECT_VAULTS} ORDER BY lower(name)")]
+    rows = await store.read(f"{_SELECT_VAULTS} WHERE substr(name, 1, 1) <> ? ORDER BY lower(name)", _RETIRED)
+    return [_vault(row) for row in rows]
 
 
 def find_vault(tx: Tx, name: str) -> Vault | None:
@@ -103,6 +109,17 @@ def live_vault(tx: Tx, name: str) -> Vault:
     return vault
 
 
+def vaults_of_group(tx: Tx, subscription_id: str, group: str) -> list[Vault]:
+    """The live vaults of a resource group, by name."""
+    rows = tx.fetch(
+        f"{_SELECT_VAULTS} WHERE subscription_id = ? AND lower(resource_group) = ? AND deleted_at IS NULL "
+        "ORDER BY lower(name)",
+        subscription_id,
+        group.lower(),
+    )
+    return [_vault(row) for row in rows]
+
+
 def add_vault(tx: Tx, vault: Vault) -> None:
     """Stores a new vault."""
     tx.execute(_INSERT_VAULT, *(getattr(vault, name) for name in _VAULT_COLUMNS))
@@ -111,6 +128,52 @@ def add_vault(tx: Tx, vault: Vault) -> None:
 def replace_vault(tx: Tx, vault: Vault) -> None:
     """Stores all settings of a vault anew."""
     tx.execute(_UPDATE_VAULT, *(getattr(vault, name) for name in _VAULT_COLUMNS[1:]), vault.id)
+
+
+def retire_vault(tx: Tx, vault: Vault, now: int) -> None:
+    """Gives a vault up: its name is free, nobody sees it any more, and `retired` finds it until its rows are gone."""
+    tx.execute("DELETE FROM kv_access_policies WHERE vault_id = ?", vault.id)
+    forget_scope(tx, vault.path.lower())
+    tx.execute(
+        "UPDATE kv_vaults SET name = ?, deleted_at = ?, purge_at = ? WHERE id = ?",
+        f"{_RETIRED}{vault.id}",
+        now if vault.deleted_at is None else vault.deleted_at,
+        now,
+        vault.id,
+    )
+
+
+def due(tx: Tx, now: int, most: int) -> list[Vault]:
+    """Up to `most` soft-deleted vaults whose retention has ended, longest due first."""
+    rows = tx.fetch(
+        f"{_SELECT_VAULTS} WHERE purge_at IS NOT NULL AND purge_at <= ? AND substr(name, 1, 1) <> ? "
+        "ORDER BY purge_at LIMIT ?",
+        now,
+        _RETIRED,
+        most,
+    )
+    return [_vault(row) for row in rows]
+
+
+async def retired(store: Store) -> list[int]:
+    """Ids of the vaults that have been given up and are not gone yet."""
+    return [row[0] for row in await store.read("SELECT id FROM kv_vaults WHERE substr(name, 1, 1) = ?", _RETIRED)]
+
+
+async def next_due(store: Store) -> int | None:
+    """When the next retention of a vault ends; None where none is deleted."""
+    row = await store.read_one("SELECT MIN(purge_at) FROM kv_vaults WHERE purge_at IS NOT NULL")
+    return None if row is None else row[0]
+
+
+async def is_stored(store: Store, vault_id: int) -> bool:
+    """Whether there is a row of this vault, be it retired."""
+    return await store.read_one("SELECT id FROM kv_vaults WHERE id = ?", vault_id) is not None
+
+
+def remove_vault(tx: Tx, vault_id: int) -> None:
+    """Removes a vault that nothing refers to any more."""
+    tx.execute("DELETE FROM kv_vaults WHERE id = ?", vault_id)
 
 
 async def all_policies(store: Store) -> list[AccessPolicy]:
@@ -134,6 +197,13 @@ def put_policy(tx: Tx, policy: AccessPolicy) -> None:
         policy.application_id,
         msgspec.json.encode(policy.permissions).decode(),
     )
+
+
+def replace_policies(tx: Tx, vault_id: int, policies: Iterable[AccessPolicy]) -> None:
+    """Stores these as all the policies of a vault, in this order."""
+    tx.execute("DELETE FROM kv_access_policies WHERE vault_id = ?", vault_id)
+    for policy in policies:
+        put_policy(tx, policy)
 
 
 def remove_policy(tx: Tx, vault_id: int, object_id: str, application_id: str) -> int:
@@ -180,6 +250,15 @@ def add_assignment(tx: Tx, assignment: RoleAssignment) -> None:
 def remove_assignment(tx: Tx, assignment_id: str) -> None:
     """Removes one assignment."""
     tx.execute("DELETE FROM kv_role_assignments WHERE id = ?", assignment_id)
+
+
+def forget_scope(tx: Tx, scope: str) -> None:
+    """Removes every role assignment at or below a scope, in the form in which scopes are stored."""
+    below = scope + "/"
+    after = scope + chr(ord("/") + 1)  # the first text past all that begin with `below`, in byte order
+    tx.execute(
+        "DELETE FROM kv_role_assignments WHERE scope = ? OR (scope > ? AND scope < ?)", scope, below, after
+    )
 
 
 def forget_principal(tx: Tx, object_id: str) -> None:

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from claviger.core.errors import Invalid, NotFound
+from claviger.core.errors import Forbidden, Invalid, NotFound
 from claviger.lifecycle.retention import is_final
 from claviger.lifecycle.transitions import TransitionTable, absent, conflict
 
@@ -83,6 +83,12 @@ def state_of(deleted_at: int | None, purge_at: int | None, now: float) -> State:
     if deleted_at is None:
         return State.LIVE
     return State.ABSENT if is_final(purge_at, now) else State.DELETED
+
+
+def check_purge(purge_protection: bool, name: str) -> None:
+    """Refuses a purge by hand where the vault is protected; only the end of the retention purges it."""
+    if purge_protection:
+        raise Forbidden("VaultPurgeProtected", vault=name)
 
 
 class Role(msgspec.Struct, frozen=True):
