@@ -60,6 +60,10 @@ class CrashReport:
     ready_s: list[float] = field(default_factory=list)
     findings: list[tuple[str, str]] = field(default_factory=list)
 
+    def add(self, findings: list[tuple[str, str]]) -> None:
+        """Takes findings in, each of them once: an orphan row is met again after every further kill."""
+        self.findings += [finding for finding in findings if finding not in self.findings]
+
     def count(self, kind: str) -> int:
         """How many findings of a kind."""
         return sum(1 for found, _ in self.findings if found == kind)
@@ -116,17 +120,17 @@ async def run(folder: Path, kills: int, seed: int) -> CrashReport:
                 for client in clients:
                     client.token = product.token
             await asyncio.gather(*(writer.look() for writer in writers))
-            report.findings += orphans(product.data / "claviger.db")
+            report.add(orphans(product.data / "claviger.db"))
         for client in clients:
             await client.close()
         product.stop()
-        report.findings += orphans(product.data / "claviger.db", whole=True)
+        report.add(orphans(product.data / "claviger.db", whole=True))
     finally:
         product.kill()
     report.under_way = sum(writer.doubts_count for writer in writers)
     report.happened = sum(writer.happened_count for writer in writers)
     report.acknowledged = sum(writer.acknowledged_count for writer in writers)
-    report.findings += [finding for writer in writers for finding in writer.findings]
+    report.add([finding for writer in writers for finding in writer.findings])
     return report
 
 

@@ -62,7 +62,7 @@ class Estate:
     def make_vault(self, *options: str, for_application: Application | None = None) -> VaultClient:
         """A new vault with these options of `vault create`; the demo application may do everything in it."""
         name = spare_name("vault")
-        self.server.command("vault", "create", name, *options)
+        self.server.command("vault", "create", name, "--tenant", self.tenant_id, *options)
         caller = for_application or self.demo_application
         if "--access-policies" in options:
             self.server.command("policy", "set", name, caller.client_id, "--secrets", "all,purge")
@@ -87,7 +87,7 @@ class Estate:
 
     def make_application(self) -> Application:
         """A new application without any right."""
-        told = self.server.command("app", "create", spare_name("app"))
+        told = self.server.command("app", "create", spare_name("app"), "--tenant", self.tenant_id)
         return Application(told["client_id"], told["object_id"], told["client_secret"])
 
     def token(self, application: Application, audience: str | None = None) -> str:
@@ -107,21 +107,21 @@ class Estate:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def localhost_names() -> Iterator[None]:
-    """Makes `*.localhost` known to this process where the machine does not know it."""
+def localhost_names() -> Iterator[bool]:
+    """Makes `*.localhost` known to this process where the machine does not know it; whether the machine does."""
     if names.resolves():
-        yield
+        yield True
         return
     real = socket.getaddrinfo
     socket.getaddrinfo = names.knowing_localhost(real)
-    yield
+    yield False
     socket.getaddrinfo = real
 
 
 @pytest.fixture(scope="session")
-def names_for_programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def names_for_programs(localhost_names: bool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a program started by a test needs in its environment to find `*.localhost`; often nothing."""
-    if names.resolves():
+    if localhost_names:
         return {}
     return names.settings_for_programs(tmp_path_factory.mktemp("names"))
 

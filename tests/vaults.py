@@ -110,7 +110,10 @@ class VaultClient:
         """All pages of a listing, by following the links."""
         page = accepted(self.ask("GET", path, **query))
         yield page["value"]
+        followed = set()
         while page["nextLink"] is not None:
+            assert page["nextLink"] not in followed, "the links lead in a circle"
+            followed.add(page["nextLink"])
             page = accepted(self.follow(page["nextLink"]))
             yield page["value"]
 

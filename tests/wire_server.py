@@ -92,6 +92,9 @@ class ShowingApp:
     async def _inject(self, _: Scope, __: Receive, send: Send, ___: str) -> None:
         await reply(send, 200, b"{}", more=[(b"x-echo", b"a\r\nset-cookie: b")])
 
+    async def _blob(self, _: Scope, __: Receive, send: Send, rest: str) -> None:
+        await reply(send, 200, bytes(int(rest)))
+
     async def _length(self, _: Scope, __: Receive, send: Send, rest: str) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"10")]})
         await send({"type": "http.response.body", "body": b"x" * int(rest)})
@@ -194,9 +197,15 @@ class Served:
         assert noticed.wait(PATIENCE_S)
 
     @contextlib.contextmanager
-    def connection(self, context: ssl.SSLContext | None = None, host: str = "localhost") -> Iterator[socket.socket]:
-        """A connected socket that gives up after a while."""
-        with socket.create_connection(("127.0.0.1", self.port), PATIENCE_S) as plain:
+    def connection(
+        self, context: ssl.SSLContext | None = None, host: str = "localhost", buffer: int = 0
+    ) -> Iterator[socket.socket]:
+        """A connected socket that gives up after a while; `buffer` limits what the kernel takes in for it."""
+        with socket.socket() as plain:
+            plain.settimeout(PATIENCE_S)
+            if buffer:
+                plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            plain.connect(("127.0.0.1", self.port))
             if context is None:
                 yield plain
             else:
@@ -232,9 +241,10 @@ def served(
     tls: Tls | None = None,
     front: Callable[[ShowingApp], Front] | None = None,
     host: str = "127.0.0.1",
+    port: int = 0,
     **more: Any,
 ) -> Iterator[Served]:
-    """A server on a free port, stopped at the end, with no request left behind."""
+    """A server, on a free port unless one is given, stopped at the end, with no request left behind."""
     showing = app or ShowingApp()
     it = Served(showing, clock or SystemClock())
     made = front(showing) if front else plain_front(showing)
@@ -247,7 +257,7 @@ def served(
 
     def live() -> None:
         try:
-            run(serve(made, listen=(host, 0), tls=tls, started=started, limits=limits, clock=it.clock, **more))
+            run(serve(made, listen=(host, port), tls=tls, started=started, limits=limits, clock=it.clock, **more))
         except BaseException as failure:  # noqa: BLE001 - told to the test's thread
             it.failure = failure
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -29,11 +30,17 @@ from claviger.keyvault.directory.signing import SigningKeyResealer, SigningKeys
 from claviger.keyvault.directory.tokens import TokenMaker
 from claviger.keyvault.errors import encode_error
 from claviger.keyvault.estate import Estates
-from claviger.keyvault.hosts import LOGIN_HOSTS, VaultHosts, is_login_host
+from claviger.keyvault.hosts import LOGIN_HOSTS, VaultHosts, is_login_host, is_management_host
+from claviger.keyvault.management.app import ManagementApp
+from claviger.keyvault.management.operations import Management
+from claviger.keyvault.management.routes import ManagementRoutes
+from claviger.keyvault.moving.seed import read_seed
+from claviger.keyvault.moving.seeding import Seeding
 from claviger.keyvault.secrets.backup import Backups
 from claviger.keyvault.secrets.operations import SecretResealer, Secrets
 from claviger.keyvault.secrets.routes import SecretRoutes
 from claviger.keyvault.sweeper import Sweeper
+from claviger.keyvault.vaults.deletion import Purges
 from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from claviger.sealing.rotation import Rotation
@@ -123,6 +130,9 @@ async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
     async with opened(settings, switches.clock if switches else clock) as house:
         if settings.demo:
             await seed_demo(house.store, house.notes, house.clock)
+        if settings.seed is not None:
+            seed = read_seed(settings.seed, os.environ, int(house.clock.now()))
+            await Seeding(house.store, house.keyring, house.clock).apply(seed)
         board_token = Sensitive(new_token())
         if switches is not None:
             await house.notes.put(SWITCHBOARD_NOTE, board_token)
@@ -138,9 +148,11 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     challenger = Challenger(settings.login_url)
     secrets = Secrets(store, keyring, clock, switches)
     backups = Backups(store, keyring, clock)
+    purges = Purges(store, keyring, clock)
+    verifier = TokenVerifier(keys, challenger, machine)
     vault_app = KeyVaultApp(
         estates,
-        TokenVerifier(keys, challenger, machine),
+        verifier,
         challenger,
         SecretRoutes(secrets, backups),
         clock,
@@ -152,8 +164,17 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     login_app = LoginHost(
         estates, keys, issuer, machine, served=(LOGIN_HOST, *LOGIN_HOSTS), login_url=settings.login_url
     )
-    sweeper = Sweeper(secrets, clock, settings.sweep_s)
-    background = _Background(house, sweeper)
+    management_app = ManagementApp(
+        estates,
+        verifier,
+        ManagementRoutes(Management(store, clock, purges), store, clock),
+        clock,
+        metrics.counter("management"),
+        login_url=settings.login_url,
+        switches=switches,
+    )
+    sweeper = Sweeper(secrets, purges, clock, settings.sweep_s)
+    background = _Background(house, sweeper, purges)
     login: ASGIApp = Faulty(login_app, switches, "login") if switches else login_app
     board = Switchboard(switches, board_token, sweeper.wake) if switches else None
 
@@ -162,6 +183,8 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
             return board
         if host == LOGIN_HOST or is_login_host(host):
             return login
+        if is_management_host(host):
+            return management_app
         return vault_app if hosts.vault_name(host) is not None else None
 
     front = Front(
@@ -181,9 +204,10 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
 class _Background:
     """The work that runs beside requests: finishing a rotation that a crash cut short, and the retention sweep."""
 
-    def __init__(self, house: House, sweeper: Sweeper) -> None:
+    def __init__(self, house: House, sweeper: Sweeper, purges: Purges) -> None:
         self._house = house
         self._sweeper = sweeper
+        self._purges = purges
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -200,6 +224,7 @@ class _Background:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._purges.stop()
 
 
 _CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 408: "RequestTimeout", 429: "Throttled"}

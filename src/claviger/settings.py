@@ -33,6 +33,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     root_passphrase: Sensitive | None = None
     root_passphrase_new: Sensitive | None = None
     root_passphrase_file: Path | None = None
+    archive_passphrase: Sensitive | None = None
+    archive_passphrase_file: Path | None = None
+    seed: Path | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     vault_suffixes: tuple[str, ...] = ()
@@ -140,5 +143,9 @@ def _wrong(name: str, text: str, fix: str) -> Misconfigured:
     return Misconfigured("Setting", setting=PREFIX + name.upper(), given=shown, fix=fix)
 
 
-_SENSITIVE = frozenset({"database_url", "root_key", "root_key_new", "root_passphrase", "root_passphrase_new"})
-_PATHS = frozenset({"root_key_file", "root_passphrase_file", "tls_certificate", "tls_key"})
+_SENSITIVE = frozenset(
+    {"archive_passphrase", "database_url", "root_key", "root_key_new", "root_passphrase", "root_passphrase_new"}
+)
+_PATHS = frozenset(
+    {"archive_passphrase_file", "root_key_file", "root_passphrase_file", "seed", "tls_certificate", "tls_key"}
+)

@@ -204,6 +204,27 @@ class TestUnreadBodies:
             assert answer is not None
             assert answer.headers["connection"] == "close"
 
+    def test_a_client_that_looks_up_only_when_all_is_sent_sees_the_answer(self, it: Served) -> None:
+        size = 20 * MIB
+        with it.connection() as connection:
+            connection.sendall(b"PUT /early/413 HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % size)
+            for _ in range(20):
+                connection.sendall(bytes(MIB))  # fails where the connection was reset
+            answer = read_answer(connection.makefile("rb"))
+            assert answer is not None
+            assert answer.status == 413
+
+    def test_a_client_that_ends_after_the_answer_gets_no_second_one(
+        self, it: Served, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with it.connection() as connection:
+            connection.sendall(b"PUT /early/401 HTTP/1.1\r\n" + HOST + b"Content-Length: 1000\r\n\r\nabc")
+            stream = connection.makefile("rb")
+            assert [answer.status for answer in [read_answer(stream)] if answer] == [401]
+            connection.shutdown(socket.SHUT_WR)
+            assert stream.read() == b""
+        assert caplog.text == ""
+
     def test_a_body_is_not_taken_faster_than_it_is_read(self, fresh: Served) -> None:
         """An application that waits holds its sender back: memory does not grow."""
         before = resident_bytes()

@@ -319,7 +319,7 @@ class TestTimes:
             answer = read_answer(stream)
             assert answer is not None
             assert (answer.status, answer.headers.get("connection")) == (401, None)
-            timed.advance(2)
+            timed.advance(5)
             assert stream.read() == b""
 
     def test_idle(self, timed: Served) -> None:
@@ -334,10 +334,11 @@ class TestTimes:
             timed.advance(76)
             assert stream.read() == b""
 
-    def test_a_client_that_takes_no_answer(self, timed: Served) -> None:
+    @pytest.mark.parametrize("path", [b"/big/1000", b"/blob/60000000"])
+    def test_a_client_that_takes_no_answer(self, timed: Served, path: bytes) -> None:
         with timed.connection() as connection:
-            connection.sendall(get(b"/big/1000"))
+            connection.sendall(get(path))
             until(lambda: any(c.write_deadline < 100 for c in tuple(timed.serving.connections)))
             timed.advance(61)
             until(lambda: not timed.serving.connections)
-        until(lambda: timed.app.seen == ["/big/1000"])
+        assert timed.app.seen == [path.decode()]

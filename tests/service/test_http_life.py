@@ -107,6 +107,14 @@ class TestStarting:
                 assert f"127.0.0.1:{it.port}" in str(caught.value)
                 assert "choose another port" in str(caught.value)
 
+    def test_a_port_that_was_just_served_can_be_served_again(self) -> None:
+        port = 0
+        for _ in range(2):
+            with served(port=port) as it:
+                port = it.port
+                request = b"GET /hello HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+                assert it.ask(request).status == 200  # closed by the server, whose side of it lingers in the kernel
+
     @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid", "a\0b", "x" * 300])
     def test_a_wrong_address_is_named_with_the_fix(self, host: str) -> None:
         with pytest.raises(Misconfigured) as caught:

@@ -8,6 +8,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from claviger.server.contexts import HostContexts
 from claviger.server.run import Tls
 from scripts.machine import node
 from tests.needs import missing
-from tests.wire_server import MemoryBox, Served, read_answer, served
+from tests.wire_server import MemoryBox, Served, read_answer, served, until
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +136,49 @@ def shown_serial(it: Served, host: str) -> str:
         found = connection.getpeercert(binary_form=True)
         assert found
         return f"{x509.load_der_x509_certificate(found).serial_number:X}"
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"])
+def test_a_client_that_takes_its_answer_slowly_gets_it_whole(
+    authority: Authority, folder: Path, encrypted: bool, more: bytes
+) -> None:
+    """Ten minutes for 40 MB, by the connections' clock."""
+    size, taken = 40_000_000, 0
+    contexts = HostContexts(authority, lambda _: False, SystemClock())
+    tls = Tls(contexts.context) if encrypted else None
+    with (
+        served(tls=tls, clock=ManualClock(0)) as it,
+        it.connection(strict(folder) if encrypted else None, buffer=65536) as connection,
+    ):
+        connection.sendall(b"GET /blob/%d HTTP/1.1\r\nHost: localhost\r\n%b\r\n" % (size, more))
+        for minute in range(1, 13):
+            until(lambda: write_deadline(it) == (minute - 1) * 50 + 60)  # noqa: B023 - called at once
+            it.advance(50)
+            while taken < minute * size // 20:
+                taken += len(connection.recv(65536))
+        while taken < size:
+            piece = connection.recv(1_000_000)
+            assert piece, f"cut off after {taken}"
+            taken += len(piece)
+
+
+def test_an_idle_client_that_takes_no_leave_does_not_hold_up_the_stop(authority: Authority, folder: Path) -> None:
+    contexts = HostContexts(authority, lambda _: False, SystemClock())
+    with contextlib.ExitStack() as stack:
+        it = stack.enter_context(served(tls=Tls(contexts.context)))
+        connection = stack.enter_context(it.connection(strict(folder)))
+        connection.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert read_answer(connection.makefile("rb")) is not None
+        began = time.monotonic()
+        it.loop.call_soon_threadsafe(it.serving.stop)
+        until(it.loop.is_closed)
+        assert time.monotonic() - began < 4
+
+
+def write_deadline(it: Served) -> float:
+    """When the only connection would be cut off for taking nothing."""
+    return next((connection.write_deadline for connection in tuple(it.serving.connections)), 0.0)
 
 
 class TestPrograms:

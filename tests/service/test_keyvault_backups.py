@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,12 @@ def test_a_backup_of_the_largest_secret_restores(vault: VaultClient, name: str):
     for bundle, value in zip(made, values, strict=True):
         shown = accepted(vault.ask("GET", f"/secrets/{name}/{version_of(bundle)}"))
         assert shown["value"] == value
+
+
+def test_of_many_restores_at_once_one_wins(vault: VaultClient, name: str, blob: str):
+    def restore(_: int) -> int:
+        return vault.ask("POST", "/secrets/restore", {"value": blob}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(restore, range(8))) == [200] + [409] * 7
+    assert len(vault.versions(name)) == 3

@@ -28,13 +28,11 @@ TENANT = "72f988bf-86f1-41af-91ab-2d7cd011db47"
         ),
         (
             "demo.vault.usgovcloudapi.net",
-            f'Bearer authorization="https://login.microsoftonline.us/{TENANT}", '
-            'resource="https://vault.usgovcloudapi.net"',
+            f'Bearer authorization="https://login.microsoftonline.us/{TENANT}", resource="https://vault.usgovcloudapi.net"',
         ),
         (
             "demo.vault.microsoftazure.de",
-            f'Bearer authorization="https://login.microsoftonline.de/{TENANT}", '
-            'resource="https://vault.microsoftazure.de"',
+            f'Bearer authorization="https://login.microsoftonline.de/{TENANT}", resource="https://vault.microsoftazure.de"',
         ),
         (
             "demo.vault.azure.net:8443",

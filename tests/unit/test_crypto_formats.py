@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import re
 import struct
@@ -9,11 +11,15 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.envelope import SealingKey, associated_data
 from claviger.crypto.key_file import KeyFile, PassphraseFile
 from claviger.crypto.root_key import root_key_id, root_key_of
+from claviger.crypto.stream import StreamReader, StreamWriter
+from claviger.keyvault.moving.archive import open_archive
+from claviger.keyvault.moving.wire import ArchivedVersion, pack
 from claviger.keyvault.secrets.backup import MAGIC
 from claviger.keyvault.secrets.operations import binding
 from claviger.keyvault.secrets.wire import pack_backup, unpack_backup
@@ -30,6 +36,8 @@ KINDS = {
     "check-value",
     "wrapped-data-key",
     "backup",
+    "stream",
+    "archive",
 }
 
 
@@ -113,6 +121,54 @@ def test_backup(vector: dict[str, str]) -> None:
         vector["value"].encode(),
     )
     assert pack_backup(contents).hex() == vector["packed"]
+
+
+def _stream(key: bytes, content: bytes, bound_to: bytes) -> bytes:
+    """Written anew after the document."""
+    chunks = [content[at : at + 65_536] for at in range(0, len(content), 65_536)] or [b""]
+    nonces = [at.to_bytes(11, "big") + bytes([at == len(chunks) - 1]) for at in range(len(chunks))]
+    return b"".join(AESGCM(key).encrypt(nonce, chunk, bound_to) for nonce, chunk in zip(nonces, chunks, strict=True))
+
+
+@pytest.mark.parametrize("vector", _of("stream"))
+def test_stream(vector: dict[str, str]) -> None:
+    key, content = bytes.fromhex(vector["key"]), vector["plaintext"].encode() * int(vector["times"])
+    sealed = _stream(key, content, _bound(vector["bound_to"]))
+    if "bytes" in vector:
+        assert sealed.hex() == vector["bytes"]
+    else:
+        assert (len(sealed), hashlib.sha256(sealed).hexdigest()) == (int(vector["length"]), vector["sha256"])
+    ours = io.BytesIO()
+    writer = StreamWriter(key, _ours(vector["bound_to"]), ours)
+    writer.write(content)
+    writer.close()
+    assert ours.getvalue() == sealed
+    assert StreamReader(key, _ours(vector["bound_to"]), io.BytesIO(sealed)).read(len(content) + 1) == content
+
+
+@pytest.mark.parametrize("vector", _of("archive"))
+async def test_archive(vector: dict[str, str]) -> None:
+    key, salt = bytes.fromhex(vector["key"]), bytes.fromhex(vector["salt"])
+    bare = b"claviger-vault-archive-1\0P\x0f\x08\x03" + salt
+    from_passphrase = Scrypt(salt=salt, length=32, n=1 << 15, r=8, p=3).derive(vector["passphrase"].encode())
+    nonce = bytes.fromhex(vector["nonce"])
+    bound_to = _bound(json.dumps(["keyvault-archive-key", {"hex": bare.hex()}]))
+    head = bare + b"\x01" + nonce + AESGCM(from_passphrase).encrypt(nonce, key, bound_to)
+    stream_bound_to = _bound(json.dumps(["keyvault-archive", {"hex": head.hex()}]))
+    whole = head + _stream(key, bytes.fromhex(vector["entries"]), stream_bound_to)
+    assert whole.hex() == vector["bytes"]
+
+    async def no_key(*_: object) -> bytes | None:
+        return None
+
+    archive = await open_archive(
+        io.BytesIO(whole),
+        passphrase=lambda: Sensitive(vector["passphrase"]),
+        server_key=no_key,
+    )
+    entries = list(archive.entries())
+    assert b"".join(struct.pack(">I", len(pack(each))) + pack(each) for each in entries).hex() == vector["entries"]
+    assert [each.value.decode() for each in entries if isinstance(each, ArchivedVersion)] == [vector["value"]]
 
 
 @pytest.mark.parametrize("vector", _of("root-key-id"))

@@ -195,6 +195,11 @@ class TestOwnContext:
         served.refresh()
         assert names(shown(served.context, None)) == ["new.example"]
         assert "CLAVIGER_TLS_KEY" in caplog.text
+        certificate = pair[0].read_bytes()
+        self.write(authority, tmp_path, "half.example")
+        pair[0].write_bytes(certificate)  # the key is new, the certificate still old
+        served.refresh()
+        assert names(shown(served.context, None)) == ["new.example"]
         self.write(authority, tmp_path, "newer.example")
         served.refresh()
         assert names(shown(served.context, None)) == ["newer.example"]

@@ -28,6 +28,10 @@ WHO_MAY = {
     },
     "Key Vault Purge Operator": set(),
     "Key Vault Data Access Administrator": set(),
+    "Key Vault Contributor": set(),
+    "Owner": set(),
+    "Contributor": set(),
+    "Reader": set(),
 }
 
 

@@ -16,12 +16,14 @@ from pathlib import Path
 import msgspec
 
 from claviger import bootstrap
+from claviger.cli.output import moment
 from claviger.cli.running import Running, find_running, health
 from claviger.core.clock import SystemClock
 from claviger.core.errors import Refusal
 from claviger.keyvault.challenge import LOGIN_HOST
 from claviger.keyvault.directory.demo import DemoAccess, load_demo
 from claviger.keyvault.hosts import LOCAL_SUFFIX
+from claviger.keyvault.moving.records import unfinished_imports
 from claviger.settings import Settings
 
 _TIMEOUT_S = 5.0
@@ -39,8 +41,8 @@ class Check(msgspec.Struct, frozen=True):
 def all_checks(settings: Settings) -> list[Check]:
     """Every check, in the order in which they build on one another."""
     running = find_running(settings.data)
-    opened, demo = _database(settings)
-    checks = [_private(settings.data), opened, _server(settings, running)]
+    opened, demo, unfinished = _database(settings)
+    checks = [_private(settings.data), opened, *unfinished, _server(settings, running)]
     if running is None:
         return checks
     demo_host = f"{demo.vault if demo else 'demo'}.{LOCAL_SUFFIX}"
@@ -59,17 +61,22 @@ def _private(data: Path) -> Check:
     return Check("data directory", True, f"{data.resolve()}, only its owner may enter")
 
 
-def _database(settings: Settings) -> tuple[Check, DemoAccess | None]:
-    async def look() -> tuple[str, DemoAccess | None]:
+def _database(settings: Settings) -> tuple[Check, DemoAccess | None, list[Check]]:
+    async def look() -> tuple[str, DemoAccess | None, list[tuple[str, int]]]:
         async with bootstrap.opened(settings, SystemClock()) as house:
-            return house.store.kind, await load_demo(house.store, house.notes)
+            demo = await load_demo(house.store, house.notes)
+            return house.store.kind, demo, await unfinished_imports(house.store)
 
     try:
-        kind, demo = asyncio.run(look())
+        kind, demo, imports = asyncio.run(look())
     except Refusal as refusal:
         fix = refusal.facts.get("fix")
-        return Check("database and root key", False, str(refusal), str(fix) if fix else None), None
-    return Check("database and root key", True, f"{kind} opens, and the root key belongs to it"), demo
+        return Check("database and root key", False, str(refusal), str(fix) if fix else None), None, []
+    unfinished = [
+        Check(f"import into {vault}", False, f"began {moment(began_at)} and has not ended", "run the same import again")
+        for vault, began_at in imports
+    ]
+    return Check("database and root key", True, f"{kind} opens, and the root key belongs to it"), demo, unfinished
 
 
 def _server(settings: Settings, running: Running | None) -> Check:

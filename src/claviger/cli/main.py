@@ -12,6 +12,7 @@ from claviger.cli.applications import app_commands, tenant_commands
 from claviger.cli.environment import doctor_command, env_command
 from claviger.cli.executing import exec_command
 from claviger.cli.keys import keys_commands
+from claviger.cli.moving import export_command, import_command
 from claviger.cli.output import EXIT_MISCONFIGURED, EXIT_REFUSED, say_refusal
 from claviger.cli.policies import policy_commands
 from claviger.cli.roles import role_commands
@@ -59,6 +60,8 @@ for command in (
     policy_commands,
     tenant_commands,
     keys_commands,
+    export_command,
+    import_command,
     switches_command,
     clock_commands,
     fault_commands,

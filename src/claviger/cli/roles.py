@@ -1,8 +1,10 @@
-"""`claviger role`: who may do what in the vaults that go by roles."""
+"""`claviger role`: who may do what in the vaults that go by roles, and to vaults and resource groups themselves."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,25 +18,37 @@ from claviger.keyvault.vaults.records import RoleAssignment
 _ROLES = ", ".join(f'"{role.name}"' for role in rules.ROLES)
 
 
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say where a role holds."""
+    for option in (
+        click.option("--subscription", "subscription_id", help="The whole subscription, or that of the group."),
+        click.option("--resource-group", help="Every vault of this resource group."),
+        click.option("--secret", help="Only this secret of the vault."),
+        click.option("--vault", help="The vault."),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group("role")
 def role_commands() -> None:
-    """Role assignments on vaults and secrets."""
+    """Role assignments on subscriptions, resource groups, vaults and secrets."""
 
 
 @role_commands.command("assign", epilog=f"Roles: {_ROLES}.")
 @click.argument("role")
 @click.argument("principal", metavar="APP")
-@click.option("--vault", required=True, help="The vault.")
-@click.option("--secret", help="Only this secret of the vault.")
+@place_options
 @data_option
 @json_option
-def assign(role: str, principal: str, vault: str, secret: str | None, data: Path | None, as_json: bool) -> None:
-    """Gives APP (name, client id or object id) a ROLE (name or id) on a vault, or on one secret of it."""
+def assign(role: str, principal: str, data: Path | None, as_json: bool, **place: str | None) -> None:
+    """Gives APP (name, client id or object id) a ROLE (name or id) at one place.
+
+    That is a vault, one secret of a vault, a resource group, or a subscription.
+    """
 
     async def work(house: House) -> RoleAssignment:
-        return await operations.assign_role(
-            house.store, house.clock, role=role, principal=principal, vault=vault, secret=secret
-        )
+        return await operations.assign_role(house.store, house.clock, role=role, principal=principal, **place)
 
     show_fields(_shown(in_house(data, work), {}), as_json)
 
@@ -60,27 +74,25 @@ def list_all(vault: str | None, principal: str | None, data: Path | None, as_jso
 @click.argument("assignment_id", required=False)
 @click.option("--role", help="The role, instead of an assignment's id.")
 @click.option("--app", "principal", help="The application, with --role.")
-@click.option("--vault", help="The vault, with --role.")
-@click.option("--secret", help="The secret, with --role.")
+@place_options
 @data_option
 @json_option
 def remove(
     assignment_id: str | None,
     role: str | None,
     principal: str | None,
-    vault: str | None,
-    secret: str | None,
     data: Path | None,
     as_json: bool,
+    **place: str | None,
 ) -> None:
     """Takes a role away: by the id that `role list` shows, or by the words it was given with."""
 
     async def work(house: House) -> RoleAssignment:
         if assignment_id is not None:
             return await operations.remove_role(house.store, assignment_id)
-        if not (role and principal and vault):
-            raise click.UsageError("give an assignment's id, or --role, --app and --vault")
-        return await operations.remove_role_of(house.store, role=role, principal=principal, vault=vault, secret=secret)
+        if not (role and principal):
+            raise click.UsageError("give an assignment's id, or --role, --app and where it holds, such as --vault")
+        return await operations.remove_role_of(house.store, role=role, principal=principal, **place)
 
     show_fields({"removed": True, **_shown(in_house(data, work), {})}, as_json)
 

@@ -27,6 +27,11 @@ listen_option = click.option("--listen", metavar="HOST:PORT", help="Where to lis
 switches_option = click.option(
     "--switches/--no-switches", default=None, help="For tests: movable clock and faults (CLAVIGER_SWITCHES)."
 )
+seed_option = click.option(
+    "--seed",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A JSON or TOML file of what to make sure of at each start (CLAVIGER_SEED).",
+)
 demo_option = click.option("--demo/--no-demo", default=None, help="Make the demo vault at first start (CLAVIGER_DEMO).")
 
 
@@ -34,10 +39,13 @@ demo_option = click.option("--demo/--no-demo", default=None, help="Make the demo
 @data_option
 @listen_option
 @demo_option
+@seed_option
 @switches_option
-def serve_command(data: Path | None, listen: str | None, demo: bool | None, switches: bool | None) -> None:
+def serve_command(
+    data: Path | None, listen: str | None, demo: bool | None, seed: Path | None, switches: bool | None
+) -> None:
     """Runs the server until it is told to stop."""
-    settings = load_settings(data=data, listen=listen, demo=demo, switches=switches)
+    settings = load_settings(data=data, listen=listen, demo=demo, seed=seed, switches=switches)
     set_up_logging(settings.log_level)
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with running.sole_server(settings.data):

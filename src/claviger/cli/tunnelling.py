@@ -115,7 +115,8 @@ def main(arguments: list[str]) -> None:
         return
     orders = msgspec.json.decode(text, type=Orders)
     if os.environ.get("CLAVIGER_LOG_LEVEL", "").lower() == "debug":
-        logging.basicConfig(level=logging.DEBUG, format="claviger exec: %(message)s")
+        logging.basicConfig(format="claviger exec: %(message)s")
+        logging.getLogger("claviger").setLevel(logging.DEBUG)
     _allow_descriptors(2 * Limits().connections + _SPARE_DESCRIPTORS)
     try:
         with socket.socket(fileno=listening) as bound:

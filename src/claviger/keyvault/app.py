@@ -1,7 +1,7 @@
 """The secrets data plane as an ASGI application: one funnel that every request of every vault goes through.
 
-Vault by host, caller by token, then api-version, path, permission, body, operation, answer: in that order, since the
-real service decides who is calling before it looks at anything else (Key Vault contract §1).
+Vault by host, caller by token, then address, api-version, path, permission, body, operation, answer: in that order,
+since the real service decides who is calling before it looks at anything else (Key Vault contract §1).
 """
 
 from __future__ import annotations
@@ -134,6 +134,9 @@ class KeyVaultApp:
         caller = self._verifier.verify(request.authorization, request.host, vault)
         if self._switches is not None:
             self._switches.check_token(caller.issued_at, vault.tenant_id)
+        if vault.network_acls is not None or not vault.public_access:
+            client = scope.get("client")
+            estate.admit(vault, client[0] if client else "")
         query, route = self._asked(scope, request.method)
         request.operation = route.operation.value
         right = RIGHTS[route.operation]

@@ -12,6 +12,7 @@ import logging
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.keyvault.secrets.operations import Secrets
+from claviger.keyvault.vaults.deletion import Purges
 
 BATCH = 200
 SHORTEST_WAIT_S = 0.05
@@ -22,8 +23,9 @@ log = logging.getLogger("claviger.sweeper")
 class Sweeper:
     """Runs for as long as the server does; several servers on one database may each run one."""
 
-    def __init__(self, secrets: Secrets, clock: Clock, sweep_s: float) -> None:
+    def __init__(self, secrets: Secrets, purges: Purges, clock: Clock, sweep_s: float) -> None:
         self._secrets = secrets
+        self._purges = purges
         self._clock = clock
         self._sweep_s = sweep_s
         self._woken = asyncio.Event()
@@ -48,7 +50,13 @@ class Sweeper:
                 continue
 
     async def sweep(self) -> int:
-        """Purges everything that is due now, in batches that other changes can come between; how many."""
+        """Purges everything that is due now, in batches that other changes can come between; how many secrets.
+
+        Vaults that are due go first, with all that is in them, and are not counted.
+        """
+        vaults = await self._purges.purge_due()
+        if vaults:
+            log.info("purged %d vaults whose retention has ended", vaults)
         purged = 0
         while True:
             count = await self._secrets.purge_due(BATCH)
@@ -59,7 +67,6 @@ class Sweeper:
                 return purged
 
     async def _until_next(self) -> float:
-        due = await self._secrets.next_due()
-        if due is None:
-            return self._sweep_s
-        return max(SHORTEST_WAIT_S, min(self._sweep_s, due - self._clock.now()))
+        ends = (await self._secrets.next_due(), await self._purges.next_due())
+        due = [at - self._clock.now() for at in ends if at is not None]
+        return max(SHORTEST_WAIT_S, min([self._sweep_s, *due]))

@@ -53,7 +53,6 @@ class Relay:
 
     async def _copy(self, source: Stream, target: Stream) -> None:
         while block := await source.reader.read(BLOCK):
-            self._moved_at = self._loop.time()
             target.writer.write(block)
             await target.writer.drain()
             self._moved_at = self._loop.time()

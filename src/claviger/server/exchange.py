@@ -18,6 +18,7 @@ from claviger.server.logs import describe_failure
 
 STATUS_LINES = {status: status_line(status) for status in range(100, 600)}
 _FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection"))
+_PIECE = 64 * 1024
 _BODILESS = frozenset((204, 304))
 _DISCONNECT: Message = {"type": "http.disconnect"}
 
@@ -151,7 +152,22 @@ class Exchange:
         elif self.response_complete or kind != "http.response.body":
             raise RuntimeError(f"{kind} is out of place here")
         else:
-            self._write(message.get("body", b""), message.get("more_body", False))
+            body, more = message.get("body", b""), message.get("more_body", False)
+            if len(body) > _PIECE:
+                body = await self._write_pieces(body)
+            if not self.disconnected:
+                self._write(body, more)
+
+    async def _write_pieces(self, body: bytes) -> bytes:
+        """Sends all but the last piece, at the client's pace: what is handed to a TLS transport is out of our sight."""
+        last = (len(body) - 1) // _PIECE * _PIECE
+        for at in range(0, last, _PIECE):
+            self._write(body[at : at + _PIECE], more=True)
+            if self.owner.flow.write_paused:
+                await self.owner.flow.drain()
+            if self.disconnected:
+                break
+        return body[last:]
 
     def _begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self.keep_alive and self.more_body:

@@ -38,7 +38,7 @@ class Limits:
     idle_s: float = 75.0
     """A kept connection without a request is closed."""
     write_stall_s: float = 60.0
-    """A client that takes nothing of its answer for this long is cut off."""
+    """A client that does not take the next 64 KiB of its answer in this time is cut off."""
     connections: int = 1024
     """Open connections: beyond it 503 and closed."""
     pipelined: int = 256
@@ -52,8 +52,8 @@ class Limits:
     linger_quiet_s: float = 0.25
     linger_body_s: float = 1.0
     """Throwing away ends after `linger_s`, or once nothing has come for `linger_quiet_s`, in a body `linger_body_s`."""
-    leave_s: float = 2.0
-    """For the rest of an unwanted body on a kept connection, and for a peer that takes no leave of a closed one."""
+    leave_s: float = 5.0
+    """For the rest of an unwanted body on a kept connection; for the last bytes and the leave of a closed one."""
 
 
 class Timed(Protocol):

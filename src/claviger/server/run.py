@@ -34,8 +34,8 @@ Address = tuple[str, int]
 T = TypeVar("T")
 
 HANDSHAKE_S = 10.0
-LEAVE_S = 2.0
 STOP_HOOK_S = 10.0
+LAST_BYTES_S = 1.0
 _TICKS_A_PASS = 5  # uvicorn's own tick is a tenth of a second
 _REFRESH_PASSES = 60  # passes between two looks at the certificates
 _BACKLOG = 2048
@@ -178,7 +178,7 @@ class _Server(uvicorn.Server):
                     ssl=listener.context,
                     backlog=_BACKLOG,
                     ssl_handshake_timeout=HANDSHAKE_S if timed else None,
-                    ssl_shutdown_timeout=LEAVE_S if timed else None,
+                    ssl_shutdown_timeout=self._wire.limits.leave_s if timed else None,
                 )
             )
         try:
@@ -213,11 +213,7 @@ class _Server(uvicorn.Server):
         connections: set[Any] = self.server_state.connections
         for connection in list(connections):
             connection.shutdown()
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._grace_s
-        while (self.server_state.tasks or connections) and not self.force_exit and loop.time() < give_up_at:
-            await asyncio.sleep(0.02)
-            self._wire.tick(connections)
+        await self._finish_requests()
         left = list(self.server_state.tasks)
         if left:
             logger.warning("%d requests were cut off by the stop", len(left))
@@ -230,6 +226,20 @@ class _Server(uvicorn.Server):
             await asyncio.wait_for(self._front.shutdown(), STOP_HOOK_S)
         except TimeoutError:
             logger.error("the services did not stop within %d s", STOP_HOOK_S)
+
+    async def _finish_requests(self) -> None:
+        """Waits for what is under way, and then briefly for last bytes: an idle TLS client may never take leave."""
+        loop, tasks, connections = asyncio.get_running_loop(), self.server_state.tasks, self.server_state.connections
+        give_up_at = loop.time() + self._grace_s
+        answered_at = None
+        while (tasks or connections) and not self.force_exit and loop.time() < give_up_at:
+            if tasks:
+                answered_at = None
+            elif answered_at is None:
+                answered_at = loop.time()
+            elif loop.time() > answered_at + LAST_BYTES_S:
+                break
+            await asyncio.sleep(0.02)
 
     def _cut_off(self) -> None:
         for server in self.servers:

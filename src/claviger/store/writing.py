@@ -128,6 +128,7 @@ class GroupWriter:
         self._batch_limit = batch_limit
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[Waiting | None] = SimpleQueue()
+        self._fresh: list[Waiting] = []
         self._waiting_count = 0
         self._closed = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -142,18 +143,27 @@ class GroupWriter:
             raise Busy("StoreBusy", waiting_count=self._waiting_count)
         self._waiting_count += 1
         future = self._loop.create_future()
-        self._queue.put((change, future))
+        self._fresh.append((change, future))
+        if len(self._fresh) == 1:
+            self._loop.call_soon(self._hand_over)
         return future
 
     async def close(self) -> None:
         """Finishes what waits, then ends the thread and its connection. A second call waits for the first."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._queue.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
 
     # On the event loop.
+
+    def _hand_over(self) -> None:
+        """Gives the writer all changes of a turn at once: woken by the first, it would commit that one by itself."""
+        for waiting in self._fresh:
+            self._queue.put(waiting)
+        self._fresh.clear()
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
         self._waiting_count -= len(outcomes)

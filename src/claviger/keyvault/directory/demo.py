@@ -1,6 +1,7 @@
 """The demo that a new installation starts with: a tenant, a vault, an application and a managed identity.
 
-Made once, in one change; whoever deletes a part of it does not find it back. Its credentials are sealed notes, because
+The application also has Contributor on the default subscription, so that management clients work at once. Made once, in
+one change; whoever deletes a part of it does not find it back. Its credentials are sealed notes, because
 `claviger env` shows them more than once.
 """
 
@@ -15,8 +16,16 @@ from claviger.keyvault.directory import records
 from claviger.keyvault.directory.issuer import DEFAULT_IDENTITY
 from claviger.keyvault.directory.operations import add_application, fingerprint, put_tenant
 from claviger.keyvault.directory.records import Application, Kind, Tenant
-from claviger.keyvault.vaults.operations import NewVault, add_assignment, add_vault, checked_vault, scope_of
-from claviger.keyvault.vaults.records import RoleAssignment, Vault
+from claviger.keyvault.vaults.operations import (
+    NewVault,
+    Place,
+    add_assignment,
+    add_vault,
+    checked_vault,
+    scope_at,
+    scope_of,
+)
+from claviger.keyvault.vaults.records import RoleAssignment
 from claviger.keyvault.vaults.rules import find_role
 from claviger.sealing.notes import SealedNotes
 from claviger.store.contract import Store, Tx
@@ -27,6 +36,7 @@ IDENTITY = DEFAULT_IDENTITY
 TENANT_NAME = "Demo"
 TENANT_DOMAIN = "demo.localhost"
 ROLE = "Key Vault Administrator"
+MANAGING_ROLE = "Contributor"
 
 _SEEDED = "demo_seeded"
 _CLIENT_SECRET = "demo-client-secret"  # noqa: S105 - the name of a note
@@ -55,7 +65,7 @@ async def seed_demo(store: Store, notes: SealedNotes, clock: Clock) -> bool:
     draft = checked_vault(NewVault(name=VAULT), now)
     program = _application(tenant, APPLICATION, "application", now)
     identity = _application(tenant, IDENTITY, "managed-identity", now)
-    assignment_ids = (new_uuid(), new_uuid())
+    assignment_ids = (new_uuid(), new_uuid(), new_uuid())
 
     def change(tx: Tx) -> bool:
         if records.meta(tx, _SEEDED) is not None:
@@ -67,8 +77,15 @@ async def seed_demo(store: Store, notes: SealedNotes, clock: Clock) -> bool:
         vault = add_vault(tx, draft, tenant.id)
         add_application(tx, program, client_secret)
         add_application(tx, identity, identity_header)
-        for assignment_id, who in zip(assignment_ids, (program, identity), strict=True):
-            add_assignment(tx, _administrator(assignment_id, vault, who, now))
+        here, everywhere = scope_of(vault, None), scope_at(tx, Place(subscription_id=vault.subscription_id))
+        for assignment_id, scope, role, who in zip(
+            assignment_ids,
+            (here, here, everywhere),
+            (ROLE, ROLE, MANAGING_ROLE),
+            (program, identity, program),
+            strict=True,
+        ):
+            add_assignment(tx, _assignment(assignment_id, scope, role, who, now))
         return True
 
     return await store.write(change)
@@ -103,11 +120,7 @@ def _application(tenant: Tenant, name: str, kind: Kind, now: int) -> Application
     return Application(0, tenant.id, new_uuid(), new_uuid(), name, kind, now)
 
 
-def _administrator(assignment_id: str, vault: Vault, who: Application, now: int) -> RoleAssignment:
+def _assignment(assignment_id: str, scope: str, role: str, who: Application, now: int) -> RoleAssignment:
     return RoleAssignment(
-        id=assignment_id,
-        scope=scope_of(vault, None),
-        role_id=find_role(ROLE).id,
-        principal_id=who.object_id,
-        created_at=now,
+        id=assignment_id, scope=scope, role_id=find_role(role).id, principal_id=who.object_id, created_at=now
     )

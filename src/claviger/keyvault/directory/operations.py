@@ -49,12 +49,7 @@ async def set_tenant(store: Store, clock: Clock, *, name: str, domain: str, tena
 
     Raises Invalid("Name" | "Domain" | "Uuid"), Conflict("TenantTaken") where another has the name or domain.
     """
-    tenant = Tenant(
-        check_uuid(tenant_id, "tenant") if tenant_id else new_uuid(),
-        check_display_name(name),
-        _checked_domain(domain),
-        int(clock.now()),
-    )
+    tenant = checked_tenant(name, domain, tenant_id, int(clock.now()))
     return await store.write(lambda tx: put_tenant(tx, tenant))
 
 
@@ -151,6 +146,16 @@ async def delete_application(store: Store, application: str) -> Application:
         return found
 
     return await store.write(change)
+
+
+def checked_tenant(name: str, domain: str, tenant_id: str | None, now: int) -> Tenant:
+    """The tenant to store, with a new id where none is given. Raises Invalid("Name" | "Domain" | "Uuid")."""
+    return Tenant(
+        check_uuid(tenant_id, "tenant") if tenant_id else new_uuid(),
+        check_display_name(name),
+        _checked_domain(domain),
+        now,
+    )
 
 
 def put_tenant(tx: Tx, tenant: Tenant) -> Tenant:

@@ -1,7 +1,7 @@
 """What is done with resource groups: made, tagged, listed, and removed together with the vaults in them.
 
-A group made for a vault by a command of ours (`ensure_group`) is one like any other. Removing a group deletes its vaults
-as if each had been deleted by itself: they can be recovered once there is a group of that name again.
+A group that a command of ours made for a vault is one like any other. Removing a group deletes its vaults as if each
+had been deleted by itself: they can be recovered once there is a group of that name again.
 """
 
 from __future__ import annotations

@@ -30,6 +30,10 @@ _SEALED_KEY_LENGTH = KEY_LENGTH + OVERHEAD
 _length = struct.Struct(">I")
 
 
+ServerKey = Callable[[str, bytes, bytes], Awaitable[bytes | None]]
+"""See `ByServer.open`."""
+
+
 class Lock(Protocol):
     """How an archive's key is sealed and opened again."""
 
@@ -71,6 +75,11 @@ class ByServer:
             return bare + self._keyring.seal(data_key_id, key, key_bound(bare))
 
         return await self._keyring.with_data_key(BACKUP_SCOPE, attempt)
+
+    async def open(self, mark: str, sealed_key: bytes, bound_to: bytes) -> bytes | None:
+        """The key of an archive of this server; None where the mark is not ours. Raises Damaged("SealBroken")."""
+        data_key_id = await secret_records.backup_key(self._store, mark)
+        return None if data_key_id is None else await self._keyring.open(data_key_id, sealed_key, bound_to)
 
 
 class ArchiveWriter:
@@ -147,8 +156,7 @@ async def open_archive(
     file: BinaryIO,
     *,
     passphrase: Callable[[], Sensitive],
-    data_key_of: Callable[[str], Awaitable[int | None]],
-    keyring: Keyring,
+    server_key: ServerKey,
 ) -> Archive:
     """The archive in `file`, its key had. `passphrase` is asked only where it takes one.
 
@@ -167,7 +175,7 @@ async def open_archive(
         mark = _exactly(file, length[0])
         bare = MAGIC + kind + length + mark
         sealed = _exactly(file, _SEALED_KEY_LENGTH)
-        key = await _by_server(mark, sealed, bare, data_key_of, keyring)
+        key = await _by_server(mark, sealed, bare, server_key)
     return Archive(file, bare + sealed, key)
 
 
@@ -179,11 +187,6 @@ def key_bound(bare_head: bytes) -> bytes:
 def stream_bound(head: bytes) -> bytes:
     """What every chunk is bound to: all of the head."""
     return associated_data("keyvault-archive", head)
-
-
-async def data_key_marked(store: Store, mark: str) -> int | None:
-    """The data key that a server's own archives name by `mark`."""
-    return await secret_records.backup_key(store, mark)
 
 
 def _kind(start: bytes) -> bytes:
@@ -208,20 +211,18 @@ def _by_passphrase(packed: bytes, sealed: bytes, bare: bytes, passphrase: Callab
         ) from None
 
 
-async def _by_server(
-    mark: bytes, sealed: bytes, bare: bytes, data_key_of: Callable[[str], Awaitable[int | None]], keyring: Keyring
-) -> bytes:
+async def _by_server(mark: bytes, sealed: bytes, bare: bytes, server_key: ServerKey) -> bytes:
     plain = mark.isascii() and b"\0" not in mark
-    data_key_id = await data_key_of(mark.decode("ascii")) if plain else None
-    if data_key_id is None:
+    try:
+        key = await server_key(mark.decode("ascii"), sealed, key_bound(bare)) if plain else None
+    except Damaged:
+        raise _cut_off() from None
+    if key is None:
         raise Misconfigured(
             "ForeignArchive",
             fix="it was sealed for the server that wrote it: import it there, or export it with a passphrase",
         )
-    try:
-        return await keyring.open(data_key_id, sealed, key_bound(bare))
-    except Damaged:
-        raise _cut_off() from None
+    return key
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:

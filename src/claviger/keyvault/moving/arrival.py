@@ -23,7 +23,7 @@ from claviger.keyvault.vaults.operations import (
     scope_of,
 )
 from claviger.keyvault.vaults.records import AccessPolicy, RoleAssignment, Vault
-from claviger.keyvault.vaults.rules import check_kind_permissions, check_uuid, find_role
+from claviger.keyvault.vaults.rules import check_kind_permissions, check_uuid, find_role, is_uuid
 from claviger.store.contract import Store, Tx
 
 Right = ArchivedRole | ArchivedPolicy
@@ -107,17 +107,30 @@ class Arrival:
             if vault is None:
                 return 0
             for right in given:
-                resolved = _resolved(tx, vault, right, self._now)
-                if isinstance(resolved, RoleAssignment):
-                    add_assignment(tx, resolved)
-                else:
-                    vault_records.put_policy(tx, resolved)
-            if given:
-                bump_revision(tx)
+                give_right(tx, vault, right, self._now)
             records.end_import(tx, vault.id)
             return len(given)
 
         return await self._store.write(change)
+
+
+def give_right(tx: Tx, vault: Vault, right: Right, now: int, *, replace: bool = True) -> None:
+    """Gives a right, an access policy in place of the principal's earlier one unless that is to stay.
+
+    Raises NotFound("RoleUnknown" | "ApplicationUnknown"), Invalid.
+    """
+    resolved = _resolved(tx, vault, right, now)
+    if isinstance(resolved, RoleAssignment):
+        add_assignment(tx, resolved)
+        return
+    same = (resolved.object_id, resolved.application_id)
+    held = next(
+        (each for each in vault_records.policies_of(tx, vault.id) if (each.object_id, each.application_id) == same),
+        None,
+    )
+    if held is None or (replace and held != resolved):
+        vault_records.put_policy(tx, resolved)
+        bump_revision(tx)
 
 
 def draft_of(name: str, settings: VaultSettings, now: int) -> Vault:
@@ -143,14 +156,14 @@ def draft_of(name: str, settings: VaultSettings, now: int) -> Vault:
     return msgspec.structs.replace(draft, **{field: getattr(settings, field) for field in (*plain, *enabled)})
 
 
-def tenant_for(tx: Tx, asked: str | None, archived: str | None) -> str | None:
-    """The word for the tenant of a vault to be made: the one asked for, the one it had if it is here, or none.
+def tenant_for(tx: Tx, asked: str | None, archived: str | None) -> str:
+    """The id of the tenant of a vault to be made: the one asked for, the one it had if it is here, else the only one.
 
-    None means the only tenant. Raises NotFound("TenantUnknown"), Invalid("TenantNeeded").
+    Raises NotFound("TenantUnknown"), Invalid("TenantNeeded").
     """
-    if asked is None and archived is not None and find_tenant(tx, archived) is not None:
-        return archived
-    return tenant_of(tx, asked).id
+    if asked is None and archived is not None and is_uuid(archived) and find_tenant(tx, archived) is None:
+        archived = None  # of the server it comes from
+    return tenant_of(tx, asked or archived).id
 
 
 def _check_object(field: str, text: str | None) -> None:

@@ -149,11 +149,15 @@ class Document:
             raise fault(f"{at}.versions", "two of the same version id", "give each its own, or none")
         return secret, told, every
 
-    def rights(self) -> list[ArchivedRole | ArchivedPolicy]:
-        """The roles and access policies."""
-        roles = [ArchivedRole(each.role, each.to, each.secret) for each in self._outline.roles]
+    def rights(self) -> list[tuple[ArchivedRole | ArchivedPolicy, str]]:
+        """The roles and access policies, each with its place."""
+        roles = [
+            (ArchivedRole(each.role, each.to, each.secret), f"{self._at}.roles[{number}]")
+            for number, each in enumerate(self._outline.roles)
+        ]
         policies = [
-            ArchivedPolicy(each.to, each.permissions, each.only_through or "") for each in self._outline.policies
+            (ArchivedPolicy(each.to, each.permissions, each.only_through or ""), f"{self._at}.policies[{number}]")
+            for number, each in enumerate(self._outline.policies)
         ]
         return [*roles, *policies]
 
@@ -166,7 +170,7 @@ class Document:
             versions += len(every)
             yield secret
             yield from every
-        yield from self.rights()
+        yield from (right for right, _ in self.rights())
         yield ArchivedEnd(len(self.names), versions)
 
     def _version(self, told: SecretDocument | VersionDocument, name_key: str, number: int, at: str) -> ArchivedVersion:
@@ -177,7 +181,7 @@ class Document:
         try:
             content = value.encode()
         except UnicodeEncodeError:
-            raise fault(f"{at}.value", "not text", "write characters outside of the basic plane as pairs") from None
+            raise fault(f"{at}.value", "not text in UTF-8", "encode it, for example as base64") from None
         return ArchivedVersion(
             rules.derived_version(name_key, number) if told.version is None else told.version,
             content,

@@ -31,7 +31,7 @@ from claviger.sealing.keyring import Keyring
 from claviger.store.contract import Store, Tx
 
 BATCH_VERSIONS = 500
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 1 << 20
 
 OnConflict = Literal["refuse", "skip"]
 
@@ -142,14 +142,14 @@ class Imports:
             elif verdict is Verdict.DIFFERS and on_conflict == "refuse":
                 raise _changed_meanwhile(part)
             if counted >= BATCH_VERSIONS or sum(each.size for each in batch) >= BATCH_BYTES:
-                done.versions += await self._store_batch(vault, batch, now)
+                done.versions += await self.store(vault, batch, now)
                 batch, counted = [], 0
         course.tally_last(done)
         if batch:
-            done.versions += await self._store_batch(vault, batch, now)
+            done.versions += await self.store(vault, batch, now)
         done.rights = await arrival.end(reading.rights)
 
-    async def _store_batch(self, vault: Vault, batch: list[Part], now: float) -> int:
+    async def store(self, vault: Vault, batch: list[Part], now: float) -> int:
         """Stores the versions of a batch that are not there yet, all in one change; how many."""
 
         async def attempt(data_key_id: int) -> int:

@@ -31,7 +31,7 @@ from claviger.lifecycle.retention import is_final
 from claviger.sealing.keyring import Keyring
 from claviger.store.contract import Store
 
-PAGE = 200
+PAGE = 64
 
 
 class Exports:

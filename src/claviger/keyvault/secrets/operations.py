@@ -6,6 +6,7 @@ calls. Times written are whole seconds (Key Vault contract §1).
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 import msgspec
@@ -91,25 +92,27 @@ class Secrets:
     async def get(self, vault: Vault, name: str, version: str | None) -> Shown:
         """A version with its value; the latest where none is named. The hot path: one read, one open."""
         name_key = rules.check_name(name)
-        found = await self._found(vault, name, name_key, version)
-        bound_to = binding(vault.id, name_key, found.version.version)
-        value = self._keyring.open_now(found.version.data_key_id, found.sealed, bound_to)
+        found = self._getable(await self._read(vault, name_key, version), name, version)
+        kept = found.version
+        value = self._keyring.open_now(kept.data_key_id, found.sealed, binding(vault.id, name_key, kept.version))
         if value is not None:
-            return Shown(found.name, found.version, Sensitive(value))
+            return Shown(found.name, kept, Sensitive(value))
+        return await self._keyring.again_if_retired(lambda: self._get_waiting(vault, name, version))
 
-        async def attempt() -> Shown:
-            again = await self._found(vault, name, name_key, version)
-            bound_to = binding(vault.id, name_key, again.version.version)
-            opened = await self._keyring.open(again.version.data_key_id, again.sealed, bound_to)
-            return Shown(again.name, again.version, Sensitive(opened))
+    async def _get_waiting(self, vault: Vault, name: str, version: str | None) -> Shown:
+        """The same, where the data key has to be fetched first."""
+        name_key = rules.check_name(name)
+        found = self._getable(await self._read(vault, name_key, version), name, version)
+        bound_to = binding(vault.id, name_key, found.version.version)
+        opened = await self._keyring.open(found.version.data_key_id, found.sealed, bound_to)
+        return Shown(found.name, found.version, Sensitive(opened))
 
-        return await self._keyring.again_if_retired(attempt)
-
-    async def _found(self, vault: Vault, name: str, name_key: str, version: str | None) -> SealedVersion:
+    def _read(self, vault: Vault, name_key: str, version: str | None) -> Awaitable[SealedVersion | None]:
         if version is None:
-            found = await records.latest(self._store, vault.id, name_key)
-        else:
-            found = await records.by_version(self._store, vault.id, name_key, version.lower())
+            return records.latest(self._store, vault.id, name_key)
+        return records.by_version(self._store, vault.id, name_key, version.lower())
+
+    def _getable(self, found: SealedVersion | None, name: str, version: str | None) -> SealedVersion:
         if found is None or (found.settles_at is not None and self._clock.now() < found.settles_at):
             raise missing(name, version)
         rules.check_enabled(found.version.enabled, name)

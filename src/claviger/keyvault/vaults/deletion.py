@@ -12,6 +12,7 @@ it, the next sweep goes on with it. Source: Key Vault contract §10.
 from __future__ import annotations
 
 import asyncio
+import logging
 
 import msgspec
 
@@ -28,6 +29,9 @@ from claviger.store.contract import Store, Tx
 
 BATCH = 200
 VAULTS_A_SWEEP = 100
+
+
+log = logging.getLogger("claviger.vaults")
 
 
 def standing(tx: Tx, name: str, now: float) -> tuple[State, Vault | None]:
@@ -67,8 +71,15 @@ class Purges:
         self._keyring = keyring
         self._clock = clock
         self._batch = batch
+        self._erasing: set[asyncio.Task[None]] = set()
 
-    async def purge(self, name: str, subscription_id: str, location: str) -> Vault:
+    async def stop(self) -> None:
+        """Ends what goes on behind answers; the next sweep finishes it."""
+        for task in self._erasing:
+            task.cancel()
+        await asyncio.gather(*self._erasing, return_exceptions=True)
+
+    async def purge(self, name: str, subscription_id: str, location: str, tenant_id: str) -> Vault:
         """Takes a deleted vault's name and rights away; what was in it is left to `erase`.
 
         Raises NotFound("DeletedVaultNotFound"), Forbidden("VaultPurgeProtected").
@@ -77,7 +88,7 @@ class Purges:
 
         def change(tx: Tx) -> Vault:
             state, vault = standing(tx, name, now)
-            here = vault is not None and (vault.subscription_id, vault.location) == (subscription_id, location)
+            here = vault is not None and _place(vault) == (subscription_id, location, tenant_id)
             TRANSITIONS.decide(Operation.PURGE, state if here else State.ABSENT, vault=name[:100])
             assert vault is not None  # noqa: S101 - a vault that stands anywhere is there
             rules.check_purge(vault.purge_protection, vault.name)
@@ -99,7 +110,20 @@ class Purges:
             return True
 
         while not await self._store.write(change):
-            await asyncio.sleep(0)
+            pass  # other changes come in between
+
+    async def erase_within(self, vault_id: int, patience_s: float) -> bool:
+        """Runs `erase` beside other work; whether it was through after so many seconds."""
+        task = asyncio.create_task(self.erase(vault_id))
+        self._erasing.add(task)
+        task.add_done_callback(self._erased)
+        done, _ = await asyncio.wait({task}, timeout=patience_s)
+        return bool(done) and not task.cancelled() and task.exception() is None
+
+    def _erased(self, task: asyncio.Task[None]) -> None:
+        self._erasing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("a purged vault is left to the next sweep: %s", task.exception())
 
     async def is_erased(self, vault_id: int) -> bool:
         """Whether nothing of a vault is left."""
@@ -128,3 +152,7 @@ class Purges:
     async def next_due(self) -> int | None:
         """When the next retention ends, in epoch seconds."""
         return await records.next_due(self._store)
+
+
+def _place(vault: Vault) -> tuple[str, str, str]:
+    return vault.subscription_id, vault.location, vault.tenant_id

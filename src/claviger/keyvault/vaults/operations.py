@@ -229,7 +229,8 @@ def make_room(tx: Tx, draft: Vault) -> None:
     if taken is None:
         return
     if state is not State.ABSENT:
-        raise Conflict("VaultTaken", vault=taken.name, deleted=state is State.DELETED)
+        ours = taken.subscription_id == draft.subscription_id
+        raise Conflict("VaultTaken", vault=taken.name, deleted=state is State.DELETED and ours)
     records.retire_vault(tx, taken, draft.created_at)
 
 

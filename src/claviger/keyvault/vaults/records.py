@@ -96,7 +96,9 @@ async def all_vaults(store: Store) -> list[Vault]:
 
 
 def find_vault(tx: Tx, name: str) -> Vault | None:
-    """The vault of this name in any case, soft-deleted or not."""
+    """The vault of this name in any case, soft-deleted or not; never one that has been given up."""
+    if name.startswith(_RETIRED):
+        return None
     row = tx.fetch_one(f"{_SELECT_VAULTS} WHERE lower(name) = ?", name.lower())
     return None if row is None else _vault(row)
 
@@ -256,9 +258,7 @@ def forget_scope(tx: Tx, scope: str) -> None:
     """Removes every role assignment at or below a scope, in the form in which scopes are stored."""
     below = scope + "/"
     after = scope + chr(ord("/") + 1)  # the first text past all that begin with `below`, in byte order
-    tx.execute(
-        "DELETE FROM kv_role_assignments WHERE scope = ? OR (scope > ? AND scope < ?)", scope, below, after
-    )
+    tx.execute("DELETE FROM kv_role_assignments WHERE scope = ? OR (scope > ? AND scope < ?)", scope, below, after)
 
 
 def forget_principal(tx: Tx, object_id: str) -> None:

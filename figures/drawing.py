@@ -1,0 +1,145 @@
+"""Requests drawn from OpenAPI documents by schemathesis: right ones, wrong ones, and the boundaries of every field.
+
+A document in `schemas/` describes what is served, not how: this module fills in what exists on the server at hand
+(`x-known`), has schemathesis draw cases, and turns each into a `Drawn`: method, target, headers and body, ready to be
+varied and sent. The same documents, seed and versions of the libraries give the same requests.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import schemathesis
+import yaml
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode
+
+from figures.answers import Answer
+
+SCHEMAS = Path(__file__).with_name("schemas")
+_MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+_OURS_TO_SAY = frozenset({"user-agent", "accept-encoding", "accept", "connection", "content-length", "host"})
+_MARK = "x-schemathesis-testcaseid"
+_BASE = "https://any.localhost"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One request as drawn. `service` is the shape of errors; `operation` can check what an answer holds."""
+
+    service: str
+    operation: Any
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    @property
+    def label(self) -> str:
+        """The operation's name."""
+        return str(self.operation.label)
+
+
+class Document:
+    """One OpenAPI document. `known` has, by the word after `x-known`, values that exist on the server."""
+
+    def __init__(self, name: str, service: str, known: Mapping[str, Sequence[str]]) -> None:
+        self.service = service
+        document = yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
+        _fill_in(document, known)
+        self._schema = schemathesis.openapi.from_dict(document)
+        self._operations: list[Any] = [found.ok() for found in self._schema.get_all_operations()]
+
+    def draw(self, count: int, of_seed: int) -> list[Drawn]:
+        """`count` requests: about half at the boundaries (as far as there are so many), the others right or wrong."""
+        dice = random.Random(f"{self.service}/{of_seed}")
+        boundaries = list(self._boundaries())
+        dice.shuffle(boundaries)
+        found = boundaries[: count // 2]
+        each = math.ceil((count - len(found)) / (3 * len(self._operations)))
+        at_random: list[Drawn] = []
+        for operation in self._operations:
+            at_random += self._at_random(operation, GenerationMode.POSITIVE, 2 * each, of_seed)
+            at_random += self._at_random(operation, GenerationMode.NEGATIVE, each, of_seed)
+        dice.shuffle(at_random)
+        found += at_random[: count - len(found)]
+        dice.shuffle(found)
+        return found
+
+    def _boundaries(self) -> Iterator[Drawn]:
+        for operation in self._operations:
+            with_settings = self._schema.config.generation_for(operation=operation, phase="coverage")
+            cases = self._schema.iter_coverage_cases(
+                operation, generation_modes=list(_MODES), generation_config=with_settings
+            )
+            for case in cases:
+                yield from self._written(operation, case)
+
+    def _at_random(self, operation: Any, mode: GenerationMode, count: int, of_seed: int) -> list[Drawn]:
+        found: list[Drawn] = []
+
+        @seed(of_seed)
+        @settings(
+            max_examples=max(count, 1),
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def draw(case: Any) -> None:
+            found.extend(self._written(operation, case))
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a drawing library about its own drawing
+            draw()
+        return found
+
+    def _written(self, operation: Any, case: Any) -> Iterator[Drawn]:
+        """The case as a request; nothing for one that cannot be written as HTTP at all."""
+        try:
+            ready = requests.Request(**case.as_transport_kwargs(base_url=_BASE)).prepare()
+        except (requests.RequestException, ValueError, TypeError):
+            return
+        service = operation.definition.raw.get("x-service", self.service)
+        headers = tuple(
+            (name, str(value))
+            for name, value in ready.headers.items()
+            if name.lower() not in _OURS_TO_SAY and name.lower() != _MARK
+        )
+        body = ready.body.encode("utf-8", "surrogatepass") if isinstance(ready.body, str) else ready.body or b""
+        if isinstance(body, bytes):
+            yield Drawn(service, operation, str(ready.method), str(ready.path_url), headers, body)
+
+
+def undocumented(operation: Any, answer: Answer) -> list[str]:
+    """What a successful answer has that the operation's document does not know: its status, or something in its body."""
+    if str(answer.status) not in operation.definition.raw["responses"]:
+        return [f"status {answer.status}"]
+    asked = requests.Request("GET", f"{_BASE}/").prepare()
+    headers = {name: [value] for name, value in answer.headers.items()}
+    try:
+        operation.validate_response(schemathesis.Response(answer.status, headers, answer.body, asked, 0.0, True))
+    except (AssertionError, BaseExceptionGroup) as failure:
+        return [f"{failure}: {answer.body[:300]!r}"]
+    return []
+
+
+def _fill_in(document: Any, known: Mapping[str, Sequence[str]]) -> None:
+    """Puts what is known in the place of each example."""
+    if isinstance(document, list):
+        for each in document:
+            _fill_in(each, known)
+    elif isinstance(document, dict):
+        word = document.pop("x-known", None)
+        if word is not None:
+            document["enum"] = [*document["enum"], *known[word]]
+        for each in document.values():
+            _fill_in(each, known)
