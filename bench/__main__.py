@@ -79,9 +79,9 @@ class Run:
 
     def set(self) -> None:
         """Writes against raw group commit."""
-        product, _ = self.vault(self._size.small)
+        product, population = self.vault(self._size.small)
         product.start()
-        self.figures += rates.writes(product, self.generator, self._folder, self._plan)
+        self.figures += rates.writes(product, population, self.generator, self._folder, self._plan)
         product.stop()
 
     def growth(self) -> None:

@@ -104,9 +104,9 @@ def save_gets(product: Product, population: Population, generator: Generator, di
     return generator.save("get", [product.request("GET", path) for path in _get_paths(population, dice)])
 
 
-def writes(product: Product, generator: Generator, folder: Path, plan: Plan) -> list[Figure]:
-    """Durable SET against raw group commit with as many clients, on the same disk."""
-    names = [f"written-{plan.dice.randrange(10_000)}" for _ in range(REPLAYED)]
+def writes(product: Product, population: Population, generator: Generator, folder: Path, plan: Plan) -> list[Figure]:
+    """Durable SET (new versions of the vault's secrets) against raw group commit with as many clients."""
+    names = [population.live_name(plan.dice) for _ in range(REPLAYED)]
     bodies = [json.dumps({"value": plan.dice.randbytes(VALUE_LENGTH // 2).hex()}).encode() for _ in names]
     sets = generator.save(
         "set", [product.request("PUT", f"/secrets/{name}", body) for name, body in zip(names, bodies, strict=True)]

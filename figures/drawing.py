@@ -24,6 +24,7 @@ from schemathesis import GenerationMode
 from figures.answers import Answer
 
 SCHEMAS = Path(__file__).with_name("schemas")
+_PLACES = 2
 _MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 _OURS_TO_SAY = frozenset({"user-agent", "accept-encoding", "accept", "connection", "content-length", "host"})
 _MARK = "x-schemathesis-testcaseid"
@@ -48,10 +49,20 @@ class Drawn:
 
 
 class Document:
-    """One OpenAPI document. `known` has, by the word after `x-known`, values that exist on the server."""
+    """One OpenAPI document. `known` has, by the word after `x-known`, values that exist on the server.
 
-    def __init__(self, name: str, service: str, known: Mapping[str, Sequence[str]]) -> None:
+    `places` are values of path parameters that belong together, so that more than a few requests meet something.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        service: str,
+        known: Mapping[str, Sequence[str]],
+        places: Sequence[Mapping[str, str]] = (),
+    ) -> None:
         self.service = service
+        self._places = places
         document = yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
         _fill_in(document, known)
         self._schema = schemathesis.openapi.from_dict(document)
@@ -66,8 +77,11 @@ class Document:
         each = math.ceil((count - len(found)) / (3 * len(self._operations)))
         at_random: list[Drawn] = []
         for operation in self._operations:
-            at_random += self._at_random(operation, GenerationMode.POSITIVE, 2 * each, of_seed)
             at_random += self._at_random(operation, GenerationMode.NEGATIVE, each, of_seed)
+            fitting = self._fitting(operation, dice)
+            for place in fitting:
+                share = math.ceil(2 * each / len(fitting))
+                at_random += self._at_random(operation, GenerationMode.POSITIVE, share, of_seed, place)
         dice.shuffle(at_random)
         found += at_random[: count - len(found)]
         dice.shuffle(found)
@@ -82,7 +96,16 @@ class Document:
             for case in cases:
                 yield from self._written(operation, case)
 
-    def _at_random(self, operation: Any, mode: GenerationMode, count: int, of_seed: int) -> list[Drawn]:
+    def _fitting(self, operation: Any, dice: random.Random) -> list[dict[str, str]]:
+        """Places for an operation, cut down to its own path parameters; and nowhere: all as drawn."""
+        wanted = {each["name"] for each in operation.path_parameters.definitions} if self._places else set()
+        found = [{name: value for name, value in place.items() if name in wanted} for place in self._places]
+        distinct = list({tuple(place.items()): place for place in found if place}.values())
+        return [*dice.sample(distinct, min(_PLACES, len(distinct))), {}]
+
+    def _at_random(
+        self, operation: Any, mode: GenerationMode, count: int, of_seed: int, place: Mapping[str, str] | None = None
+    ) -> list[Drawn]:
         found: list[Drawn] = []
 
         @seed(of_seed)
@@ -93,7 +116,7 @@ class Document:
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        @given(case=operation.as_strategy(generation_mode=mode))
+        @given(case=operation.as_strategy(generation_mode=mode, path_parameters=dict(place) if place else None))
         def draw(case: Any) -> None:
             found.extend(self._written(operation, case))
 

@@ -117,6 +117,7 @@ async def _send_all(target: Target, inputs: int, report: FuzzReport) -> None:
     drawn = _drawn(target, -(-inputs // FORMS), report.seed)
     made = (form for each in itertools.cycle(drawn) for form in varying.forms(each, FORMS, dice))
     forms = list(itertools.islice(made, inputs))  # again from the first where a document has no more to draw
+    forms.sort(key=lambda form: not form.plain or form.asked.service != "issuer")  # before failed sign-ins are throttled
 
     def note(form: Form, outcome: Outcome) -> None:
         report.inputs += 1
@@ -156,7 +157,7 @@ def _drawn(target: Target, count: int, seed: int) -> list[Any]:
     }
     found: list[Any] = []
     for name, service, share in DOCUMENTS:
-        found += Document(name, service, known).draw(math.ceil(count * share), seed)
+        found += Document(name, service, known, target.places).draw(math.ceil(count * share), seed)
     random.Random(seed).shuffle(found)
     return found
 

@@ -86,6 +86,7 @@ class Target:
     tokens: dict[str, str] = field(default_factory=dict)
     managing: dict[str, str] = field(default_factory=dict)
     versions: list[str] = field(default_factory=list)
+    places: list[dict[str, str]] = field(default_factory=list)
     blobs: list[str] = field(default_factory=list)
     _sentinels: list[tuple[str, str]] = field(default_factory=list)
     _before: object = None
@@ -216,10 +217,14 @@ def prepare(product: SetProduct, seed: int) -> Target:
 
 def _fill(target: Target) -> None:
     """A few secrets with versions and backups, so that drawn requests meet something."""
+    of_vaults = {"subscription": SUBSCRIPTION, "group": GROUP, "location": "local", "namespace": "Microsoft.KeyVault"}
+    target.places += [of_vaults | {"vault": vault} for vault in ("fuzz-vault", "fuzz-second")]
+    target.places.append({"tenant": target.tenant_id})
     for name in KNOWN_NAMES:
         for number in range(2):
             made = target.must("PUT", target.vault, f"/secrets/{name}", {"value": f"{name} {number}"})
             target.versions.append(urlsplit(made["id"]).path.rpartition("/")[2])
+            target.places.append({"name": name, "secret-version": target.versions[-1]})
     for name in KNOWN_NAMES[:2]:
         target.blobs.append(target.must("POST", target.vault, f"/secrets/{name}/backup")["value"])
     target.must("DELETE", target.vault, f"/secrets/{KNOWN_NAMES[1]}")

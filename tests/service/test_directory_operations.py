@@ -138,7 +138,8 @@ async def test_a_soft_deleted_vault_keeps_its_name(directory: Directory) -> None
     made = await directory.vault()
 
     def soft_delete(tx: Tx) -> None:
-        tx.execute("UPDATE kv_vaults SET deleted_at = 5, purge_at = 10")
+        now = int(directory.clock.now())
+        tx.execute("UPDATE kv_vaults SET deleted_at = ?, purge_at = ?", now, now + 10)
         records.bump_revision(tx)
 
     await directory.store.write(soft_delete)
@@ -193,7 +194,7 @@ async def test_roles_are_assigned_once_listed_and_removed(directory: Directory) 
     estate = await directory.estates.current()
     assert [estate.allows(caller, vault, *GET, name) for name in ("mine", "other")] == [True, False]
     await vaults.remove_role(store, one.id.upper())
-    await vaults.remove_role_of(store, role="Reader", principal="program", vault="demo2")
+    await vaults.remove_role_of(store, role="Key Vault Reader", principal="program", vault="demo2")
     assert await vaults.list_roles(store) == [whole]
     estate = await directory.estates.current()
     assert not estate.allows(caller, vault, *GET, "mine")

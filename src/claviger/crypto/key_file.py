@@ -241,5 +241,5 @@ def passphrase_from_file(path: Path) -> Sensitive:
             "PassphraseFile",
             path=str(path),
             error=error.strerror or type(error).__name__,
-            fix="name a readable file whose first line is the root passphrase",
+            fix="name a readable file whose first line is the passphrase",
         ) from None

@@ -42,6 +42,8 @@ class State(Enum):
 class Operation(Enum):
     """The twelve operations, by the names of the service's own log (contract §12)."""
 
+    __hash__ = object.__hash__  # Enum's own is a Python function, and every request looks two tables up by operation
+
     SET = "SecretSet"
     GET = "SecretGet"
     UPDATE = "SecretUpdate"
