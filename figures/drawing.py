@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ class Document:
 
     def _fitting(self, operation: Any, dice: random.Random) -> list[dict[str, str]]:
         """Places for an operation, cut down to its own path parameters; and nowhere: all as drawn."""
-        wanted = {each["name"] for each in operation.path_parameters.definitions} if self._places else set()
+        wanted = set(re.findall(r"{([^}]+)}", operation.path))
         found = [{name: value for name, value in place.items() if name in wanted} for place in self._places]
         distinct = list({tuple(place.items()): place for place in found if place}.values())
         return [*dice.sample(distinct, min(_PLACES, len(distinct))), {}]
@@ -156,13 +157,13 @@ def undocumented(operation: Any, answer: Answer) -> list[str]:
 
 
 def _fill_in(document: Any, known: Mapping[str, Sequence[str]]) -> None:
-    """Puts what is known in the place of each example."""
+    """Puts what is known before each example: boundaries of one field are drawn with the first value of the others."""
     if isinstance(document, list):
         for each in document:
             _fill_in(each, known)
     elif isinstance(document, dict):
         word = document.pop("x-known", None)
         if word is not None:
-            document["enum"] = [*document["enum"], *known[word]]
+            document["enum"] = [*known[word], *document["enum"]]
         for each in document.values():
             _fill_in(each, known)

@@ -91,7 +91,7 @@ class FuzzReport:
 def run(folder: Path, inputs: int, seed: int) -> FuzzReport:
     """Sends so many inputs to a fresh server below `folder`."""
     report = FuzzReport(seed)
-    product = SetProduct(folder / NAME)
+    product = SetProduct(folder / NAME, {"CLAVIGER_IMDS": "true"})
     try:
         product.start()
         target = prepare(product, seed)

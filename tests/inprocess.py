@@ -31,7 +31,8 @@ class MovableServer:
         self.demo = demo
         self.clock = clock
         self.token: str | None = None
-        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=services.front))
+        front: Any = services.front  # an ASGI application under any of the names that its types go by
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=front))
 
     async def sign_in(self) -> str:
         """A fresh token, used from now on."""

@@ -153,7 +153,6 @@ def refused(answer: httpx.Response, status: int, code: str, message: str | None 
     return str(error["message"])
 
 
-
 @pytest.fixture
 def keys_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Signing keys that were made before, since making one takes longer than most tests."""

@@ -1,67 +1,7 @@
-"""Helps the test machine find `*.localhost` where it does not by itself, without a change to any program under test.
-
-This process, and Python programs that tests start, get a `getaddrinfo` that knows those names; Node.js gets a
-preloaded `dns.lookup`; curl has a configuration file. Where the names resolve, nothing is touched.
-"""
+"""Helps the test machine find `*.localhost`: our own tests use what `claviger.testing` gives to everybody's."""
 
 from __future__ import annotations
 
-import socket
-import textwrap
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from claviger.testing.names import knowing_localhost, known, resolves, settings_for_programs
 
-PROBE = "probe.vault.localhost"
-
-_PYTHON = """
-    import socket
-    real = socket.getaddrinfo
-    def getaddrinfo(host, *rest, **more):
-        name = host.decode() if isinstance(host, bytes) else host
-        local = isinstance(name, str) and name.lower().rstrip(".").endswith(".localhost")
-        return real("127.0.0.1" if local else host, *rest, **more)
-    socket.getaddrinfo = getaddrinfo
-"""
-_NODE = """
-    const dns = require("node:dns");
-    const real = dns.lookup;
-    dns.lookup = (host, ...rest) => {
-      const local = String(host).toLowerCase().endsWith(".localhost");
-      return real(local ? "127.0.0.1" : host, ...rest);
-    };
-"""
-
-
-def resolves() -> bool:
-    """Whether this machine knows that `*.localhost` is itself."""
-    try:
-        found = socket.getaddrinfo(PROBE, 443, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    return all(address[4][0] in ("127.0.0.1", "::1") for address in found)
-
-
-def knowing_localhost(real: Callable[..., Any]) -> Callable[..., Any]:
-    """`getaddrinfo` that answers for `*.localhost` and leaves the rest to `real`."""
-
-    def getaddrinfo(host: Any, *rest: Any, **more: Any) -> Any:
-        name = host.decode() if isinstance(host, bytes) else host
-        local = isinstance(name, str) and name.lower().rstrip(".").endswith(".localhost")
-        return real("127.0.0.1" if local else host, *rest, **more)
-
-    return getaddrinfo
-
-
-def settings_for_programs(folder: Path) -> dict[str, str]:
-    """Environment variables by which Python, Node.js and curl find `*.localhost`; the files go into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "sitecustomize.py").write_text(textwrap.dedent(_PYTHON))
-    (folder / "localhost.cjs").write_text(textwrap.dedent(_NODE))
-    # From version 7.85 on curl knows these names itself; before, its resolver is told to ask for another name.
-    (folder / ".curlrc").write_text('connect-to = "::127.0.0.1:"\n')
-    return {
-        "PYTHONPATH": str(folder),
-        "NODE_OPTIONS": f"--require={folder / 'localhost.cjs'}",
-        "CURL_HOME": str(folder),
-    }
+__all__ = ["knowing_localhost", "known", "resolves", "settings_for_programs"]
