@@ -11,9 +11,9 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from claviger.core.asgi import Receive, Scope, Send
 from claviger.core.clock import SystemClock
 from claviger.core.sensitive import Sensitive
-from claviger.server.asgi import Receive, Scope, Send
 from claviger.server.authority import open_authority
 from claviger.server.contexts import HostContexts
 from claviger.server.front import Front

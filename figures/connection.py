@@ -98,6 +98,12 @@ class TlsConnection:
             await self.transmit([self._to_server.read()])
             self._plain.shutdown(socket.SHUT_WR)
 
+    def end_at_once(self) -> None:
+        """Stops sending without a word of TLS."""
+        self._ended = True
+        with contextlib.suppress(OSError):
+            self._plain.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         """Lets go, without waiting."""
         self._plain.close()

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from claviger.core.asgi import Receive, Scope, Send
 from claviger.core.clock import Clock, ManualClock, SystemClock
 from claviger.core.sensitive import Sensitive
-from claviger.server.asgi import Receive, Scope, Send, reply
+from claviger.server.asgi import reply
 from claviger.server.front import Front
 from claviger.server.limits import Limits
 from claviger.server.metrics import Metrics

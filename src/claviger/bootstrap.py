@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from claviger import __version__
+from claviger.core.asgi import Application
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.ids import new_token
@@ -44,7 +45,6 @@ from claviger.keyvault.vaults.deletion import Purges
 from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from claviger.sealing.rotation import Rotation
-from claviger.server.asgi import ASGIApp
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
 from claviger.settings import Settings
@@ -85,6 +85,7 @@ class Services:
     sweeper: Sweeper
     hosts: VaultHosts
     switches: Switches | None
+    management: Management
 
 
 def root_keys_of(settings: Settings) -> RootKeySource:
@@ -164,10 +165,11 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     login_app = LoginHost(
         estates, keys, issuer, machine, served=(LOGIN_HOST, *LOGIN_HOSTS), login_url=settings.login_url
     )
+    management = Management(store, clock, purges)
     management_app = ManagementApp(
         estates,
         verifier,
-        ManagementRoutes(Management(store, clock, purges), store, clock),
+        ManagementRoutes(management, store, clock),
         clock,
         metrics.counter("management"),
         login_url=settings.login_url,
@@ -175,10 +177,10 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     )
     sweeper = Sweeper(secrets, purges, clock, settings.sweep_s)
     background = _Background(house, sweeper, purges)
-    login: ASGIApp = Faulty(login_app, switches, "login") if switches else login_app
+    login: Application = Faulty(login_app, switches, "login") if switches else login_app
     board = Switchboard(switches, board_token, sweeper.wake) if switches else None
 
-    def pick(host: str, path: str) -> ASGIApp | None:
+    def pick(host: str, path: str) -> Application | None:
         if board is not None and path.startswith(SWITCHBOARD_PATH):
             return board
         if host == LOGIN_HOST or is_login_host(host):
@@ -198,7 +200,7 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
         start=background.start,
         stop=background.stop,
     )
-    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches)
+    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management)
 
 
 class _Background:

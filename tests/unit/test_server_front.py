@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from claviger.core.asgi import Application, Message, Receive, Scope, Send
 from claviger.core.clock import ManualClock
 from claviger.core.errors import Misconfigured
-from claviger.server.asgi import ASGIApp, Message, Receive, Scope, Send, reply
+from claviger.server.asgi import reply
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
 
@@ -32,7 +33,7 @@ async def _broken_late(_: Scope, __: Receive, send: Send) -> None:
     raise KeyError("the canary s3cr3t")
 
 
-def pick(host: str, path: str) -> ASGIApp | None:
+def pick(host: str, path: str) -> Application | None:
     """The services of these tests."""
     return {
         "demo.vault.localhost": _vaults,
@@ -153,7 +154,7 @@ class TestHosts:
         assert len(front._hosts) <= 1024
 
     async def test_without_tls_another_function_may_pick(self, clock: ManualClock) -> None:
-        def plain(host: str, path: str) -> ASGIApp | None:
+        def plain(host: str, path: str) -> Application | None:
             return _login if path.startswith("/metadata/") else None
 
         made = Front(pick, metrics=Metrics(), clock=clock, version="", services={}, pick_plain=plain)

@@ -1,4 +1,4 @@
-"""The switches by themselves: the movable clock, faults by chance and count, throttling windows, the claims challenge."""
+"""The switches by themselves: movable clock, faults by chance and count, throttling windows, claims challenge."""
 
 from __future__ import annotations
 

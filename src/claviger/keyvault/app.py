@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from claviger.core.asgi import Headers, Receive, Scope, Send
 from claviger.core.clock import Clock
 from claviger.core.errors import Damaged, Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
 from claviger.keyvault.challenge import Challenger, TokenVerifier
@@ -23,11 +23,6 @@ from claviger.keyvault.secrets.rules import RIGHTS, Operation
 from claviger.keyvault.secrets.wire import API_VERSIONS, LATEST_API_VERSION
 from claviger.keyvault.vaults.records import Vault
 from claviger.switches.board import Switches
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 SERVICE_VERSION = b"1.9.2750.1"
 MAX_REMEMBERED_QUERIES = 2048

@@ -69,7 +69,8 @@ _RBAC = (
     "Caller is not authorized to perform action on resource.\r\n"
     "If role assignments, deny assignments or role definitions were changed recently, please observe propagation "
     "time.\r\nCaller: appid={appid};oid={oid};iss={iss}\r\nAction: '{action}'\r\nResource: '{resource}'\r\n"
-    "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null\r\nVault: {vault};location={location}\r\n"
+    "Assignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null\r\n"
+    "Vault: {vault};location={location}\r\n"
 )
 _THROTTLED = "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached"
 _PURGE_PROTECTED = (

@@ -1,4 +1,4 @@
-"""The few ASGI types that the front needs, and how a refusal of its own is written down.
+"""How the front writes down a refusal of its own.
 
 Every answer that the front gives by itself (malformed HTTP, unknown host, over capacity, failure) is JSON. The shape of
 its body is a function that can be replaced, because each service's clients expect their own cloud's shape.
@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
 
-Scope = dict[str, Any]
-Message = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+from claviger.core.asgi import Headers, Send
 
 ErrorBody = Callable[[int, str], bytes]
 """Status and a sentence in; the JSON body of the answer out."""

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
-from claviger.server.asgi import ASGIApp, Message, Scope, status_line
+from claviger.core.asgi import Application, Message, Scope
+from claviger.server.asgi import status_line
 from claviger.server.logs import describe_failure
 
 STATUS_LINES = {status: status_line(status) for status in range(100, 600)}
@@ -88,7 +89,7 @@ class Exchange:
         """True while no byte of the answer is on the wire, so that another answer may take its place."""
         return not self.started or self._head is not None
 
-    async def run(self, app: ASGIApp) -> None:
+    async def run(self, app: Application) -> None:
         """Runs the application to its end; whatever it does, the client gets an answer or a closed connection."""
         try:
             await app(self.scope, self.receive, self.send)

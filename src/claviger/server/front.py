@@ -13,12 +13,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal
 
+from claviger.core.asgi import Application, Headers, Receive, Scope, Send
 from claviger.core.clock import Clock
-from claviger.server.asgi import ASGIApp, ErrorBody, Headers, Receive, Scope, Send, error_body, reply
+from claviger.server.asgi import ErrorBody, error_body, reply
 from claviger.server.logs import describe_failure
 from claviger.server.metrics import CONTENT_TYPE, Metrics
 
-Pick = Callable[[str, str], ASGIApp | None]
+Pick = Callable[[str, str], Application | None]
 """Host name (lower case, without port and trailing dot, IPv6 without brackets) and decoded path in; its service out."""
 
 State = Literal["starting", "ready", "stopping"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import urllib.parse
 
-from claviger.server.asgi import Headers
+from claviger.core.asgi import Headers
 
 WATCHED = frozenset((b"expect", b"content-length", b"transfer-encoding", b"upgrade"))
 """The headers that `read_framing` wants to see; most requests have none of them."""

@@ -18,7 +18,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from claviger.server.asgi import Headers
+from claviger.core.asgi import Headers
 from claviger.server.ending import BODY, HEAD, IDLE, Ending
 from claviger.server.exchange import Exchange
 from claviger.server.head import WATCHED, Refused, body_length, decode_path, head_size, read_framing, read_target

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
+from claviger.core.asgi import Application, Receive, Scope, Send
 from claviger.core.errors import Refusal, Throttled
 from claviger.switches.board import Switches
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class Faulty:
@@ -23,7 +17,7 @@ class Faulty:
         self._switches = switches
         self._service = service
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
         operation = scope["path"].rstrip("/").rpartition("/")[2]
         host = dict(scope["headers"]).get(b"host", b"").decode("latin-1").partition(":")[0]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
+from claviger.core.asgi import Receive, Scope, Send
 from claviger.core.errors import Invalid, NotFound, Refusal, TooLarge, Unauthenticated
 from claviger.core.sensitive import Sensitive
 from claviger.switches.board import Switches
@@ -23,9 +24,6 @@ from claviger.switches.throttle import Limits
 PATH = "/claviger/switches"
 MAX_BODY = 16_384
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 
 log = logging.getLogger("claviger.switches")
@@ -86,7 +84,7 @@ class Switchboard:
         self._token = token
         self._moved = moved
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
         try:
             self._admit(scope)
@@ -115,7 +113,7 @@ class Switchboard:
             switches.tokens_since,
         )
 
-    def _admit(self, scope: MutableMapping[str, Any]) -> None:
+    def _admit(self, scope: Scope) -> None:
         """Raises NotFound for other machines, as if nothing were here, and Unauthenticated without the token."""
         client = scope.get("client")
         if not client or client[0] not in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):

@@ -7,11 +7,12 @@ the shapes of all errors are here; who gets what is decided in `issuer.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from claviger.core.asgi import Receive, Scope, Send
 from claviger.core.clock import Clock
 from claviger.core.errors import Busy, Invalid, NotFound, Refusal, Throttled, TooLarge, Unauthenticated
 from claviger.core.ids import new_uuid
@@ -24,10 +25,6 @@ from claviger.keyvault.directory.tokens import Issued
 from claviger.keyvault.estate import Estates
 from claviger.keyvault.hosts import is_login_host, parse_host
 from claviger.keyvault.vaults.rules import is_uuid
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 MAX_BODY = 65_536
 BODY_TIMEOUT_S = 15.0
@@ -95,7 +92,7 @@ class LoginHost:
         self._login_url = login_url.rstrip("/") if login_url else None
         self._body_timeout_s = body_timeout_s
 
-    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one HTTP request."""
         asked = self._asked(scope)
         try:
@@ -104,7 +101,7 @@ class LoginHost:
             answer = self._refused(asked, refusal)
         await _send(send, asked, answer)
 
-    def _asked(self, scope: Mapping[str, Any]) -> Asked:
+    def _asked(self, scope: Scope) -> Asked:
         headers = dict(scope["headers"])
         host = parse_host(headers.get(b"host", b"").decode("latin-1"))
         here = f"{scope.get('scheme', 'https')}://{host.name}{host.port}" if host else ""

@@ -1,0 +1,321 @@
+"""The byte trial: requests spoilt at the level of bytes, and TLS spoilt below them, against the HTTP layer.
+
+Each input gets a connection of its own. What must come of it is worked out apart, by h11: as long as the input is whole
+requests, each must be answered, or the connection closed, within 5 s; where the server may rightly wait for more, it
+must let go once the client has ended its sending. Now and then a connection on which all was well is asked for /health:
+an answer to anything else means that the two sides disagree about where a request ends. Some unfinished inputs are not
+ended at all: the server must cut them off by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlencode
+
+import h11
+
+from figures import below
+from figures.answers import Answer, AnswerReader, NotAnAnswer
+from figures.connection import TlsConnection
+from figures.fuzz import FuzzReport
+from figures.judging import Judge
+from figures.mutations import Spoiler, cuts
+from figures.sending import ANSWER_LIMIT_S
+from figures.target import LOGIN, MANAGEMENT, SetProduct, Target, prepare
+
+NAME = "rawfuzz"
+INPUTS, QUICK_INPUTS = 80_000, 12_000
+BELOW_SHARE = 0.1
+WORKERS = 24
+HELD = 24
+QUIET_S = 0.08
+HELD_LIMIT_S = 35.0
+"""The HTTP layer gives a head 20 s; a body of which nothing comes, 20 s more."""
+
+State = Literal["idle", "closing", "unfinished", "broken"]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How many whole requests the bytes begin with, and what stands after them."""
+
+    requests: int
+    state: State
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: bytes, what was done to them, how they are cut, and whether as TLS records or only as segments."""
+
+    number: int
+    raw: bytes
+    tricks: tuple[str, ...]
+    pieces: tuple[bytes, ...]
+    one_record: bool
+    pause_s: float
+    asks_health: bool
+
+
+def expected_of(raw: bytes) -> Expected:
+    """What an RFC-abiding server (h11) makes of the bytes."""
+    server = h11.Connection(h11.SERVER, max_incomplete_event_size=1_000_000)
+    server.receive_data(raw)
+    count = 0
+    try:
+        while True:
+            event = server.next_event()
+            if event is h11.NEED_DATA:
+                at_rest = server.their_state is h11.IDLE and not server.trailing_data[0].strip(b"\r\n")
+                return Expected(count, "idle" if at_rest else "unfinished")
+            if isinstance(event, h11.EndOfMessage):
+                count += 1
+                server.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+                server.send(h11.EndOfMessage())
+                if (server.our_state, server.their_state) != (h11.DONE, h11.DONE):
+                    return Expected(count, "closing")
+                server.start_next_cycle()
+            elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
+                return Expected(count, "closing")
+    except (h11.RemoteProtocolError, h11.LocalProtocolError):
+        return Expected(count, "broken")
+
+
+def run(folder: Path, inputs: int, seed: int, held: int = HELD) -> FuzzReport:
+    """Sends so many inputs to a fresh server below `folder`; `held` more are left unfinished."""
+    report = FuzzReport(seed, NAME)
+    product = SetProduct(folder / NAME)
+    try:
+        product.start()
+        target = prepare(product, seed)
+        target.begin()
+        asyncio.run(_Trial(target, report).send_all(inputs, held))
+        report.growth_mib = target.growth_mib()
+        for kind, detail in target.findings():
+            report.add(kind, detail)
+    finally:
+        product.kill()
+    return report
+
+
+class _Trial:
+    def __init__(self, target: Target, report: FuzzReport) -> None:
+        self._target = target
+        self._report = report
+        self._judge = Judge()
+        self._host = target.host(target.vault)
+        self._good = good_requests(target)
+        self._health = f"GET /health HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode()
+
+    async def send_all(self, count: int, held: int) -> None:
+        line = self._inputs(count)
+        workers = [self._work(line) for _ in range(WORKERS)]
+        dice = random.Random(f"held/{self._report.seed}")
+        patient = [self._hold(dice.choice(self._good), dice.random()) for _ in range(held)]
+        await asyncio.gather(*workers, *patient)
+
+    def _inputs(self, count: int) -> Iterator[Input]:
+        """Each input has dice of its own, so that one can be made again without the others."""
+        spoiler = Spoiler(self._good, f"{self._host}:{self._target.port}".encode())
+        for number in range(count):
+            dice = random.Random(f"{self._report.seed}/{number}")
+            if dice.random() < BELOW_SHARE:
+                yield Input(number, b"", ("below",), (), False, 0.0, False)
+                continue
+            raw, tricks = spoiler.spoil(dice)
+            pause_s = 0.02 if dice.random() < 0.02 else 0.0
+            yield Input(number, raw, tricks, tuple(cuts(raw, dice)), dice.random() < 0.3, pause_s, dice.random() < 0.3)
+
+    async def _work(self, line: Iterator[Input]) -> None:
+        report = self._report
+        for each in line:
+            report.inputs += 1
+            try:
+                if each.tricks == ("below",):
+                    report.parts["TLS"] += 1
+                    dice = random.Random(f"below/{report.seed}/{each.number}")
+                    findings = await below.attack(self._target, self._good[0], dice)
+                else:
+                    report.parts["HTTP"] += 1
+                    findings = await self._send(each)
+            except OSError as problem:  # not even a connection
+                findings = [("no answer", f"{type(problem).__name__}: {problem}")]
+            for kind, detail in findings:
+                shown = self._target.without_tokens(each.raw[:3000])
+                report.add(kind, f"{detail} | input {each.number} {each.tricks} | {shown!r}")
+
+    async def _open(self) -> TlsConnection:
+        return await TlsConnection.open(self._target.port, self._target.product.context, self._host)
+
+    async def _send(self, each: Input) -> list[tuple[str, str]]:
+        connection = await self._open()
+        sending = asyncio.create_task(self._transmit(connection, each))
+        talk = _Talk(connection, each.raw, self._judge)
+        try:
+            await talk.listen(sending, expected_of(each.raw))
+            if talk.at_rest and each.asks_health:
+                await talk.ask_health(self._health)
+        finally:
+            sending.cancel()
+            connection.close()
+        for answer in talk.answers:
+            self._report.statuses[str(answer.status)] += 1
+        self._report.statuses["closed without an answer"] += not talk.answers
+        self._report.longest_s = max(self._report.longest_s, talk.longest_s)
+        return talk.findings
+
+    async def _transmit(self, connection: TlsConnection, each: Input) -> None:
+        try:
+            if each.one_record:
+                await connection.transmit(cuts(connection.seal(each.raw), random.Random(each.number)), each.pause_s)
+            else:
+                await connection.transmit([connection.seal(piece) for piece in each.pieces], each.pause_s)
+        except (OSError, ssl.SSLError):
+            pass  # closed meanwhile: what was answered can still be read
+
+    async def _hold(self, good: bytes, share: float) -> None:
+        """An unfinished request, left alone: the server must end it."""
+        self._report.parts["left unfinished"] += 1
+        raw = good[: max(1, int(len(good) * share) - 1)]
+        connection = await self._open()
+        talk = _Talk(connection, raw, self._judge)
+        try:
+            await connection.send([raw])
+            async with asyncio.timeout(HELD_LIMIT_S):
+                await talk.until_closed()
+        except TimeoutError:
+            talk.findings.append(("hang", f"an unfinished request was not ended in {HELD_LIMIT_S:g} s"))
+        finally:
+            connection.close()
+        for kind, detail in talk.findings:
+            self._report.add(kind, f"{detail} | left unfinished | {self._target.without_tokens(raw)!r}")
+
+
+class _Talk:
+    """One connection's answers, and what is wrong with them."""
+
+    def __init__(self, connection: TlsConnection, raw: bytes, judge: Judge) -> None:
+        self._connection = connection
+        self._judge = judge
+        self._reader = AnswerReader(may_lack_body=b"head" in raw.lower())
+        self.answers: list[Answer] = []
+        self.findings: list[tuple[str, str]] = []
+        self.longest_s = 0.0
+        self.at_rest = False
+        self._closed = False
+
+    async def listen(self, sending: asyncio.Task[None], expected: Expected) -> None:
+        """Reads until everything has come that must come."""
+        while not self._closed:
+            answered = len(self.answers) >= expected.requests
+            if answered and expected.state == "idle" and sending.done():
+                self.at_rest = not any(answer.closes for answer in self.answers) and self._reader.idle
+                return
+            may_wait = expected.state in ("unfinished", "broken") and answered and sending.done()
+            if await self._next(QUIET_S if may_wait else ANSWER_LIMIT_S):
+                continue
+            if may_wait:
+                await self._end()
+            elif sending.done():
+                missing = f"{len(self.answers)} answers to {expected.requests} requests"
+                self.findings.append(("hang", f"{missing} in {ANSWER_LIMIT_S:g} s, then {expected.state}"))
+                return
+
+    async def _end(self) -> None:
+        """Stops sending; the server must close."""
+        await self._connection.end_sending()
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                await self.until_closed()
+        except TimeoutError:
+            self.findings.append(("hang", f"not closed {ANSWER_LIMIT_S:g} s after the client had ended"))
+            self._closed = True
+
+    async def until_closed(self) -> None:
+        """Reads to the end."""
+        while not self._closed:
+            self._take(await self._connection.receive())
+
+    async def ask_health(self, request: bytes) -> None:
+        """One more request, to see whether both sides agree where they are."""
+        before = len(self.answers)
+        try:
+            await self._connection.send([request])
+        except (OSError, ssl.SSLError):
+            pass
+        while not self._closed and len(self.answers) == before:
+            if not await self._next(ANSWER_LIMIT_S):
+                self.findings.append(("hang", "no answer to /health on a connection at rest"))
+                return
+        if len(self.answers) != before + 1 or b'"ready"' not in self.answers[-1].body:
+            told = self.answers[-1].body[:200] if len(self.answers) > before else b""
+            self.findings.append(("not an answer", f"to /health, on a connection at rest: {told!r}"))
+
+    async def _next(self, within_s: float) -> bool:
+        """Takes what comes next; False where nothing came in time."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(within_s):
+                more = await self._connection.receive()
+        except TimeoutError:
+            return False
+        self.longest_s = max(self.longest_s, loop.time() - began)
+        self._take(more)
+        return True
+
+    def _take(self, more: bytes) -> None:
+        self._closed = self._closed or not more
+        self._reader.feed(more)
+        try:
+            for answer in iter(partial(self._reader.next, "GET"), None):
+                self.answers.append(answer)
+                self.findings += self._judge.of_bytes(answer)
+        except NotAnAnswer as problem:
+            self.findings.append(("not an answer", str(problem)))
+            self._closed = True
+
+
+def good_requests(target: Target) -> list[bytes]:
+    """Requests with nothing wrong, of every kind: what is spoilt."""
+    host, officer, manager = target.host(target.vault), target.tokens["officer"], target.managing["officer"]
+    form = urlencode({"grant_type": "client_credentials", "client_id": "nobody", "scope": "https://vault.azure.net/.default"})
+    value = '{"value":"raw","tags":{"a":"b"},"attributes":{"exp":2000000000}}'
+    chunked = f"{len(value):x}\r\n{value}\r\n0\r\n\r\n"
+    vault = f"/subscriptions/{target.places[-2]['subscription']}/resourceGroups/fuzz-group/providers/Microsoft.KeyVault/vaults/raw"
+    kinds = [
+        ("GET", host, "/secrets/fuzz-1?api-version=7.6", officer, "", ""),
+        ("GET", host, "/secrets/fuzz-1/?api%2Dversion=7.4", "", "", ""),
+        ("GET", host, "/secrets?api-version=7.6&maxresults=2&$skiptoken=ZnV6ei0x", officer, "", ""),
+        ("PUT", host, "/secrets/raw?api-version=7.6", officer, "Content-Type: application/json", value),
+        ("PUT", host, "/secrets/raw?api-version=7.6", "", "", ""),
+        ("PUT", host, "/secrets/raw?api-version=7.4", officer, "Transfer-Encoding: chunked", chunked),
+        ("PATCH", host, "/secrets/fuzz-3/?api-version=7.6", officer, "Content-Type: application/json", '{"contentType":"x"}'),
+        ("PUT", host, "/secrets/raw?api-version=7.6", officer, "Expect: 100-continue", value),
+        ("POST", host, "/secrets/restore?api-version=7.6", officer, "", '{"value":"AAAA"}'),
+        ("POST", host, "/secrets/fuzz-3/backup?api-version=7.6", officer, "", ""),
+        ("DELETE", host, "/deletedsecrets/raw?api-version=7.6", officer, "", ""),
+        ("HEAD", host, "/secrets/fuzz-1?api-version=7.6", officer, "", ""),
+        ("POST", LOGIN, f"/{target.tenant_id}/oauth2/v2.0/token", "", "Content-Type: application/x-www-form-urlencoded", form),
+        ("GET", LOGIN, "/common/v2.0/.well-known/openid-configuration", "", "", ""),
+        ("GET", LOGIN, "/msi/token?api-version=2019-08-01&resource=https://vault.azure.net", "", "X-IDENTITY-HEADER: wrong", ""),
+        ("GET", MANAGEMENT, "/subscriptions?api-version=2022-12-01", manager, "", ""),
+        ("PUT", MANAGEMENT, f"{vault}?api-version=2023-07-01", manager, "Content-Type: application/json", '{"location":"local"}'),
+        ("GET", host, "/health", "", "", ""),
+        ("GET", host, "/metrics", "", "Connection: close", ""),
+    ]  # fmt: skip
+    return [_written(target.port, *kind) for kind in kinds]
+
+
+def _written(port: int, method: str, host: str, path: str, token: str, line: str, body: str) -> bytes:
+    length = [] if "chunked" in line or (not body and method in ("GET", "HEAD")) else [f"Content-Length: {len(body)}"]
+    bearer = [f"Authorization: Bearer {token}"] if token else []
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}:{port}", *bearer, *filter(None, [line]), *length, "", ""]
+    return "\r\n".join(itertools.chain(lines)).encode() + body.encode()
