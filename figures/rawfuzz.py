@@ -12,10 +12,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlencode
@@ -28,8 +26,8 @@ from figures.connection import TlsConnection
 from figures.fuzz import FuzzReport
 from figures.judging import Judge
 from figures.mutations import Spoiler, cuts
-from figures.sending import ANSWER_LIMIT_S
-from figures.target import LOGIN, MANAGEMENT, SetProduct, Target, prepare
+from figures.sending import ANSWER_LIMIT_S, SEND_LIMIT_S
+from figures.target import GROUP, LOGIN, MANAGEMENT, SUBSCRIPTION, SetProduct, Target, prepare
 
 NAME = "rawfuzz"
 INPUTS, QUICK_INPUTS = 80_000, 12_000
@@ -45,9 +43,9 @@ State = Literal["idle", "closing", "unfinished", "broken"]
 
 @dataclass(frozen=True)
 class Expected:
-    """How many whole requests the bytes begin with, and what stands after them."""
+    """The methods of the whole requests that the bytes begin with, and what stands after them."""
 
-    requests: int
+    methods: tuple[str, ...]
     state: State
 
 
@@ -68,24 +66,31 @@ def expected_of(raw: bytes) -> Expected:
     """What an RFC-abiding server (h11) makes of the bytes."""
     server = h11.Connection(h11.SERVER, max_incomplete_event_size=1_000_000)
     server.receive_data(raw)
+    methods: list[str] = []
+
+    def so_far(state: State) -> Expected:
+        return Expected(tuple(methods[:count]), state)
+
     count = 0
     try:
         while True:
             event = server.next_event()
             if event is h11.NEED_DATA:
                 at_rest = server.their_state is h11.IDLE and not server.trailing_data[0].strip(b"\r\n")
-                return Expected(count, "idle" if at_rest else "unfinished")
-            if isinstance(event, h11.EndOfMessage):
+                return so_far("idle" if at_rest else "unfinished")
+            if isinstance(event, h11.Request):
+                methods.append(event.method.decode("ascii"))
+            elif isinstance(event, h11.EndOfMessage):
                 count += 1
                 server.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
                 server.send(h11.EndOfMessage())
                 if (server.our_state, server.their_state) != (h11.DONE, h11.DONE):
-                    return Expected(count, "closing")
+                    return so_far("closing")
                 server.start_next_cycle()
             elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed):
-                return Expected(count, "closing")
+                return so_far("closing")
     except (h11.RemoteProtocolError, h11.LocalProtocolError):
-        return Expected(count, "broken")
+        return so_far("broken")
 
 
 def run(folder: Path, inputs: int, seed: int, held: int = HELD) -> FuzzReport:
@@ -146,7 +151,8 @@ class _Trial:
                     report.parts["HTTP"] += 1
                     findings = await self._send(each)
             except OSError as problem:  # not even a connection
-                findings = [("no answer", f"{type(problem).__name__}: {problem}")]
+                import traceback
+                findings = [("no answer", f"{type(problem).__name__}: {problem}"+traceback.format_exc()[-900:])]
             for kind, detail in findings:
                 shown = self._target.without_tokens(each.raw[:3000])
                 report.add(kind, f"{detail} | input {each.number} {each.tricks} | {shown!r}")
@@ -164,7 +170,7 @@ class _Trial:
                 await talk.ask_health(self._health)
         finally:
             sending.cancel()
-            connection.close()
+            talk.close()
         for answer in talk.answers:
             self._report.statuses[str(answer.status)] += 1
         self._report.statuses["closed without an answer"] += not talk.answers
@@ -172,12 +178,14 @@ class _Trial:
         return talk.findings
 
     async def _transmit(self, connection: TlsConnection, each: Input) -> None:
+        if each.one_record:
+            pieces = cuts(connection.seal(each.raw), random.Random(each.number))
+        else:
+            pieces = [connection.seal(piece) for piece in each.pieces]
         try:
-            if each.one_record:
-                await connection.transmit(cuts(connection.seal(each.raw), random.Random(each.number)), each.pause_s)
-            else:
-                await connection.transmit([connection.seal(piece) for piece in each.pieces], each.pause_s)
-        except (OSError, ssl.SSLError):
+            async with asyncio.timeout(SEND_LIMIT_S):
+                await connection.transmit(pieces, each.pause_s)
+        except OSError:
             pass  # closed meanwhile: what was answered can still be read
 
     async def _hold(self, good: bytes, share: float) -> None:
@@ -188,12 +196,10 @@ class _Trial:
         talk = _Talk(connection, raw, self._judge)
         try:
             await connection.send([raw])
-            async with asyncio.timeout(HELD_LIMIT_S):
-                await talk.until_closed()
-        except TimeoutError:
-            talk.findings.append(("hang", f"an unfinished request was not ended in {HELD_LIMIT_S:g} s"))
+            if not await talk.until_closed(HELD_LIMIT_S):
+                talk.findings.append(("hang", f"an unfinished request was not ended in {HELD_LIMIT_S:g} s"))
         finally:
-            connection.close()
+            talk.close()
         for kind, detail in talk.findings:
             self._report.add(kind, f"{detail} | left unfinished | {self._target.without_tokens(raw)!r}")
 
@@ -210,45 +216,49 @@ class _Talk:
         self.longest_s = 0.0
         self.at_rest = False
         self._closed = False
+        self._receiving: asyncio.Task[bytes] | None = None
+        self._methods: tuple[str, ...] = ()
 
     async def listen(self, sending: asyncio.Task[None], expected: Expected) -> None:
         """Reads until everything has come that must come."""
+        self._methods = expected.methods
         while not self._closed:
-            answered = len(self.answers) >= expected.requests
+            answered = len(self.answers) >= len(expected.methods)
             if answered and expected.state == "idle" and sending.done():
                 self.at_rest = not any(answer.closes for answer in self.answers) and self._reader.idle
                 return
-            may_wait = expected.state in ("unfinished", "broken") and answered and sending.done()
-            if await self._next(QUIET_S if may_wait else ANSWER_LIMIT_S):
+            sent = sending.done()
+            may_wait = expected.state in ("unfinished", "broken") and answered
+            if await self._next(QUIET_S if may_wait or not sent else ANSWER_LIMIT_S) or not sent:
                 continue
             if may_wait:
                 await self._end()
-            elif sending.done():
-                missing = f"{len(self.answers)} answers to {expected.requests} requests"
+            else:
+                missing = f"{len(self.answers)} answers to {len(expected.methods)} requests"
                 self.findings.append(("hang", f"{missing} in {ANSWER_LIMIT_S:g} s, then {expected.state}"))
                 return
 
     async def _end(self) -> None:
         """Stops sending; the server must close."""
         await self._connection.end_sending()
-        try:
-            async with asyncio.timeout(ANSWER_LIMIT_S):
-                await self.until_closed()
-        except TimeoutError:
+        if not await self.until_closed(ANSWER_LIMIT_S):
             self.findings.append(("hang", f"not closed {ANSWER_LIMIT_S:g} s after the client had ended"))
             self._closed = True
 
-    async def until_closed(self) -> None:
-        """Reads to the end."""
+    async def until_closed(self, within_s: float) -> bool:
+        """Reads to the end; whether it came in time."""
+        give_up_at = asyncio.get_running_loop().time() + within_s
         while not self._closed:
-            self._take(await self._connection.receive())
+            if not await self._next(max(0.0, give_up_at - asyncio.get_running_loop().time())):
+                return False
+        return True
 
     async def ask_health(self, request: bytes) -> None:
         """One more request, to see whether both sides agree where they are."""
         before = len(self.answers)
         try:
             await self._connection.send([request])
-        except (OSError, ssl.SSLError):
+        except OSError:
             pass
         while not self._closed and len(self.answers) == before:
             if not await self._next(ANSWER_LIMIT_S):
@@ -262,20 +272,31 @@ class _Talk:
         """Takes what comes next; False where nothing came in time."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        try:
-            async with asyncio.timeout(within_s):
-                more = await self._connection.receive()
-        except TimeoutError:
+        # Never cancelled, only waited for again: a time-out in the very moment of arrival would lose what arrived.
+        self._receiving = self._receiving or asyncio.create_task(self._connection.receive())
+        await asyncio.wait({self._receiving}, timeout=within_s)
+        if not self._receiving.done():
             return False
         self.longest_s = max(self.longest_s, loop.time() - began)
+        more, self._receiving = self._receiving.result(), None
         self._take(more)
         return True
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        if self._receiving is not None:
+            self._receiving.cancel()
+        self._connection.close()
+
+    def _read(self) -> Answer | None:
+        at = len(self.answers)
+        return self._reader.next(self._methods[at] if at < len(self._methods) else "GET")
 
     def _take(self, more: bytes) -> None:
         self._closed = self._closed or not more
         self._reader.feed(more)
         try:
-            for answer in iter(partial(self._reader.next, "GET"), None):
+            for answer in iter(self._read, None):
                 self.answers.append(answer)
                 self.findings += self._judge.of_bytes(answer)
         except NotAnAnswer as problem:
@@ -289,7 +310,7 @@ def good_requests(target: Target) -> list[bytes]:
     form = urlencode({"grant_type": "client_credentials", "client_id": "nobody", "scope": "https://vault.azure.net/.default"})
     value = '{"value":"raw","tags":{"a":"b"},"attributes":{"exp":2000000000}}'
     chunked = f"{len(value):x}\r\n{value}\r\n0\r\n\r\n"
-    vault = f"/subscriptions/{target.places[-2]['subscription']}/resourceGroups/fuzz-group/providers/Microsoft.KeyVault/vaults/raw"
+    vault = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.KeyVault/vaults/raw"
     kinds = [
         ("GET", host, "/secrets/fuzz-1?api-version=7.6", officer, "", ""),
         ("GET", host, "/secrets/fuzz-1/?api%2Dversion=7.4", "", "", ""),

@@ -54,11 +54,11 @@ class Manager:
         host: str = HOST,
         content: bytes | None = None,
         headers: dict[str, str] | None = None,
-        **query: str,
+        query: dict[str, str] | None = None,
     ) -> httpx.Response:
         """One request. `body` is sent as JSON, `content` as it is; `version` None leaves api-version away."""
         sent = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
-        asked = ({} if version is None else {"api-version": version}) | query
+        asked = ({} if version is None else {"api-version": version}) | (query or {})
         url = path if path.startswith("https://") else f"https://{host}{path}"
         return await self.http.request(
             method, url, params=asked or None, json=body, content=content, headers=sent | (headers or {})

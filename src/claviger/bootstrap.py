@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from claviger import __version__
 from claviger.core.asgi import Application
@@ -100,6 +101,12 @@ def root_keys_of(settings: Settings) -> RootKeySource:
     return KeyFile(settings.root_key_file or settings.data / "root.key")
 
 
+def own_login_hosts(settings: Settings) -> tuple[str, ...]:
+    """The names of the login host that no cloud has: ours, and the one of the setting `login_url`."""
+    given = urlsplit(settings.login_url or "").hostname
+    return (LOGIN_HOST,) if given is None else (LOGIN_HOST, given)
+
+
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
     """The database and its keys, closed at the end. Raises Misconfigured or Damaged, each with its fix.
@@ -162,8 +169,9 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     )
     tokens = TokenMaker(keys, machine, settings.token_lifetime_s)
     issuer = Issuer(store, tokens, machine, FailedAttempts(machine), imds=settings.imds)
+    own_logins = own_login_hosts(settings)
     login_app = LoginHost(
-        estates, keys, issuer, machine, served=(LOGIN_HOST, *LOGIN_HOSTS), login_url=settings.login_url
+        estates, keys, issuer, machine, served=(*own_logins, *LOGIN_HOSTS), login_url=settings.login_url
     )
     management = Management(store, clock, purges)
     management_app = ManagementApp(
@@ -183,7 +191,7 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     def pick(host: str, path: str) -> Application | None:
         if board is not None and path.startswith(SWITCHBOARD_PATH):
             return board
-        if host == LOGIN_HOST or is_login_host(host):
+        if host in own_logins or is_login_host(host):
             return login
         if is_management_host(host):
             return management_app

@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: Path = Path(".claviger")
     listen: str = "localhost:8443"
     database_url: Sensitive | None = None
+    database_url_file: Path | None = None
     root_key_file: Path | None = None
     root_key: Sensitive | None = None
     root_key_new: Sensitive | None = None
@@ -78,6 +79,9 @@ def load_settings(environment: Mapping[str, str] = os.environ, **given: object) 
     found.update({name: value for name, value in given.items() if value is not None})
     settings = Settings(**found)
     _check(settings)
+    if settings.database_url_file is not None:
+        url = _first_line("database_url_file", settings.database_url_file)
+        settings = msgspec.structs.replace(settings, database_url=url, database_url_file=None)
     return settings
 
 
@@ -117,6 +121,15 @@ def _pairs(name: str, text: str) -> Mapping[str, str]:
     return pairs
 
 
+def _first_line(name: str, path: Path) -> Sensitive:
+    try:
+        with path.open("rb") as file:
+            return Sensitive(file.readline(4096).rstrip(b"\r\n"))
+    except OSError as failure:
+        fix = f"name a readable file whose first line is the value ({failure.strerror or type(failure).__name__})"
+        raise _wrong(name, str(path), fix) from None
+
+
 def _check(settings: Settings) -> None:
     sources = [
         name
@@ -130,6 +143,8 @@ def _check(settings: Settings) -> None:
     ]
     if len(sources) > 1:
         raise _wrong(sources[0], "", f"give one source of the root key; {sources[1]} is set as well")
+    if settings.database_url is not None and settings.database_url_file is not None:
+        raise _wrong("database_url_file", "", "give the URL or a file with it; database_url is set as well")
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         missing = "tls_key" if settings.tls_key is None else "tls_certificate"
         raise _wrong(missing, "", "set tls_certificate and tls_key together")
@@ -147,5 +162,13 @@ _SENSITIVE = frozenset(
     {"archive_passphrase", "database_url", "root_key", "root_key_new", "root_passphrase", "root_passphrase_new"}
 )
 _PATHS = frozenset(
-    {"archive_passphrase_file", "root_key_file", "root_passphrase_file", "seed", "tls_certificate", "tls_key"}
+    {
+        "archive_passphrase_file",
+        "database_url_file",
+        "root_key_file",
+        "root_passphrase_file",
+        "seed",
+        "tls_certificate",
+        "tls_key",
+    }
 )

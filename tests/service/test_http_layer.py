@@ -140,6 +140,36 @@ class TestMalformed:
         assert answer is not None
         assert answer.status == 400
 
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            b"HEAD /hello HTTP/9.9\r\n" + HOST + b"\r\n",
+            b"HEAD /hello HTTP/1.1\r\n" + HOST + b"X: a\0b\r\n\r\n",
+            b"HEAD /echo HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n0\r\n" + b"T: v\r\n" * 300 + b"\r\n",
+            b"HEAD /silent HTTP/1.1\r\n" + HOST + b"\r\n",
+        ],
+        ids=["version", "header", "trailers", "failure"],
+    )
+    def test_a_head_is_refused_without_a_body(self, small: Served, request_: bytes) -> None:
+        for before in (b"", get(b"/hello/1")):
+            with small.connection() as connection, connection.makefile("rb") as stream:
+                connection.sendall(before + request_)
+                if before:
+                    assert read_answer(stream)
+                answer = read_answer(stream, "HEAD")
+                assert answer
+                assert answer.status in (400, 431, 500)
+                assert int(answer.headers["content-length"]) > 0
+                assert stream.read() == b""
+
+    def test_what_follows_a_head_is_refused_with_one(self, small: Served) -> None:
+        with small.connection() as connection, connection.makefile("rb") as stream:
+            connection.sendall(b"HEAD /hello HTTP/1.1\r\n" + HOST + b"\r\nBREW /pot HTTP/1.1\r\n\r\n")
+            assert read_answer(stream, "HEAD")
+            answer = read_answer(stream)
+            assert answer
+            assert (answer.status, answer.json["error"]["code"]) == (400, "BadParameter")
+
     def test_a_trailer_is_no_header(self, small: Served) -> None:
         sent = post(b"/scope", CHUNKED, b"3\r\nabc\r\n0\r\nAuthorization: Bearer forged\r\nHost: evil\r\n\r\n")
         names = [name for name, _ in small.ask(sent + get(b"/hello")).json["headers"]]

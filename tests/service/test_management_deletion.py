@@ -16,7 +16,7 @@ from tests.inprocess import DAY_S, START, MovableServer
 from tests.management import ALL_VAULTS, GROUP, IN_GROUP, LOCATION, ONE, VAULTS, Manager, deleted, manager_with, refused
 from tests.vaults import spare_name
 
-RECOVER = {"createMode": "recover"}
+RECOVER: dict[str, Any] = {"createMode": "recover"}
 RETENTION_S = 90 * DAY_S
 
 
@@ -259,7 +259,7 @@ async def test_a_big_purge_goes_on_behind_its_answer(managed: MovableServer, man
     vault_id = await _id(store, name)
     await manager.accept("DELETE", f"{VAULTS}/{name}")
     management = managed.services.management
-    management._patience_s = 0.0  # what a vault of a million secrets would use up
+    management.patience_s = 0.0  # what a vault of a million secrets would use up
     answer = await manager.ask("POST", f"{deleted(name)}/purge")
     assert answer.status_code == 202
     assert answer.headers["retry-after"] == "1"

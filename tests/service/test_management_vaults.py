@@ -192,8 +192,8 @@ async def test_listings_by_group_by_subscription_and_as_resources(manager: Manag
     assert "nextLink" not in by_group
     assert by_group["value"][0] == await manager.accept("GET", f"{VAULTS}/{left[0]}")
     assert of(await manager.accept("GET", f"{ALL_VAULTS}/vaults")) == ["demo", *left]
-    what = {"version": "2015-11-01", "$filter": "resourceType eq 'Microsoft.KeyVault/vaults'"}
-    resources = await manager.accept("GET", f"{ONE}/resources", **what)
+    what = {"$filter": "resourceType eq 'Microsoft.KeyVault/vaults'"}
+    resources = await manager.accept("GET", f"{ONE}/resources", version="2015-11-01", query=what)
     assert of(resources) == ["demo", *left]
     assert resources["value"][1] == {
         "id": f"{VAULTS}/{left[0]}",
@@ -203,12 +203,14 @@ async def test_listings_by_group_by_subscription_and_as_resources(manager: Manag
         "tags": {},
     }
     what["$filter"] += f" and name eq '{left[1].upper()}'"
-    assert of(await manager.accept("GET", f"{ONE}/resources", **what)) == [left[1]]
+    assert of(await manager.accept("GET", f"{ONE}/resources", version="2015-11-01", query=what)) == [left[1]]
     assert of(await manager.accept("GET", f"{IN_GROUP}/resources", version="2021-04-01")) == left
     what["$filter"] = "resourceType eq 'Microsoft.Storage/storageAccounts'"
-    assert of(await manager.accept("GET", f"{ONE}/resources", **what)) == []
+    assert of(await manager.accept("GET", f"{ONE}/resources", version="2015-11-01", query=what)) == []
     refused(
-        await manager.ask("GET", f"{ONE}/resources", **{**what, "$filter": "oops"}), 400, "InvalidFilterInQueryString"
+        await manager.ask("GET", f"{ONE}/resources", version="2021-04-01", query={"$filter": "oops"}),
+        400,
+        "InvalidFilterInQueryString",
     )
 
 
@@ -221,7 +223,7 @@ async def test_resources_are_filtered_by_tag(manager: Manager):
         ("tagName eq 'team' and tagValue eq 'b'", []),
         ("tagName eq 'Team'", []),
     ):
-        page = await manager.accept("GET", f"{ONE}/resources", version="2021-04-01", **{"$filter": text})
+        page = await manager.accept("GET", f"{ONE}/resources", version="2021-04-01", query={"$filter": text})
         assert [each["name"] for each in page["value"]] == found
 
 
@@ -230,14 +232,14 @@ async def test_pages_follow_one_another(manager: Manager):
     found, link, pages = [], VAULTS, 0
     more: dict[str, str] = {"$top": "2"}
     while link:
-        page = await manager.accept("GET", link, version=None if pages else "2023-07-01", **more)
+        page = await manager.accept("GET", link, version=None if pages else "2023-07-01", query=more)
         assert len(page["value"]) <= 2
         found += [each["name"] for each in page["value"]]
         link, more, pages = page.get("nextLink", ""), {}, pages + 1
         assert not link or link.startswith(f"https://management.localhost:{PORT}{VAULTS}?")
     assert (found, pages) == (names, 3)
-    refused(await manager.ask("GET", VAULTS, **{"$skiptoken": "!"}), 400, "InvalidSkipToken")
-    refused(await manager.ask("GET", VAULTS, **{"$top": "0"}), 400, "InvalidTopInQueryString")
+    refused(await manager.ask("GET", VAULTS, query={"$skiptoken": "!"}), 400, "InvalidSkipToken")
+    refused(await manager.ask("GET", VAULTS, query={"$top": "0"}), 400, "InvalidTopInQueryString")
 
 
 async def test_policies_are_replaced_by_principal(manager: Manager):
@@ -294,7 +296,7 @@ async def test_under_a_clouds_own_name_everything_keeps_it(manager: Manager):
     host = "management.azure.com"
     shown = await manager.accept("GET", f"{VAULTS}/{name}", host=host)
     assert shown["properties"]["vaultUri"] == f"https://{name}.vault.azure.net/"
-    page = await manager.accept("GET", f"{ALL_VAULTS}/vaults", host=host, **{"$top": "1"})
+    page = await manager.accept("GET", f"{ALL_VAULTS}/vaults", host=host, query={"$top": "1"})
     assert page["nextLink"].startswith(f"https://{host}{ALL_VAULTS}/vaults?")
     china = await manager.accept("GET", f"{VAULTS}/{name}", host="management.chinacloudapi.cn")
     assert china["properties"]["vaultUri"] == f"https://{name}.vault.azure.cn/"

@@ -6,11 +6,12 @@ import io
 import json
 import logging
 import sys
+import threading
 
 import pytest
 
 from claviger.core.errors import Conflict
-from claviger.server.logs import OneLine, describe_failure, set_up_logging
+from claviger.server.logs import OneLine, describe_failure, log_what_python_would_print, set_up_logging
 
 
 def failure() -> BaseException:
@@ -82,3 +83,33 @@ def test_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     logging.getLogger("other").info("not ours")
     logging.getLogger("other").warning("but this")
     assert [line.split(": ")[1] for line in said.getvalue().splitlines()] == ["ours", "but this"]
+
+
+class _Spiteful:
+    def __del__(self) -> None:
+        raise ValueError("s3cr3t")
+
+
+@pytest.mark.usefixtures("_restored")
+def test_failures_that_nobody_catches(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    for hook, of in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(hook, of, getattr(hook, of))
+    said = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", said)
+    set_up_logging("info")
+    log_what_python_would_print()
+
+    def fail() -> None:
+        raise KeyError("s3cr3t")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    spiteful = _Spiteful()
+    del spiteful
+    sys.excepthook(ValueError, failure(), None)
+    lines = said.getvalue().splitlines()
+    assert [" error claviger.server.logs: nobody caught this: " in line for line in lines] == [True] * 3, lines
+    assert "KeyError at fail " in lines[0]
+    assert "ValueError at __del__ " in lines[1]
+    assert "s3cr3t" not in said.getvalue()

@@ -82,7 +82,7 @@ def _database(settings: Settings) -> tuple[Check, DemoAccess | None, list[Check]
 def _server(settings: Settings, running: Running | None) -> Check:
     if running is None:
         return Check("server", False, "does not run", f"claviger start --data {settings.data}")
-    told = health(settings.data, running)
+    told = health(running)
     if told is None:
         return Check("server", False, f"{running.url}/health does not answer", f"look into {settings.data}/server.log")
     return Check("server", True, f"{running.url} says {told.get('status')}, version {told.get('version')}")

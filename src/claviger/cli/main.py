@@ -16,7 +16,7 @@ from claviger.cli.moving import export_command, import_command
 from claviger.cli.output import EXIT_MISCONFIGURED, EXIT_REFUSED, say_refusal
 from claviger.cli.policies import policy_commands
 from claviger.cli.roles import role_commands
-from claviger.cli.serving import serve_command, start_command, stop_command
+from claviger.cli.serving import health_command, serve_command, start_command, stop_command
 from claviger.cli.switching import (
     clock_commands,
     delay_command,
@@ -51,6 +51,7 @@ for command in (
     serve_command,
     start_command,
     stop_command,
+    health_command,
     env_command,
     exec_command,
     doctor_command,

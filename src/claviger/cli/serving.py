@@ -12,14 +12,16 @@ import click
 from claviger import bootstrap
 from claviger.bootstrap import Services
 from claviger.cli import running
+from claviger.cli.output import show_fields
 from claviger.cli.running import Running
-from claviger.cli.session import data_option
+from claviger.cli.session import data_option, json_option
 from claviger.core.clock import SystemClock
+from claviger.core.errors import Unavailable
 from claviger.keyvault.hosts import is_cloud_host
 from claviger.server import run as running_server
 from claviger.server.authority import find_trust_store, open_authority, write_bundle
 from claviger.server.contexts import HostContexts, OwnContext
-from claviger.server.logs import set_up_logging
+from claviger.server.logs import log_what_python_would_print, set_up_logging
 from claviger.server.run import Serving, Tls
 from claviger.settings import Settings, load_settings
 
@@ -47,6 +49,7 @@ def serve_command(
     """Runs the server until it is told to stop."""
     settings = load_settings(data=data, listen=listen, demo=demo, seed=seed, switches=switches)
     set_up_logging(settings.log_level)
+    log_what_python_would_print()
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with running.sole_server(settings.data):
         running_server.run(_serve(settings))
@@ -78,6 +81,19 @@ def stop_command(data: Path | None) -> None:
     click.echo("Stopped." if running.stop(settings.data) else f"No server runs on {settings.data}.")
 
 
+@click.command("health")
+@data_option
+@json_option
+def health_command(data: Path | None, as_json: bool) -> None:
+    """Says whether the server on this data is ready; exit code 1 where it is not. For supervisors of containers."""
+    settings = load_settings(data=data)
+    found = running.find_running(settings.data)
+    told = running.health(found) if found is not None else None
+    if told is None:
+        raise Unavailable("ServerNotReady", data=settings.data, fix=f"claviger start --data {settings.data}")
+    show_fields(told, as_json)
+
+
 async def _serve(settings: Settings) -> None:
     async with bootstrap.built(settings, SystemClock()) as services:
         tls = await _tls(settings, services)
@@ -98,9 +114,12 @@ async def _tls(settings: Settings, services: Services) -> Tls:
     if settings.tls_certificate is not None and settings.tls_key is not None:
         own = OwnContext(settings.tls_certificate, settings.tls_key)
         return Tls(own.context, own.refresh)
-    contexts = HostContexts(
-        authority, lambda host: is_cloud_host(host) or services.hosts.vault_name(host) is not None, clock
-    )
+    logins = bootstrap.own_login_hosts(settings)
+
+    def is_served(host: str) -> bool:
+        return host in logins or is_cloud_host(host) or services.hosts.vault_name(host) is not None
+
+    contexts = HostContexts(authority, is_served, clock)
     return Tls(contexts.context, contexts.refresh)
 
 

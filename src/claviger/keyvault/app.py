@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable
 from email.utils import formatdate
 from urllib.parse import parse_qsl, unquote_to_bytes
@@ -36,7 +37,10 @@ _FIXED: Headers = [
     (b"strict-transport-security", b"max-age=31536000;includeSubDomains"),
     (b"x-content-type-options", b"nosniff"),
 ]
+_REQUEST_ID = re.compile(rb"[0-9A-Za-z._-]{1,128}")
 _JSON = (b"content-type", b"application/json; charset=utf-8")
+
+_QUICK_HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % header for header in [*_FIXED, _JSON])
 
 log = logging.getLogger("claviger.keyvault")
 
@@ -119,6 +123,32 @@ class KeyVaultApp:
             headers.append((b"x-ms-keyvault-region", request.region))
         self._count(request.operation, status)
         await _send(send, status, headers, body)
+
+    def quick(self, scope: Scope) -> bytes | None:
+        """The whole answer to a get that succeeds and need not wait for anything, head and body; None for all else.
+
+        The same steps as `__call__` in the same order, without a task and without the ASGI messages: this is the hot
+        path. Whatever is refused or has to wait is left to `__call__`, which starts afresh.
+        """
+        estate = self._estates.fresh()
+        if estate is None or self._switches is not None:
+            return None
+        request = Request(scope)
+        if request.client_request_id is not None and not _REQUEST_ID.fullmatch(request.client_request_id):
+            return None
+        try:
+            vault, query, route = self._admitted(estate, scope, request)
+            if route.operation is not Operation.GET:
+                return None
+            body = self._routes.get_now(_call(request.host, vault, route, query))
+        except Refusal:
+            return None
+        if body is None:
+            return None
+        self._count(request.operation, 200)
+        headers = [*self._head(scope, request), (b"x-ms-keyvault-region", request.region or b"")]
+        told = b"".join([b"%b: %b\r\n" % header for header in headers[len(_FIXED) :]])
+        return b"%b%bcontent-length: %d\r\n\r\n%b" % (_QUICK_HEAD, told, len(body), body)
 
     def _admitted(self, estate: Estate, scope: Scope, request: Request) -> tuple[Vault, dict[str, str], Route]:
         """The vault, the query and the route, once this estate lets the caller through."""

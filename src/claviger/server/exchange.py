@@ -104,6 +104,12 @@ class Exchange:
                 logger.error("an application ended without a whole answer")
                 self.owner.exchange_failed(self)
 
+    def answer(self, whole: bytes) -> None:
+        """Gives a whole answer, head and body, with nothing of an application left to run."""
+        self.started = self.response_complete = True
+        self.owner.transport.write(whole)
+        self.owner.exchange_done(self)
+
     def wake(self) -> None:
         """Something changed for a `receive` that waits."""
         waiter = self._waiter

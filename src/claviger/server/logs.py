@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 import traceback
 from types import TracebackType
 
 from claviger.core.errors import Refusal
+
+logger = logging.getLogger(__name__)
 
 _FRAMES = 12
 _ESCAPED = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}  # no line breaks, no terminal codes
@@ -64,3 +67,21 @@ def set_up_logging(level: str = "info", as_json: bool = False) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("claviger").setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+def log_what_python_would_print() -> None:
+    """Has failures that nobody catches logged, by kind and place as all others; Python would print their text as well.
+
+    For a program that runs on, and for all of it: threads, destructors and callbacks from C included.
+    """
+    sys.excepthook = lambda _, failure, __: _log_uncaught(failure)
+    threading.excepthook = lambda told: _log_uncaught(told.exc_value)
+    sys.unraisablehook = lambda told: _log_uncaught(told.exc_value)
+
+
+def _log_uncaught(failure: BaseException | None) -> None:
+    if failure is None:
+        return
+    # A client that names no host but bytes in its TLS greeting, which Python fails to decode: its fault, not ours.
+    greeting = isinstance(failure, UnicodeDecodeError) and _places(failure.__traceback__).startswith("do_handshake ")
+    logger.log(logging.DEBUG if greeting else logging.ERROR, "nobody caught this: %s", describe_failure(failure))

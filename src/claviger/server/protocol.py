@@ -10,6 +10,7 @@ exchange.py.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import httptools
@@ -18,7 +19,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 from uvicorn.server import ServerState
 
-from claviger.core.asgi import Headers
+from claviger.core.asgi import Headers, Scope
 from claviger.server.ending import BODY, HEAD, IDLE, Ending
 from claviger.server.exchange import Exchange
 from claviger.server.head import WATCHED, Refused, body_length, decode_path, head_size, read_framing, read_target
@@ -32,7 +33,7 @@ class WireProtocol(Ending):
     """See the module. Made by uvicorn, once per connection; `wire` is bound beforehand with functools.partial."""
 
     __slots__ = (
-        "_app", "_body_bytes", "_body_since", "_client", "_empty_bytes", "_headers", "_parser", "_scheme",
+        "_app", "_body_bytes", "_body_since", "_client", "_empty_bytes", "_headers", "_parser", "_quick", "_scheme",
         "_seen_bytes", "_server", "_state", "_tasks", "_url", "_watched",
     )  # fmt: skip
 
@@ -49,6 +50,7 @@ class WireProtocol(Ending):
     ) -> None:
         super().__init__(wire, _loop or asyncio.get_running_loop())
         self._app = config.loaded_app
+        self._quick: Callable[[Scope], bytes | None] | None = getattr(config.loaded_app, "quick", None)
         self._state = server_state
         self._tasks = server_state.tasks
         self._url = b""
@@ -148,6 +150,10 @@ class WireProtocol(Ending):
             self.refuse(400, "The request cannot be read.")
         else:
             self.refuse(400, f"The request is not valid HTTP: {error}.")
+
+    def _is_reading_head_request(self) -> bool:
+        # Of a request whose target has not begun, the parser may still have the method of the one before.
+        return bool(self._url) and self._phase != IDLE and self._parser.get_method() == b"HEAD"
 
     # The parser's side
 
@@ -250,9 +256,27 @@ class WireProtocol(Ending):
     # The exchanges' side
 
     def _start(self, exchange: Exchange) -> None:
-        """Begins to answer. The place for a path that needs no task: a hot route could be answered here at once."""
+        """Begins to answer: without a task where the application knows the whole answer to a get at once.
+
+        It is asked from the loop's queue and not from here, in the middle of reading: what a store reads there is as
+        new as what a task would read, and the request has arrived as a whole.
+        """
         self._running = exchange
         self._wire.requests += 1
+        if self._quick is not None and exchange.scope["method"] == "GET":
+            self.loop.call_soon(self._answer_quickly, exchange)
+        else:
+            self._run(exchange)
+
+    def _answer_quickly(self, exchange: Exchange) -> None:
+        simple = exchange.keep_alive and not (exchange.more_body or exchange.disconnected or self.flow.write_paused)
+        answer = self._quick(exchange.scope) if simple and self._quick is not None else None
+        if answer is None:
+            self._run(exchange)
+        else:
+            exchange.answer(answer)
+
+    def _run(self, exchange: Exchange) -> None:
         task = self.loop.create_task(exchange.run(self._app))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -51,6 +51,10 @@ class Store(Protocol):
         """The first row of one query, or None."""
         ...
 
+    def read_now(self, sql: str, *args: Value) -> list[Row] | None:
+        """The same as `read` without waiting, or None where this database cannot do that. For the hottest path."""
+        ...
+
     async def write(self, change: Callable[[Tx], T]) -> T:
         """Runs `change` in a transaction and answers its result once it is on disk.
 

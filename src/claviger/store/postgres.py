@@ -64,6 +64,10 @@ class PostgresStore:
         rows = await self._reads.submit(sql, args)
         return rows[0] if rows else None
 
+    def read_now(self, sql: str, *args: Value) -> list[Row] | None:
+        """None: an answer has to be waited for."""
+        return None
+
     async def write(self, change: Callable[[Tx], T]) -> T:
         """See the contract. Raises what `change` raises, and Busy, Damaged or Conflict as `writing.Session` lists."""
         answer: T = await self._writer.submit(change)

@@ -239,6 +239,15 @@ class SqliteStore:
         except apsw.Error as error:
             raise neutral(error) from None
 
+    def read_now(self, sql: str, *args: Value) -> list[Row] | None:
+        """All rows of one query, at once. Call it from a callback of the loop's own queue, as a task's steps are."""
+        if not self._turn_open:
+            self._begin_turn()
+        try:
+            return self._cursor.execute(sql, args).fetchall()
+        except apsw.Error as error:
+            raise neutral(error) from None
+
     async def read_one(self, sql: str, *args: Value) -> Row | None:
         """The first row of one query, or None. Reads the whole answer: end a long query in LIMIT 1."""
         if not self._turn_open:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
+from claviger.core.asgi import Headers, Receive, Scope, Send
 from claviger.core.clock import Clock
 from claviger.core.errors import Damaged, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
 from claviger.core.ids import new_uuid
@@ -30,11 +31,6 @@ from claviger.keyvault.management.rules import MAX_BODY, METADATA_VERSIONS, chec
 from claviger.keyvault.management.wire import encode
 from claviger.keyvault.vaults.rules import is_uuid
 from claviger.switches.board import Switches
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
 
 BODY_TIMEOUT_S = 15.0
 _BODIES = frozenset({"PUT", "PATCH", "POST"})

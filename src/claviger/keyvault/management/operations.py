@@ -46,7 +46,7 @@ class Management:
         self._store = store
         self._clock = clock
         self._purges = purges
-        self._patience_s = patience_s
+        self.patience_s = patience_s
 
     async def put(self, path: VaultPath, asked: VaultIn, by: By, api_version: str) -> Changed:
         """Creates, replaces or recovers a vault.
@@ -155,7 +155,7 @@ class Management:
         Raises NotFound("DeletedVaultNotFound"), Forbidden("VaultPurgeProtected").
         """
         vault = await self._purges.purge(name, subscription_id, location, tenant_id)
-        return vault, await self._purges.erase_within(vault.id, self._patience_s)
+        return vault, await self._purges.erase_within(vault.id, self.patience_s)
 
     async def is_erased(self, vault_id: int) -> bool:
         """Whether nothing is left of a vault that was purged."""

@@ -137,8 +137,10 @@ ROUTES = (
 def match(method: str, path: str) -> Found:
     """The operation that a method and a decoded path ask for.
 
-    Raises NotFound("Page" | "NamespaceUnknown" | "TypeUnknown"), Invalid("Verb" | "Subscription").
+    Raises NotFound("Page" | "NamespaceUnknown" | "TypeUnknown"), Invalid("Verb" | "Subscription" | "Encoding").
     """
+    if not path.isprintable():  # no database has to be asked for a name that holds a NUL
+        raise Invalid("Encoding")
     segments = [segment for segment in path.split("/") if segment]
     others: set[str] = set()
     for route in ROUTES:

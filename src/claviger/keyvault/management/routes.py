@@ -21,6 +21,7 @@ from claviger.keyvault.management.calls import (
     group_of,
     is_ours,
     known_subscriptions,
+    link,
     listed,
     live_vaults,
     may_delete,
@@ -269,7 +270,7 @@ class ManagementRoutes:
             return Answer(200)
         at = f"{call.place.base_url}/subscriptions/{subscription}/providers/{rules.KEY_VAULT}/locations/{location}"
         mark = encode_mark(str(vault.id))
-        return accepted(rules.link(f"{at}/operationResults/{mark}", {"api-version": call.api_version}))
+        return accepted(link(f"{at}/operationResults/{mark}", {"api-version": call.api_version}))
 
     async def operation_result(self, call: Call) -> Answer:
         """Whether a purge is through: 202 and the same place again, or 200."""
@@ -278,7 +279,7 @@ class ManagementRoutes:
             raise Invalid("PageMark")
         if await self._management.is_erased(int(vault_id)):
             return Answer(200)
-        return accepted(rules.link(call.place.base_url + call.path, {"api-version": call.api_version}))
+        return accepted(link(call.place.base_url + call.path, {"api-version": call.api_version}))
 
     def _shown(self, call: Call, vault: Vault) -> wire.VaultOut:
         return shown.vault(vault, call.estate.policies(vault), call.place)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from claviger.core.errors import Invalid, NotFound
 
@@ -145,8 +144,3 @@ def check_namespace(name: str) -> str:
         if name.lower() == known.lower():
             return known
     raise NotFound("NamespaceUnknown", namespace=name[:100])
-
-
-def link(url: str, query: Mapping[str, str]) -> str:
-    """A URL with a query, whose names begin with `$` as Azure writes them."""
-    return url + "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in query.items())

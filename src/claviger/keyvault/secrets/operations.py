@@ -99,6 +99,16 @@ class Secrets:
             return Shown(found.name, kept, Sensitive(value))
         return await self._keyring.again_if_retired(lambda: self._get_waiting(vault, name, version))
 
+    def get_now(self, vault: Vault, name: str, version: str | None) -> Shown | None:
+        """What `get` answers, if it can be had without waiting; None otherwise. Raises as `get` does."""
+        name_key = rules.check_name(name)
+        found = records.sealed_now(self._store, vault.id, name_key, version)
+        if found is None:
+            return None
+        kept = self._getable(found, name, version).version
+        value = self._keyring.open_now(kept.data_key_id, found.sealed, binding(vault.id, name_key, kept.version))
+        return None if value is None else Shown(found.name, kept, Sensitive(value))
+
     async def _get_waiting(self, vault: Vault, name: str, version: str | None) -> Shown:
         """The same, where the data key has to be fetched first."""
         name_key = rules.check_name(name)

@@ -89,6 +89,15 @@ async def by_version(store: Store, vault_id: int, name_key: str, version: str) -
     return _sealed(await store.read_one(_GET_VERSION, version, vault_id, name_key))
 
 
+def sealed_now(store: Store, vault_id: int, name_key: str, version: str | None) -> SealedVersion | None:
+    """A version, or the latest, of a secret that is not deleted; None also where the store cannot tell at once."""
+    if version is None:
+        rows = store.read_now(_GET_LATEST, vault_id, name_key)
+    else:
+        rows = store.read_now(_GET_VERSION, version.lower(), vault_id, name_key)
+    return _sealed(rows[0]) if rows else None
+
+
 async def deleted(store: Store, vault_id: int, name_key: str, now: float) -> Listed | None:
     """The latest version of a secret that is deleted and can still be saved."""
     row = await store.read_one(

@@ -127,6 +127,11 @@ class SecretRoutes:
         """The JSON body of the answer; None where there is none to send. Raises what the operation refuses."""
         return self._handlers[call.route.operation](call)
 
+    def get_now(self, call: Call) -> bytes | None:
+        """What `answer` gives to a get, if it can be had without waiting; None otherwise."""
+        shown = self._secrets.get_now(call.vault, _name(call), call.route.version)
+        return None if shown is None else wire.encode(_bundle(call, shown.name, shown.version, shown))
+
     async def _set(self, call: Call) -> bytes:
         shown = await self._secrets.set(call.vault, _name(call), wire.decode_set(call.body))
         return wire.encode(_bundle(call, shown.name, shown.version, shown))
