@@ -1,7 +1,7 @@
 """The load: whole HTTP requests out of a file, sent over and over on kept TLS connections, each answer counted.
 
 `wrk` does it where it is installed; otherwise this module, run as a program of its own (`python -m bench.load`), which
-is several times slower and may be what limits a figure: the report says which one was used and how busy it was.
+works harder for the same load and may be what limits a figure: the report says which one was used and how busy it was.
 """
 
 from __future__ import annotations
@@ -129,8 +129,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = transport  # type: ignore[assignment]  # uvloop's is an asyncio.Transport in all but name
         self.send()
 
     def send(self) -> None:

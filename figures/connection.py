@@ -106,6 +106,10 @@ class TlsConnection:
 
     def close(self) -> None:
         """Lets go, without waiting."""
+        if self._plain.fileno() < 0:
+            return
+        self._loop.remove_reader(self._plain)  # before its number is given to another socket
+        self._loop.remove_writer(self._plain)
         self._plain.close()
 
 

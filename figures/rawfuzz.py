@@ -151,8 +151,7 @@ class _Trial:
                     report.parts["HTTP"] += 1
                     findings = await self._send(each)
             except OSError as problem:  # not even a connection
-                import traceback
-                findings = [("no answer", f"{type(problem).__name__}: {problem}"+traceback.format_exc()[-900:])]
+                findings = [("no answer", f"{type(problem).__name__}: {problem}")]
             for kind, detail in findings:
                 shown = self._target.without_tokens(each.raw[:3000])
                 report.add(kind, f"{detail} | input {each.number} {each.tricks} | {shown!r}")

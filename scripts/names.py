@@ -1,4 +1,4 @@
-"""Makes `demo.vault.localhost` and `login.localhost` lead to this machine where they do not yet.
+"""Makes `demo.vault.localhost`, `login.localhost` and `management.localhost` lead here where they do not yet.
 
 Browsers and systemd know every `*.localhost`; plain Debian, containers and macOS do not. In this order: nothing, if
 the names resolve; the package `libnss-myhostname`, which answers for all of them; one marked line in /etc/hosts; a note
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.machine import apt_install, privilege, run, say
 
-NAMES = ("demo.vault.localhost", "login.localhost")
+NAMES = ("demo.vault.localhost", "login.localhost", "management.localhost")
 HOSTS = Path("/etc/hosts")
 LINE = f"127.0.0.1 {' '.join(NAMES)}  # Claviger: names of the local vault"
 
@@ -39,7 +39,7 @@ def main() -> None:
         say(f"added to {HOSTS}: {LINE}")
         return
     print(
-        f"\nNote: {' and '.join(NAMES)} do not resolve on this machine, so clients will not find the server.\n"
+        f"\nNote: {', '.join(NAMES)} do not resolve on this machine, so clients will not find the server.\n"
         f"Fix: install libnss-myhostname, or: echo '{LINE}' | sudo tee -a {HOSTS}\n",
         flush=True,
     )

@@ -7,11 +7,16 @@ query='api-version=7.6'
 name="example-$$"
 
 # Where to sign in, and for what, is in the challenge.
-challenge=$(curl --silent --show-error --head "$vault/secrets?$query" | tr -d '\r' | sed -n 's/^www-authenticate: //Ip')
+challenge=$(
+  curl --silent --show-error --output /dev/null --dump-header - "$vault/secrets?$query" |
+    tr -d '\r' | sed -n 's/^www-authenticate: //Ip'
+)
 authority=$(sed 's/.*authorization="\([^"]*\)".*/\1/' <<<"$challenge")
 resource=$(sed 's/.*resource="\([^"]*\)".*/\1/' <<<"$challenge")
 
-# The client secret goes through standard input: the arguments of a program can be seen by others.
+# Secrets go through standard input and a file: the arguments of a program can be seen by others.
+headers=$(mktemp)
+trap 'rm -f "$headers"' EXIT
 token=$(
   jq --null-input --raw-output --arg scope "$resource/.default" \
     '"grant_type=client_credentials&client_id=\(env.AZURE_CLIENT_ID | @uri)&client_secret=\(env.AZURE_CLIENT_SECRET | @uri)" +
@@ -20,11 +25,27 @@ token=$(
     jq --raw-output .access_token
 )
 
+echo "Authorization: Bearer $token" >"$headers"
+
 # call METHOD PATH [BODY]: the JSON of the answer
 call() {
-  local method=$1 path=$2 body=${3-}
-  curl --silent --show-error --fail-with-body --request "$method" "$vault/$path?$query" \
-    --header @<(echo "Authorization: Bearer $token") --header 'Content-Type: application/json' --data-binary @- <<<"$body"
+  local arguments=(--silent --show-error --fail-with-body --request "$1" "$vault/$2?$query")
+  arguments+=(--header "@$headers")
+  if [ "$#" -gt 2 ]; then
+    curl "${arguments[@]}" --header 'Content-Type: application/json' --data-binary @- <<<"$3"
+  else
+    curl "${arguments[@]}" --header 'Content-Length: 0'
+  fi
+}
+
+# settled METHOD PATH [BODY]: the same, as soon as it succeeds; the real service needs a moment to delete and to recover
+settled() {
+  local answer
+  for _ in {1..60}; do
+    answer=$(call "$@" 2>/dev/null) && echo "$answer" && return
+    sleep 1
+  done
+  return 1
 }
 
 first=$(call PUT "secrets/$name" '{"value": "open sesame", "contentType": "text/plain", "tags": {"made-by": "example"}}')
@@ -39,17 +60,11 @@ echo "versions   $(call GET "secrets/$name/versions" | jq '.value | length')"
 backup=$(call POST "secrets/$name/backup")
 until=$(call DELETE "secrets/$name" | jq --raw-output '.scheduledPurgeDate | todate')
 echo "delete     can be saved until $until"
-# The real service needs a moment to delete and to recover.
-for _ in {1..60}; do call GET "deletedsecrets/$name" >/dev/null 2>&1 && break || sleep 1; done
-call POST "deletedsecrets/$name/recover" >/dev/null
-for _ in {1..60}; do call GET "secrets/$name" >/dev/null 2>&1 && break || sleep 1; done
-echo "recover    $name"
+settled POST "deletedsecrets/$name/recover" >/dev/null
+echo "recover    $(settled GET "secrets/$name" | jq --raw-output .value)"
 call DELETE "secrets/$name" >/dev/null
-for _ in {1..60}; do call GET "deletedsecrets/$name" >/dev/null 2>&1 && break || sleep 1; done
-call DELETE "deletedsecrets/$name"
+settled DELETE "deletedsecrets/$name" >/dev/null
 echo "purge      done"
-for _ in {1..60}; do restored=$(call POST secrets/restore "$backup" 2>/dev/null) && break || sleep 1; done
-echo "restore    $([ "$(jq --raw-output .id <<<"$restored")" = "$second" ] && echo true)"
+echo "restore    $([ "$(settled POST secrets/restore "$backup" | jq --raw-output .id)" = "$second" ] && echo true)"
 call DELETE "secrets/$name" >/dev/null
-for _ in {1..60}; do call GET "deletedsecrets/$name" >/dev/null 2>&1 && break || sleep 1; done
-call DELETE "deletedsecrets/$name"
+settled DELETE "deletedsecrets/$name" >/dev/null

@@ -154,51 +154,39 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     hosts = VaultHosts(settings.vault_suffixes, settings.vault_hosts)
     estates = Estates(store, hosts, keys)
     challenger = Challenger(settings.login_url)
+    verifier = TokenVerifier(keys, challenger, machine)
     secrets = Secrets(store, keyring, clock, switches)
     backups = Backups(store, keyring, clock)
     purges = Purges(store, keyring, clock)
-    verifier = TokenVerifier(keys, challenger, machine)
-    vault_app = KeyVaultApp(
-        estates,
-        verifier,
-        challenger,
-        SecretRoutes(secrets, backups),
-        clock,
-        metrics.counter("keyvault"),
-        switches,
-    )
-    tokens = TokenMaker(keys, machine, settings.token_lifetime_s)
-    issuer = Issuer(store, tokens, machine, FailedAttempts(machine), imds=settings.imds)
-    own_logins = own_login_hosts(settings)
-    login_app = LoginHost(
-        estates, keys, issuer, machine, served=(*own_logins, *LOGIN_HOSTS), login_url=settings.login_url
-    )
     management = Management(store, clock, purges)
-    management_app = ManagementApp(
-        estates,
-        verifier,
-        ManagementRoutes(management, store, clock),
-        clock,
-        metrics.counter("management"),
-        login_url=settings.login_url,
-        switches=switches,
-    )
     sweeper = Sweeper(secrets, purges, clock, settings.sweep_s)
     background = _Background(house, sweeper, purges)
-    login: Application = Faulty(login_app, switches, "login") if switches else login_app
-    board = Switchboard(switches, board_token, sweeper.wake) if switches else None
-
-    def pick(host: str, path: str) -> Application | None:
-        if board is not None and path.startswith(SWITCHBOARD_PATH):
-            return board
-        if host in own_logins or is_login_host(host):
-            return login
-        if is_management_host(host):
-            return management_app
-        return vault_app if hosts.vault_name(host) is not None else None
-
+    places = _Places(
+        hosts=hosts,
+        own_logins=own_login_hosts(settings),
+        vaults=KeyVaultApp(
+            estates,
+            verifier,
+            challenger,
+            SecretRoutes(secrets, backups),
+            clock,
+            metrics.counter("keyvault"),
+            switches,
+        ),
+        login=_login_host(house, machine, estates, keys, switches),
+        management=ManagementApp(
+            estates,
+            verifier,
+            ManagementRoutes(management, store, clock),
+            clock,
+            metrics.counter("management"),
+            login_url=settings.login_url,
+            switches=switches,
+        ),
+        board=Switchboard(switches, board_token, sweeper.wake) if switches else None,
+    )
     front = Front(
-        pick,
+        places.pick,
         metrics=metrics,
         clock=clock,
         version=__version__,
@@ -209,6 +197,41 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
         stop=background.stop,
     )
     return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management)
+
+
+def _login_host(
+    house: House, machine: Clock, estates: Estates, keys: SigningKeys, switches: Switches | None
+) -> Application:
+    settings, store = house.settings, house.store
+    tokens = TokenMaker(keys, machine, settings.token_lifetime_s)
+    issuer = Issuer(store, tokens, machine, FailedAttempts(machine), imds=settings.imds)
+    served = (*own_login_hosts(settings), *LOGIN_HOSTS)
+    app = LoginHost(estates, keys, issuer, machine, served=served, login_url=settings.login_url)
+    return Faulty(app, switches, "login") if switches else app
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Which application answers at which host."""
+
+    hosts: VaultHosts
+    own_logins: tuple[str, ...]
+    vaults: Application
+    login: Application
+    management: Application
+    board: Application | None
+
+    def pick(self, host: str, path: str) -> Application | None:
+        """See `server.front.Pick`."""
+        if self.board is not None and path.startswith(SWITCHBOARD_PATH):
+            return self.board
+        if host in self.own_logins:  # also where it would be a vault's name under a suffix of one's own
+            return self.login
+        if self.hosts.vault_name(host) is not None:
+            return self.vaults
+        if is_login_host(host):
+            return self.login
+        return self.management if is_management_host(host) else None
 
 
 class _Background:

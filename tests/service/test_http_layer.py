@@ -146,9 +146,10 @@ class TestMalformed:
             b"HEAD /hello HTTP/9.9\r\n" + HOST + b"\r\n",
             b"HEAD /hello HTTP/1.1\r\n" + HOST + b"X: a\0b\r\n\r\n",
             b"HEAD /echo HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n0\r\n" + b"T: v\r\n" * 300 + b"\r\n",
+            b"HEAD javascript:x HTTP/1.1\r\n\r\n",
             b"HEAD /silent HTTP/1.1\r\n" + HOST + b"\r\n",
         ],
-        ids=["version", "header", "trailers", "failure"],
+        ids=["version", "header", "trailers", "target", "failure"],
     )
     def test_a_head_is_refused_without_a_body(self, small: Served, request_: bytes) -> None:
         for before in (b"", get(b"/hello/1")):

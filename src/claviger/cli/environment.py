@@ -15,7 +15,8 @@ from claviger.cli.session import data_option, in_house, json_option, settings_fo
 from claviger.core.errors import Misconfigured
 from claviger.keyvault.challenge import LOGIN_HOST
 from claviger.keyvault.directory.demo import DemoAccess, load_demo
-from claviger.keyvault.hosts import LOCAL_SUFFIX
+from claviger.keyvault.hosts import LOCAL_MANAGEMENT, LOCAL_SUFFIX
+from claviger.keyvault.vaults.operations import DEFAULT_SUBSCRIPTION
 from claviger.settings import Settings
 
 
@@ -76,6 +77,8 @@ def exported_for(settings: Settings, demo: DemoAccess) -> dict[str, str]:
     tls = settings.data.resolve() / "tls"
     exported = {
         "AZURE_KEYVAULT_URL": f"https://{demo.vault}.{LOCAL_SUFFIX}{suffix}",
+        "AZURE_RESOURCE_MANAGER_URL": f"https://{LOCAL_MANAGEMENT}{suffix}",
+        "AZURE_SUBSCRIPTION_ID": DEFAULT_SUBSCRIPTION,
         "AZURE_TENANT_ID": demo.tenant_id,
         "AZURE_CLIENT_ID": demo.client_id,
         "AZURE_CLIENT_SECRET": demo.client_secret.reveal_text(),
@@ -86,6 +89,7 @@ def exported_for(settings: Settings, demo: DemoAccess) -> dict[str, str]:
         "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
         "SSL_CERT_FILE": str(tls / "bundle.pem"),
         "REQUESTS_CA_BUNDLE": str(tls / "bundle.pem"),
+        "CURL_CA_BUNDLE": str(tls / "bundle.pem"),  # curl would take the directory of SSL_CERT_DIR first
         "NODE_EXTRA_CA_CERTS": str(tls / "ca.pem"),
     }
     return {name: value for name, value in exported.items() if value}

@@ -144,6 +144,8 @@ class WireProtocol(Ending):
 
     def _unparsable(self, error: httptools.HttpParserError) -> None:
         cause = error.__context__
+        if isinstance(error, httptools.HttpParserInvalidURLError):
+            self._url = self._url or b"?"  # it has begun, though nothing of it was passed on
         if isinstance(cause, Refused):
             self.refuse(cause.status, cause.message)
         elif isinstance(error, httptools.HttpParserCallbackError):
