@@ -47,6 +47,12 @@ def make_needles(count: int, seed: int) -> list[Needle]:
     return [Needle(number, _value(KINDS[number % len(KINDS)], dice), KINDS[number % len(KINDS)]) for number in range(count)]
 
 
+def make_controls(count: int, seed: int) -> list[Needle]:
+    """Plain values that are put where they must be found: proof that the search sees. Their numbers are below 0."""
+    dice = random.Random(f"controls/{seed}")
+    return [Needle(-number, _value("plain", dice), "plain") for number in range(1, count + 1)]
+
+
 def _value(kind: str, dice: random.Random) -> str:
     between = _BETWEEN[kind]
     pieces: list[str] = []

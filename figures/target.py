@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from bench import machine
 from bench.client import Answer, ask, request
@@ -50,17 +50,24 @@ class SetProduct(Product):
         """The file with all that the process said."""
         return self._log
 
-    def command(self, *words: str, given: bytes | None = None) -> Any:
+    def command(self, *words: str) -> Any:
         """Runs a `claviger` command on this data, in this process to be quick; its JSON. Raises RuntimeError.
 
         Not to be called where an event loop runs.
         """
-        unset = {name: None for name in os.environ if name.startswith("CLAVIGER_")}
-        every = [*words, "--data", str(self.data), "--json"]
-        done = CliRunner().invoke(main, every, input=given, env={**unset, **self.settings})
+        done = self._invoke(*words, "--json")
         if done.exit_code:
             raise RuntimeError(f"claviger {' '.join(words[:2])} failed: {done.stderr[-500:]} {done.exception!r}")
         return json.loads(done.stdout)
+
+    def said_by(self, *words: str) -> str:
+        """Everything that a command said, whether it succeeded or not."""
+        done = self._invoke(*words)
+        return f"{done.stdout}\n{done.stderr}\n{done.exception!r}"
+
+    def _invoke(self, *words: str) -> Result:
+        unset = {name: None for name in os.environ if name.startswith("CLAVIGER_")}
+        return CliRunner().invoke(main, [*words, "--data", str(self.data)], env={**unset, **self.settings})
 
 
 @dataclass(frozen=True)
@@ -134,11 +141,10 @@ class Target:
     def findings(self) -> list[tuple[str, str]]:
         """What is wrong with the server after a trial: gone, not ready, changed, grown, or complaining in its log."""
         try:
-            found = [] if self._is_ready() else [("server down", "/health does not say ready")]
-            self._sign_in("keeper")  # the issuer still signs in an application that nobody attacked
+            found = [] if self.lives() else [("server down", "/health does not say ready")]
             after = self._shown()
         except (OSError, RuntimeError, ValueError, LookupError) as problem:
-            return [("server down", f"{type(problem).__name__}: {problem}"), *self._complaints()]
+            return [("server down", f"{type(problem).__name__}: {problem}"), *self.complaints()]
         if after != self._before:
             found.append(("state changed", f"before {self._before}, after {after}"))
         grown = self.growth_mib()
@@ -146,14 +152,17 @@ class Target:
             found.append(("memory", f"grown by {grown:.0f} MiB"))
         failed = re.findall(r'claviger_requests_total\{[^}]*status="5xx"\} [1-9].*', self._text("/metrics"))
         found += [("5xx", f"counted in /metrics: {line}") for line in failed]
-        return [*found, *self._complaints()]
+        return [*found, *self.complaints()]
 
-    def _complaints(self) -> list[tuple[str, str]]:
+    def complaints(self) -> list[tuple[str, str]]:
+        """Errors that the server has logged."""
         said = self.product.log.read_text(errors="replace").splitlines()
         bad = [line for line in said if " error " in line or " critical " in line or "Traceback" in line]
         return [("error in the log", line[:500]) for line in bad[:20]]
 
-    def _is_ready(self) -> bool:
+    def lives(self) -> bool:
+        """Whether the server is ready, and signs in an application that nobody attacked. Raises where it is gone."""
+        self._sign_in("keeper")
         return bool(json.loads(self._text("/health"))["status"] == "ready")
 
     def _text(self, path: str) -> str:

@@ -205,7 +205,7 @@ def test_subscriptions_tenants_and_locations(
     credential: ClientSecretCredential, base_url: str, subscription_id: str, exported: dict[str, str]
 ):
     client = SubscriptionClient(credential, base_url=base_url, credential_scopes=SCOPES)
-    found = client.subscriptions.get(subscription_id)
+    found: Any = client.subscriptions.get(subscription_id)
     assert (found.display_name, found.state) == ("Claviger", "Enabled")
     assert [each.tenant_id for each in client.tenants.list()] == [exported["AZURE_TENANT_ID"]]
     assert LOCATION in [each.name for each in client.subscriptions.list_locations(subscription_id)]

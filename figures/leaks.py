@@ -1,0 +1,319 @@
+"""The leak trial: values made to be found go in by every route and every error, and then nobody may find them anywhere.
+
+The server logs all it can. It is killed amid what it had in memory, started, stopped, started again; its keys are rotated,
+vaults are imported, exported and seeded. Then everything that was written is searched for every value in every spelling.
+Controls, values that stand in the clear on purpose, prove that each kind of place was searched and the search sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from figures.haystack import Haystack
+from figures.needles import Needle, Search, make_controls, make_needles
+from figures.pushing import Way, url64, written
+from figures.sending import Channel
+from figures.target import SetProduct, Target, prepare
+from figures.ways import NAMES, all_ways
+
+NAME = "leaks"
+VALUES, QUICK_VALUES = 4_000, 1_000
+KINDS = ("written down", "told to others", "told to its sender", "search blind", "5xx", "not stored", "server down")
+BAD_START_LIMIT_S = 60.0
+_ENVIRONMENT = "FIGURES_CONTROL"
+
+
+@dataclass
+class LeakReport:
+    """What so many values came to."""
+
+    seed: int
+    database: str
+    values: int = 0
+    ways: int = 0
+    searched_bytes: int = 0
+    places: int = 0
+    controls: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    findings: list[tuple[str, str]] = field(default_factory=list)
+
+    def count(self, kind: str) -> int:
+        """How many findings of a kind."""
+        return sum(1 for found, _ in self.findings if found == kind)
+
+    @property
+    def found(self) -> int:
+        """All that should not be."""
+        return len(self.findings)
+
+    def as_json(self) -> dict[str, object]:
+        """For the report."""
+        return {
+            "seed": self.seed,
+            "database": self.database,
+            "values": self.values,
+            "ways": self.ways,
+            "answers_by_status": dict(sorted(self.statuses.items())),
+            "searched_bytes": self.searched_bytes,
+            "searched_places": self.places,
+            "controls_found": self.controls,
+            "found": {kind: self.count(kind) for kind in KINDS},
+            "findings": self.findings[:50],
+        }
+
+    def table(self) -> str:
+        """Counts, a line each."""
+        within = f"in {self.values:,} values (seed {self.seed})"
+        lines = [
+            f"leaks: {self.values:,} values by {self.ways} ways on {self.database}; {self.searched_bytes / 2**20:.0f} MiB "
+            f"in {self.places} places searched; {self.controls} controls found",
+            *(f"  {kind:<29} {self.count(kind)} found {within}" for kind in KINDS),
+        ]
+        return "\n".join([*lines, *(f"  ! {kind}: {detail[:500]}" for kind, detail in self.findings[:10])])
+
+
+def run(
+    folder: Path, values: int, seed: int, database_url: str | None = None, database_folder: Path | None = None
+) -> LeakReport:
+    """Pushes so many values into a fresh server below `folder`, on SQLite or on the empty PostgreSQL database at the URL.
+
+    `database_folder` is searched as well: what that PostgreSQL server itself writes.
+    """
+    kind = "SQLite" if database_url is None else "PostgreSQL"
+    report = LeakReport(seed, kind, values)
+    controls = make_controls(6, seed)
+    settings = {"CLAVIGER_LOG_LEVEL": "debug", "CLAVIGER_SWEEP_S": "1", _ENVIRONMENT: controls[3].value}
+    if database_url is not None:
+        settings["CLAVIGER_DATABASE_URL"] = database_url
+    product = SetProduct(folder / f"{NAME}-{kind.lower()}", settings)
+    try:
+        product.start()
+        _Trial(product, report, controls, database_url, database_folder).run()
+    finally:
+        product.kill()
+    return report
+
+
+class _Trial:
+    def __init__(
+        self, product: SetProduct, report: LeakReport, controls: list[Needle], url: str | None, folder: Path | None
+    ) -> None:
+        self._product = product
+        self._report = report
+        self._controls = controls
+        self._url = url
+        self._folder = folder
+        self._needles = make_needles(report.values, report.seed)
+        self._target = prepare(product, report.seed)
+        self._haystack = Haystack()
+        self._aside = product.data.with_name(f"{product.data.name}-files")
+        self._aside.mkdir()
+
+    def run(self) -> None:
+        shares = iter(self._needles)
+        by_hand, bad = (list(itertools.islice(shares, self._report.values // 10)) for _ in range(2))
+        seeded = list(itertools.islice(shares, self._report.values // 20))
+        self._set_up()
+        asyncio.run(self._push(list(shares)))
+        self._live()
+        self._move(by_hand, bad)
+        self._plant()
+        self._haystack.add_process(self._product.pid)
+        self._product.kill()  # with whatever stands in memory and in the write-ahead log
+        self._collect("after a kill")
+        self._start_badly(bad)
+        self._seed(seeded)
+        self._product.stop()
+        self._product.start()
+        self._look_at_what_is_shown()
+        self._product.stop()
+        self._collect("after a stop")
+        self._judge()
+
+    def _set_up(self) -> None:
+        target = self._target
+        target.must("PUT", target.vault, "/secrets/leak-deleted", {"value": "x"})
+        target.must("DELETE", target.vault, "/secrets/leak-deleted")
+
+    async def _push(self, needles: list[Needle]) -> None:
+        """Every way in turn; where a value does not fit a way, the next one that does takes its place."""
+        target, report = self._target, self._report
+        ways = all_ways(target)
+        report.ways = len(ways)
+        channel = Channel(target.port, target.product.context, target.host(target.vault))
+        for way, needle in _paired(ways, needles, random.Random(f"ways/{report.seed}")):
+            method = needle.value if way.method == "{raw}" else way.method
+            outcome = await channel.exchange(written(way, needle, target), method)
+            answer = outcome.answer
+            if answer is None:
+                if way.name != "cut short":
+                    report.findings.append(("server down", f"{way.name}: {outcome.kind} {outcome.detail}"))
+                continue
+            report.statuses[str(answer.status)] += 1
+            if answer.status >= 500:
+                report.findings.append(("5xx", f"{way.name}: {answer.status} {answer.body[:200]!r}"))
+            if way.stored and answer.status != 200:
+                report.findings.append(("not stored", f"{way.name}: {answer.status} {answer.body[:200]!r}"))
+            told = answer.body + "\n".join(answer.headers.values()).encode("latin-1")
+            if way.silent and not way.stored and Search([needle]).places_in(told):
+                report.findings.append(("told to its sender", f"{way.name}: {answer.status} {told[:300]!r}"))
+        channel.close()
+
+    def _live(self) -> None:
+        """The life of what was stored, and other callers who ask for it."""
+        target = self._target
+        for number in range(NAMES):
+            path = f"/secrets/leak-{number}?api-version=7.6"
+            host = target.host(target.vault)
+            if target.ask("GET", host, path).status != 200:
+                continue
+            turn = number % 6
+            if turn == 0:
+                target.ask("PATCH", host, path.replace("?", "/?"), {"attributes": {"enabled": False}})
+            if turn in (1, 2, 3):
+                blob = target.must("POST", target.vault, f"/secrets/leak-{number}/backup")["value"]
+                target.must("DELETE", target.vault, f"/secrets/leak-{number}")
+                if turn == 1:
+                    target.must("POST", target.vault, f"/deletedsecrets/leak-{number}/recover")
+                if turn in (2, 3):
+                    target.must("DELETE", target.vault, f"/deletedsecrets/leak-{number}")
+                if turn == 3:
+                    target.must("POST", target.vault, "/secrets/restore", {"value": blob})
+            for caller in ("stranger", "reader", "misfit", None):
+                for asked in (path, path.replace("?", "/versions?"), path.replace("secrets", "deletedsecrets", 1)):
+                    self._haystack.add("answers to others", target.ask("GET", host, asked, caller=caller).body)
+        for path in ("/secrets", "/deletedsecrets", "/secrets/leak-0/versions"):
+            told = target.ask("GET", target.host(target.vault), f"{path}?api-version=7.6", caller="reader").body
+            self._haystack.add("answers to others", told)
+
+    def _move(self, by_hand: list[Needle], bad: list[Needle]) -> None:
+        """Documents brought in, good and bad, and archives taken out; keys rotated."""
+        product = self._product
+        document = {
+            "vault": {"name": "leak-moved"},
+            "secrets": {f"moved-{each.number}": {"versions": [{"value": each.value}]} for each in by_hand},
+        }
+        file = self._file("moved.json", json.dumps(document))
+        for words in (("import", str(file)), ("import", str(file)), ("import", str(file), "--vault", self._target.vault)):
+            self._haystack.add("commands", product.said_by(*words))
+        for name, text in _bad_documents(bad):
+            self._haystack.add("commands", product.said_by("import", str(self._file(name, text)), "--vault", "leak-bad"))
+        archive = self._aside / "archive"
+        passphrase = self._file("passphrase", "correct horse battery staple")
+        for words in (("--for-this-server",), ("--passphrase-file", str(passphrase))):
+            self._haystack.add("commands", product.said_by("export", "leak-moved", "--to", str(archive), "--force", *words))
+            self._haystack.add("archive", archive.read_bytes())
+        product.command("keys", "rotate", "--root", "--data-keys", "--signing")
+        for words in (("vault", "list"), ("app", "list"), ("doctor",)):
+            self._haystack.add("commands", product.said_by(*words))
+
+    def _plant(self) -> None:
+        """Controls, where each kind of place must show one."""
+        target, (clear, coded, hexed, _, logged, told) = self._target, self._controls
+        tags = {"coded": url64(b"a" + coded.value.encode()), "hexed": hexed.value.encode().hex().upper()}
+        content = {"value": "hidden", "contentType": clear.value, "tags": tags}
+        target.must("PUT", target.vault, "/secrets/control", content)
+        with self._product.log.open("ab") as log:
+            log.write(logged.value.encode("utf-16-le"))
+        answer = target.ask("GET", f"{told.value}.vault.localhost", "/secrets?api-version=7.6", caller=None)
+        self._haystack.add("answers to others", answer.body)
+
+    def _start_badly(self, bad: list[Needle]) -> None:
+        """Servers whose seed file is wrong: they end, and say why."""
+        some = None if self._report.values >= QUICK_VALUES else 3  # each takes a second
+        for name, text in itertools.islice(_bad_documents(bad), some):
+            words = ["serve", "--data", str(self._product.data), "--listen", "127.0.0.1:0"]
+            words += ["--seed", str(self._file(f"seed-{name}", text))]
+            done = subprocess.run(
+                [sys.executable, "-m", "claviger", *words],
+                env=self._product.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=BAD_START_LIMIT_S,
+                check=False,
+            )
+            self._haystack.add("commands", done.stdout + done.stderr)
+            if done.returncode == 0:
+                self._report.findings.append(("server down", f"a server started with the bad seed {name}"))
+
+    def _seed(self, seeded: list[Needle]) -> None:
+        secrets = {f"seeded-{each.number}": {"value": each.value} for each in seeded}
+        given = {"client_id": "5eed0000-0000-4000-8000-000000000001", "client_secret": seeded[0].value}
+        text = {"vaults": [{"vault": {"name": "leak-seeded"}, "secrets": secrets}], "applications": [{"name": "seeded", **given}]}
+        self._product.settings["CLAVIGER_SEED"] = str(self._file("seed.json", json.dumps(text)))
+        self._product.start()
+        self._haystack.add_process(self._product.pid)
+
+    def _file(self, name: str, text: str) -> Path:
+        """A file of the user's own, outside of what the server writes."""
+        path = self._aside / name
+        path.write_text(text)
+        return path
+
+    def _look_at_what_is_shown(self) -> None:
+        for path in ("/metrics", "/health"):
+            self._haystack.add(path, self._target.ask("GET", "localhost", path, caller=None).body)
+        if not self._target.lives():
+            self._report.findings.append(("server down", "/health does not say ready"))
+        self._report.findings += [("server down", f"{kind}: {detail}") for kind, detail in self._target.complaints()]
+
+    def _collect(self, when: str) -> None:
+        self._haystack.add_files(f"{when}: data", self._product.data)
+        self._haystack.add(f"{when}: log", self._product.log.read_bytes())
+        if self._url is not None:
+            self._haystack.add_tables(self._url)
+        if self._folder is not None:
+            self._haystack.add_files(f"{when}: PostgreSQL", self._folder)
+
+    def _judge(self) -> None:
+        report, haystack = self._report, self._haystack
+        report.searched_bytes, report.places = haystack.size, len(haystack.pieces)
+        found = haystack.places_of([*self._needles, *self._controls])
+        for needle in self._needles:
+            for place in found.get(needle.number, ()):
+                kind = "told to others" if place.startswith("answers to others") else "written down"
+                report.findings.append((kind, f"value {needle.number} ({needle.kind}) in {place}"))
+        expected = ("data/" if self._url is None else "table ",) * 3
+        expected += ("process environ" if os.path.exists("/proc/self/environ") else "", ": log", "answers to others")
+        for control, place in zip(self._controls, expected, strict=True):
+            seen = any(place in each.split(" at ")[0] for each in found.get(control.number, ())) or not place
+            report.controls += seen
+            if not seen:
+                report.findings.append(("search blind", f"a control was not found in {place!r}"))
+
+
+def _paired(ways: list[Way], needles: list[Needle], dice: random.Random) -> Iterator[tuple[Way, Needle]]:
+    """Each needle with a way: tame ways get plain values only, and every way gets one before any gets two."""
+    line = dice.sample(ways, len(ways))
+    for needle in needles:
+        if not line:
+            line = dice.sample(ways, len(ways))
+        fits = next((at for at, way in enumerate(line) if needle.kind == "plain" or not way.tame), None)
+        if fits is None:
+            line += [way for way in dice.sample(ways, len(ways)) if not way.tame]
+            fits = next(at for at, way in enumerate(line) if not way.tame)
+        yield line.pop(fits), needle
+
+
+def _bad_documents(needles: list[Needle]) -> Iterator[tuple[str, str]]:
+    """Documents that cannot be imported, by each reason with other values in them."""
+    templates = (
+        '{"secrets":{"a":{"value":%s', '{"secrets":{"a":{"value":[%s]}}}', '{"secrets":{%s:{"value":"x"}}}', '{"secrets":{"a":{"vaule":%s}}}', "%s", "[%s]",
+        '{"secrets":{"a":{"value":{"env":%s}}}}', '{"secrets":{"a":{"value":{"file":%s}}}}', '{"secrets":{"a":{"value":%s,"expires_at":%s}}}',
+        '{"secrets":{"a":{"value":%s,"enabled":%s}}}', '{"vault":{"name":%s},"secrets":{}}', '{"secrets":{"a":{"versions":[{"value":%s,"version":%s}]}}}',
+        '{"format":%s}', '{"secrets":{"a":{"value":%s},"a":{"value":%s}}}', '{"secrets":{"a":{"value":%s}},"roles":[{"role":%s,"to":%s}]}', '{%s:1}',
+    )  # fmt: skip
+    odd = [needle for needle in needles if needle.kind != "plain"]  # a plain one may well be a name
+    for number, template in enumerate(templates):
+        needle = odd[number % len(odd)]
+        yield f"bad-{number}.json", template.replace("%s", json.dumps(needle.value))
