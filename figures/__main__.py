@@ -1,6 +1,6 @@
-"""`python -m figures`: the crash trial and the retention trial, with their counts as a table and as JSON.
+"""`python -m figures`: the trials, with their counts as a table and as JSON.
 
-Exit status 1 if anything was found. `--seed` replays the choices of an earlier run, `--quick` makes both short.
+Exit status 1 if anything was found. `--seed` replays the choices of an earlier run, `--quick` makes all of them short.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import crash, retention
+from figures import crash, fuzz, leaks, rawfuzz, retention
 from figures.crash import CrashReport
 from figures.retention import RetentionReport
 
 RESULTS = Path(__file__).with_name("results.json")
-TRIALS = ("crash", "retention")
+HOSTILE = {each.NAME: each for each in (fuzz, rawfuzz, leaks)}
+TRIALS = ("crash", "retention", *HOSTILE)
 KILLS, QUICK_KILLS = 200, 12
 DELETIONS, QUICK_DELETIONS = 10_000, 1_000
 
@@ -42,6 +43,12 @@ def main(arguments: list[str] | None = None) -> int:
             told["retention"] = kept.as_json()
             found += kept.found
             print(retention_table(kept), flush=True)
+        for name, trial in HOSTILE.items():
+            if name in given.trials:
+                report = trial.run(Path(made), given.inputs or (trial.QUICK_SIZE if given.quick else trial.SIZE), seed)
+                told[name] = report.as_json()
+                found += report.found
+                print(report.table(), flush=True)
     given.output.write_text(json.dumps(told, indent=2) + "\n")
     print(f"written to {given.output}")
     return 1 if found else 0
@@ -85,10 +92,13 @@ def retention_table(report: RetentionReport) -> str:
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m figures", description=__doc__)
-    parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"which: {', '.join(TRIALS)} (default: both)")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_KILLS} kills and {QUICK_DELETIONS:,} deletions")
+    parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"which: {', '.join(TRIALS)} (default: all)")
+    sizes = f"{fuzz.QUICK_SIZE + rawfuzz.QUICK_SIZE:,} hostile inputs, {leaks.QUICK_SIZE:,} values"
+    short = f"{QUICK_KILLS} kills, {QUICK_DELETIONS:,} deletions, {sizes}"
+    parser.add_argument("--quick", action="store_true", help=short)
     parser.add_argument("--kills", type=int, help=f"how often to kill (default: {KILLS})")
     parser.add_argument("--deletions", type=int, help=f"how many secrets to delete (default: {DELETIONS:,})")
+    parser.add_argument("--inputs", type=int, help="how many inputs, or values, for each of the other trials")
     parser.add_argument("--seed", type=int, help="of an earlier run (default: a new one)")
     parser.add_argument("--folder", type=Path, help="where to put the data (default: the system's temporary folder)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file (default: figures/results.json)")

@@ -22,7 +22,7 @@ from figures.sending import Channel, Crew, Outcome
 from figures.target import KNOWN_NAMES, LOGIN, MANAGEMENT, SUBSCRIPTION, SetProduct, Target, prepare
 
 NAME = "fuzz"
-INPUTS, QUICK_INPUTS = 40_000, 8_000
+SIZE, QUICK_SIZE = 40_000, 8_000
 FORMS = 4
 CHANNELS = 8
 DOCUMENTS = (("keyvault-secrets", "vault", 0.4), ("login", "issuer", 0.25), ("management", "management", 0.35))

@@ -27,7 +27,7 @@ from figures.target import SetProduct, Target, prepare
 from figures.ways import NAMES, all_ways
 
 NAME = "leaks"
-VALUES, QUICK_VALUES = 4_000, 1_000
+SIZE, QUICK_SIZE = 4_000, 1_000
 KINDS = ("written down", "told to others", "told to its sender", "search blind", "5xx", "not stored", "server down")
 BAD_START_LIMIT_S = 60.0
 _ENVIRONMENT = "FIGURES_CONTROL"
@@ -225,12 +225,12 @@ class _Trial:
         target.must("PUT", target.vault, "/secrets/control", content)
         with self._product.log.open("ab") as log:
             log.write(logged.value.encode("utf-16-le"))
-        answer = target.ask("GET", f"{told.value}.vault.localhost", "/secrets?api-version=7.6", caller=None)
+        answer = target.ask("GET", target.host(target.vault), f"/secrets/s/{told.value}?api-version=7.6")
         self._haystack.add("answers to others", answer.body)
 
     def _start_badly(self, bad: list[Needle]) -> None:
         """Servers whose seed file is wrong: they end, and say why."""
-        some = None if self._report.values >= QUICK_VALUES else 3  # each takes a second
+        some = None if self._report.values >= QUICK_SIZE else 3  # each takes a second
         for name, text in itertools.islice(_bad_documents(bad), some):
             words = ["serve", "--data", str(self._product.data), "--listen", "127.0.0.1:0"]
             words += ["--seed", str(self._file(f"seed-{name}", text))]
@@ -306,12 +306,12 @@ def _paired(ways: list[Way], needles: list[Needle], dice: random.Random) -> Iter
 
 
 def _bad_documents(needles: list[Needle]) -> Iterator[tuple[str, str]]:
-    """Documents that cannot be imported, by each reason with other values in them."""
+    """Documents that cannot be imported, by each reason with other values in them; never as a name, which is shown."""
     templates = (
-        '{"secrets":{"a":{"value":%s', '{"secrets":{"a":{"value":[%s]}}}', '{"secrets":{%s:{"value":"x"}}}', '{"secrets":{"a":{"vaule":%s}}}', "%s", "[%s]",
+        '{"secrets":{"a":{"value":%s', '{"secrets":{"a":{"value":[%s]}}}', '{"secrets":{"a":{"vaule":%s}}}', "%s", "[%s]",
         '{"secrets":{"a":{"value":{"env":%s}}}}', '{"secrets":{"a":{"value":{"file":%s}}}}', '{"secrets":{"a":{"value":%s,"expires_at":%s}}}',
-        '{"secrets":{"a":{"value":%s,"enabled":%s}}}', '{"vault":{"name":%s},"secrets":{}}', '{"secrets":{"a":{"versions":[{"value":%s,"version":%s}]}}}',
-        '{"format":%s}', '{"secrets":{"a":{"value":%s},"a":{"value":%s}}}', '{"secrets":{"a":{"value":%s}},"roles":[{"role":%s,"to":%s}]}', '{%s:1}',
+        '{"secrets":{"a":{"value":%s,"enabled":%s}}}', '{"secrets":{"a":{"versions":[{"value":%s,"version":%s}]}}}',
+        '{"format":%s}', '{"secrets":{"a":{"value":%s},"a":{"value":%s}}}', '{"secrets":{"a":{"value":%s}},"roles":[{"role":%s,"to":%s}]}',
     )  # fmt: skip
     odd = [needle for needle in needles if needle.kind != "plain"]  # a plain one may well be a name
     for number, template in enumerate(templates):

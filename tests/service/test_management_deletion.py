@@ -219,6 +219,21 @@ async def test_without_soft_delete_a_vault_is_gone_at_once(managed: MovableServe
     assert await _rows(store, vault_id) == (0, 0, 0, 0)
 
 
+async def test_no_right_outlives_the_vault_or_the_group_it_was_given_in(managed: MovableServer, manager: Manager):
+    name = await manager.vault(enableSoftDelete=False, enableRbacAuthorization=True)
+    in_vault = await manager_with(managed, "Contributor", vault=name)
+    in_group = await manager_with(managed, "Contributor", resource_group=GROUP)
+    everywhere = await manager_with(managed, "Contributor")
+    await manager.accept("DELETE", f"{VAULTS}/{name}")
+    await manager.accept("PUT", f"{VAULTS}/{name}", manager.wanted(), status=201)
+    assert await in_vault.status("GET", f"{VAULTS}/{name}") == 403
+    assert await in_group.status("GET", f"{VAULTS}/{name}") == 200
+    assert await manager.status("DELETE", IN_GROUP, version="2021-04-01") == 200
+    await manager.group()
+    assert await in_group.status("GET", IN_GROUP, version="2021-04-01") == 403
+    assert await everywhere.status("GET", IN_GROUP, version="2021-04-01") == 200
+
+
 @pytest.mark.parametrize("change", [{"location": "eastus"}, {"group": "other"}, {"subscription": True}])
 async def test_a_vault_is_recovered_where_it_was(managed: MovableServer, manager: Manager, change: dict[str, Any]):
     name = await manager.vault()

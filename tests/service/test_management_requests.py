@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from claviger.keyvault.directory import signing
+from claviger.keyvault.directory.records import bump_revision
+from claviger.store.contract import Tx
 from tests.directory import claims_of
 from tests.inprocess import AUDIENCE as VAULT_AUDIENCE
 from tests.inprocess import PORT, MovableServer
@@ -101,17 +103,24 @@ async def test_a_forged_an_expired_and_a_foreign_token(managed: MovableServer, m
     fresh = await _token(managed, AUDIENCE)
     manager.token = fresh
     assert await manager.status("GET", ONE, version="2022-12-01") == 200
-    store = managed.services.house.store
-
-    def move(tx: Any) -> None:
-        tx.execute("UPDATE kv_applications SET tenant_id = tenant_id")
-        tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'directory_revision'")
-
-    await store.write(move)
-    assert await manager.status("GET", ONE, version="2022-12-01") == 200
-    await signing.rotate_signing_key(store, managed.services.house.keyring, managed.clock, 0)
+    await signing.rotate_signing_key(managed.services.house.store, managed.services.house.keyring, managed.clock, 0)
     managed.clock.advance(2)
     refused(await manager.ask("GET", ONE), 401, "InvalidAuthenticationToken", "is not known")
+
+
+async def test_a_token_of_a_tenant_that_is_gone(managed: MovableServer, manager: Manager):
+    assert await manager.status("GET", ONE, version="2022-12-01") == 200
+
+    def remove(tx: Tx) -> None:
+        tx.execute("DELETE FROM kv_vaults")
+        tx.execute("DELETE FROM kv_applications")
+        tx.execute("DELETE FROM kv_tenants")
+        bump_revision(tx)
+
+    await managed.services.house.store.write(remove)
+    answer = await manager.ask("GET", ONE)
+    refused(answer, 401, "InvalidAuthenticationTokenTenant", managed.demo.tenant_id)
+    assert 'authorization_uri="https://login.localhost:8443/common"' in answer.headers["www-authenticate"]
 
 
 async def test_versions_are_asked_for_after_the_token(manager: Manager):

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from claviger.keyvault.directory.operations import create_application, set_tenant
+from claviger.keyvault.directory.records import bump_revision
 from claviger.keyvault.vaults.operations import DEFAULT_SUBSCRIPTION, NewVault, create_vault
+from claviger.store.contract import Tx
 from tests.inprocess import PORT, MovableServer
 from tests.management import (
     ALL_VAULTS,
@@ -143,13 +145,10 @@ async def test_a_role_is_felt_at_once_and_no_longer_than_it_is_held(managed: Mov
     assert await holder.status("GET", f"{VAULTS}/{ground[0]}") == 200
     store = managed.services.house.store
 
-    def take(tx: Any) -> None:
-        tx.execute("DELETE FROM kv_role_assignments WHERE principal_id = (SELECT MAX(object_id) FROM kv_applications)")
-        tx.execute(
-            "DELETE FROM kv_role_assignments WHERE principal_id IN "
-            "(SELECT object_id FROM kv_applications ORDER BY id DESC LIMIT 1)"
-        )
-        tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'directory_revision'")
+    def take(tx: Tx) -> None:
+        newest = "(SELECT object_id FROM kv_applications ORDER BY id DESC LIMIT 1)"
+        tx.execute(f"DELETE FROM kv_role_assignments WHERE principal_id IN {newest}")
+        bump_revision(tx)
 
     await store.write(take)
     assert await holder.status("GET", f"{VAULTS}/{ground[0]}") == 403

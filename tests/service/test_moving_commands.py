@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +192,26 @@ def test_a_server_does_not_start_with_a_seed_that_is_wrong(tmp_path: Path):
     assert "$.secrets.greeting.value" in done.stderr
     assert "GREETING is not set" in done.stderr
     assert "fix:" in done.stderr
+
+
+def test_an_import_that_is_killed_is_told_of_and_goes_on(tmp_path: Path):
+    server = RunningServer(tmp_path)
+    count = 6_000
+    document = {"vault": {"name": "killed"}, "secrets": {f"s{number}": {"value": CANARY} for number in range(count)}}
+    file = tmp_path / "document.json"
+    file.write_text(json.dumps(document))
+    try:
+        server.start()
+        command = [sys.executable, "-m", "claviger", "import", str(file), "--data", str(server.data)]
+        with subprocess.Popen(command, env=server.environment(), stdout=subprocess.DEVNULL) as process:
+            while not server.command("vault", "list") or len(server.command("vault", "list")) < 2:
+                assert process.poll() is None
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+        assert "import into killed" in server.program("doctor").stdout
+        done = server.command("import", str(file))
+        assert done["secrets_imported"] + done["secrets_already_there"] == count
+        assert "import into" not in server.program("doctor").stdout
+        assert server.command("import", str(file))["secrets_already_there"] == count
+    finally:
+        server.kill()

@@ -47,9 +47,9 @@ def judge(*, is_there: bool, same_state: bool, before: int, there: int, known: S
 
 
 def check_version(version: str) -> str:
-    """`version` itself. Raises Invalid("Version")."""
+    """`version` itself. Raises Invalid("Version"), which does not quote it: it may be a value in the wrong place."""
     if _VERSION.fullmatch(version) is None:
-        raise Invalid("Version", version=version[:40], rule="32 lower-case hex digits")
+        raise Invalid("Version", rule="32 lower-case hex digits")
     return version
 
 
