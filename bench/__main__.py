@@ -22,6 +22,7 @@ from bench.rates import Plan
 from bench.report import Figure, save, table
 
 RESULTS = Path(__file__).with_name("results.json")
+BUSY_LOAD = 0.5
 GROUPS = ("get", "set", "growth", "start", "memory")
 
 
@@ -115,6 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="claviger-bench-", dir=given.folder) as made:
         folder = Path(made)
         facts = machine.facts(folder)
+        machine_was_busy = machine.load_average()[0] > BUSY_LOAD
         run = Run(folder, size, seed)
         try:
             for group in given.groups or GROUPS:
@@ -128,6 +130,10 @@ def main(arguments: list[str] | None = None) -> int:
     facts |= {"load_generator": run.generator.name, "pinned": machine.cores().server is not None}
     facts |= {"load_average_after": machine.load_average()}
     _say("  ".join(f"{name}: {value}" for name, value in facts.items() if name != "versions"))
+    if machine_was_busy:
+        _say(
+            "This machine was busy before the run began: other programs share the cores, so read the spreads, or run again."
+        )
     save(given.output, run.figures, facts)
     _say(f"written to {given.output}; docs/benchmarks.md says how to read it")
     return 1 if given.strict and not all(figure.met for figure in run.figures) else 0

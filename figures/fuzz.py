@@ -88,10 +88,11 @@ class FuzzReport:
         return "\n".join([*lines, *(f"  ! {kind}: {detail[:600]}" for kind, detail in self.findings[:10])])
 
 
-def run(folder: Path, inputs: int, seed: int) -> FuzzReport:
-    """Sends so many inputs to a fresh server below `folder`."""
+def run(folder: Path, inputs: int, seed: int, database_url: str | None = None) -> FuzzReport:
+    """Sends so many inputs to a fresh server below `folder`, on SQLite or on the empty PostgreSQL database at the URL."""
     report = FuzzReport(seed)
-    product = SetProduct(folder / NAME, {"CLAVIGER_IMDS": "true"})
+    database = {} if database_url is None else {"CLAVIGER_DATABASE_URL": database_url}
+    product = SetProduct(folder / NAME, {"CLAVIGER_IMDS": "true"} | database)
     try:
         product.start()
         target = prepare(product, seed)

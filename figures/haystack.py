@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,11 +28,13 @@ class Haystack:
         more = piece.encode("utf-8", "surrogateescape") if isinstance(piece, str) else piece
         self.pieces[place] = self.pieces.get(place, b"") + more + b"\n\0\n"
 
-    def add_files(self, place: str, folder: Path) -> None:
-        """All files below a folder, the database's own among them."""
+    def add_files(self, place: str, folder: Path, but: tuple[str, ...] = ()) -> None:
+        """All files below a folder, the database's own among them; `but` those whose path in it begins so."""
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                self.add(f"{place}/{path.relative_to(folder)}", path.read_bytes())
+            inside = path.relative_to(folder).as_posix()
+            if path.is_file() and not inside.startswith(but):
+                with contextlib.suppress(FileNotFoundError):  # a running database tidies up
+                    self.add(f"{place}/{inside}", path.read_bytes())
 
     def add_process(self, pid: int) -> None:
         """What any user of the machine, or of the same account, sees of a process; nothing where there is no /proc."""

@@ -15,7 +15,7 @@ import random
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,11 +25,15 @@ from figures.pushing import Way, url64, written
 from figures.sending import Channel
 from figures.target import SetProduct, Target, prepare
 from figures.ways import NAMES, all_ways
+from scripts.machine import postgres_programs
+from tests.postgres import Cluster, Databases
 
 NAME = "leaks"
 SIZE, QUICK_SIZE = 4_000, 1_000
 KINDS = ("written down", "told to others", "told to its sender", "search blind", "5xx", "not stored", "server down")
 BAD_START_LIMIT_S = 60.0
+POSTGRES_TEMPLATES = ("data/base/1/", "data/base/4/", "data/base/5/")
+"""Databases that nobody writes to."""
 _ENVIRONMENT = "FIGURES_CONTROL"
 
 
@@ -82,8 +86,51 @@ class LeakReport:
         return "\n".join([*lines, *(f"  ! {kind}: {detail[:500]}" for kind, detail in self.findings[:10])])
 
 
-def run(
-    folder: Path, values: int, seed: int, database_url: str | None = None, database_folder: Path | None = None
+@dataclass
+class LeakReports:
+    """One report for each kind of database that there is."""
+
+    name: str = NAME
+    reports: list[LeakReport] = field(default_factory=list)
+
+    @property
+    def found(self) -> int:
+        """All that should not be."""
+        return sum(report.found for report in self.reports)
+
+    def as_json(self) -> dict[str, object]:
+        """For the report."""
+        return {report.database: report.as_json() for report in self.reports}
+
+    def table(self) -> str:
+        """Counts, a line each."""
+        known = [report.table() for report in self.reports]
+        return "\n".join(known if len(known) > 1 else [*known, "  (not on PostgreSQL: it is not installed here)"])
+
+
+def run(folder: Path, values: int, seed: int) -> LeakReports:
+    """The trial on SQLite, and on a private PostgreSQL where one is installed; so many values each."""
+    found = LeakReports(reports=[run_on(folder, values, seed)])
+    programs = postgres_programs()
+    if programs is not None:
+        cluster = Cluster.make(programs)
+        try:
+            cluster.start()
+            url = Databases(cluster.url).create()
+            found.reports.append(run_on(folder, values, seed, database_url=url, database_folder=cluster.folder))
+        finally:
+            cluster.remove()
+    return found
+
+
+def run_on(
+    folder: Path,
+    values: int,
+    seed: int,
+    *,
+    database_url: str | None = None,
+    database_folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> LeakReport:
     """Pushes so many values into a fresh server below `folder`, on SQLite or on the empty PostgreSQL database at the URL.
 
@@ -95,7 +142,7 @@ def run(
     settings = {"CLAVIGER_LOG_LEVEL": "debug", "CLAVIGER_SWEEP_S": "1", _ENVIRONMENT: controls[3].value}
     if database_url is not None:
         settings["CLAVIGER_DATABASE_URL"] = database_url
-    product = SetProduct(folder / f"{NAME}-{kind.lower()}", settings)
+    product = SetProduct(folder / f"{NAME}-{kind.lower()}", settings | dict(environment or {}))
     try:
         product.start()
         _Trial(product, report, controls, database_url, database_folder).run()
@@ -273,7 +320,7 @@ class _Trial:
         if self._url is not None:
             self._haystack.add_tables(self._url)
         if self._folder is not None:
-            self._haystack.add_files(f"{when}: PostgreSQL", self._folder)
+            self._haystack.add_files(f"{when}: PostgreSQL", self._folder, but=POSTGRES_TEMPLATES)
 
     def _judge(self) -> None:
         report, haystack = self._report, self._haystack

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from claviger.cli.main import main as claviger
-from claviger.keyvault.secrets.rules import TRANSITIONS
-from claviger.lifecycle.transitions import Refused
+from claviger.keyvault.secrets import rules as secrets
+from claviger.keyvault.vaults import rules as vaults
+from claviger.lifecycle.transitions import Refused, TransitionTable
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,30 +54,36 @@ def states_page() -> str:
         "# States",
         "",
         "Drawn from the tables that decide, so they cannot disagree with them.",
-        "",
-        "## A secret of the embedded Key Vault",
-        "",
-        "```mermaid",
-        "stateDiagram-v2",
-        "    [*] --> absent",
-    ]
-    refusals: list[str] = []
-    for operation, state, cell in TRANSITIONS.cells():
-        if isinstance(cell, Refused):
-            refusals.append(f"| {operation.value} | {state.value} | {cell.kind.__name__} | {cell.reason} |")
-        else:
-            lines.append(f"    {state.value} --> {cell.value} : {operation.value}")
-    lines += [
-        "    deleted --> absent : end of the retention",
-        "    deleting --> deleted : after a delay, where one is set",
-        "    recovering --> active : after a delay, where one is set",
-        "```",
-        "",
-        "| Operation | in state | is refused as | because |",
-        "| --- | --- | --- | --- |",
-        *refusals,
+        *_states(
+            "A vault of the embedded Key Vault",
+            vaults.TRANSITIONS,
+            ("deleted --> absent : end of the retention", "live --> absent : VaultDelete without soft delete"),
+        ),
+        *_states(
+            "A secret of the embedded Key Vault",
+            secrets.TRANSITIONS,
+            (
+                "deleted --> absent : end of the retention",
+                "deleting --> deleted : after a delay, where one is set",
+                "recovering --> active : after a delay, where one is set",
+            ),
+        ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _states(title: str, table: TransitionTable[Any, Any], by_time: tuple[str, ...]) -> Iterator[str]:
+    """One table; `by_time` are the arrows that no operation draws."""
+    cells = list(table.cells())
+    yield from ("", f"## {title}", "", "```mermaid", "stateDiagram-v2", "    [*] --> absent")
+    for operation, state, cell in cells:
+        if not isinstance(cell, Refused):
+            yield f"    {state.value} --> {cell.value} : {operation.value}"
+    yield from (f"    {arrow}" for arrow in by_time)
+    yield from ("```", "", "| Operation | in state | is refused as | because |", "| --- | --- | --- | --- |")
+    for operation, state, cell in cells:
+        if isinstance(cell, Refused):
+            yield f"| {operation.value} | {state.value} | {cell.kind.__name__} | {cell.reason} |"
 
 
 def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:

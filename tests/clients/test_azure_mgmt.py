@@ -173,6 +173,36 @@ def test_access_policies(client: Any, wanted: dict[str, Any], exported: dict[str
     assert client.vaults.get(GROUP, name).properties.access_policies == []
 
 
+def test_network_rules_hold_for_the_secrets_client(
+    estate: Estate, client: Any, wanted: dict[str, Any], credential: ClientSecretCredential
+):
+    name = spare_name("vault")
+    made = _done(client.vaults.begin_create_or_update(GROUP, name, wanted))
+    estate.server.command("role", "assign", "Key Vault Secrets Officer", "demo", "--vault", name)
+    secrets = SecretClient(made.properties.vault_uri, credential)
+
+    def may() -> bool:
+        with contextlib.suppress(HttpResponseError):
+            return secrets.set_secret("s", "value").value == "value"
+        return False
+
+    estate.noticed(may)
+    assert secrets.get_secret("s").value == "value"
+    for rules, comes_in in (
+        ({"networkAcls": {"defaultAction": "Deny"}}, False),
+        ({"networkAcls": {"defaultAction": "Deny", "ipRules": [{"value": "127.0.0.1"}]}}, True),
+        ({"publicNetworkAccess": "Disabled"}, False),
+        ({"publicNetworkAccess": "Enabled"}, True),
+    ):
+        client.vaults.update(GROUP, name, {"properties": rules})
+        if comes_in:
+            assert secrets.get_secret("s").value == "value"
+        else:
+            with pytest.raises(HttpResponseError, match="Forbidden") as refused:
+                secrets.get_secret("s")
+            assert refused.value.status_code == 403
+
+
 def test_what_can_never_change(client: Any, wanted: dict[str, Any]):
     name = spare_name("vault")
     protected = {**wanted, "properties": {**wanted["properties"], "enablePurgeProtection": True}}

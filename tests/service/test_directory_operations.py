@@ -211,6 +211,33 @@ async def test_roles_are_assigned_once_listed_and_removed(directory: Directory) 
         await vaults.assign_role(store, clock, role="Reader", principal="program", vault="demo", secret="a/b")
 
 
+async def test_a_role_holds_at_one_place(directory: Directory) -> None:
+    await directory.vault()
+    await directory.application()
+    store, clock = directory.store, directory.clock
+    one = "/subscriptions/c1a51e50-0000-4000-8000-000000000001"
+    other = "11111111-2222-3333-4444-555555555555"
+    for place, scope in (
+        ({"subscription_id": other.upper()}, f"/subscriptions/{other}"),
+        ({"resource_group": "My-Group"}, f"{one}/resourcegroups/my-group"),
+        ({"resource_group": "g", "subscription_id": other}, f"/subscriptions/{other}/resourcegroups/g"),
+        ({"vault": "demo"}, f"{one}/resourcegroups/claviger/providers/microsoft.keyvault/vaults/demo"),
+    ):
+        made = await vaults.assign_role(store, clock, role="Contributor", principal="program", **place)
+        assert made.scope == scope
+        assert await vaults.remove_role_of(store, role="contributor", principal="program", **place) == made
+    for wrong, reason in (
+        ({}, "Place"),
+        ({"secret": "s"}, "Place"),
+        ({"secret": "s", "resource_group": "g"}, "Place"),
+        ({"vault": "demo", "subscription_id": other}, "Place"),
+        ({"subscription_id": "x"}, "Uuid"),
+        ({"resource_group": "a!"}, "ResourceGroup"),
+    ):
+        with pytest.raises(Invalid, match=reason):
+            await vaults.assign_role(store, clock, role="Reader", principal="program", **wrong)
+
+
 async def test_access_policies_are_set_replaced_and_removed(directory: Directory) -> None:
     store = directory.store
     vault = await directory.vault(rbac=False)
