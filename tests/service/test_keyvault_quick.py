@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ class Plane:
         self.services = services
         self.token = token
 
-    def scope(self, method: str, path: str, query: bytes = b"api-version=7.4", **headers: bytes) -> dict[str, Any]:
+    def scope(
+        self, more: Mapping[str, bytes], method: str, path: str, query: bytes = b"api-version=7.4"
+    ) -> dict[str, Any]:
         """A request as the protocol would hand it over."""
-        named = {"host": HOST, "authorization": b"Bearer " + self.token} | headers
+        named = {"host": HOST, "authorization": b"Bearer " + self.token} | dict(more)
         return {
             "type": "http",
             "method": method,
@@ -44,7 +46,7 @@ class Plane:
 
     def quick(self, *asked: Any, **headers: bytes) -> bytes | None:
         """The quick answer."""
-        return self.services.front.quick(self.scope(*asked, **headers))
+        return self.services.front.quick(self.scope(headers, *asked))
 
     async def ordinary(self, *asked: Any, body: bytes = b"", **headers: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
         """The ordinary answer."""
@@ -56,7 +58,7 @@ class Plane:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await self.services.front(self.scope(*asked, **headers), receive, send)
+        await self.services.front(self.scope(headers, *asked), receive, send)
         return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
 

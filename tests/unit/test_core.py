@@ -43,7 +43,7 @@ def test_a_page_mark_comes_back(key: str) -> None:
     assert decode_mark(mark) == key
 
 
-@pytest.mark.parametrize("mark", ["!", "a", "====", "é", "a" * 2000, "_w", "a b"])
+@pytest.mark.parametrize("mark", ["!", "a", "====", "é", "a" * 2000, "_w", "a b", "AA", "YQBi"])
 def test_a_bad_page_mark_is_refused(mark: str) -> None:
     with pytest.raises(Invalid):
         decode_mark(mark)

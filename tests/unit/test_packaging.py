@@ -9,7 +9,7 @@ import subprocess
 import tomllib
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from claviger.settings import PREFIX, Settings
 from tests.packaging import PACKAGING, ROOT, WORKFLOW, as_words, ask, compose, image_environment, instructions

@@ -21,6 +21,9 @@ def decode_mark(mark: str) -> str:
         raise Invalid("PageMark")
     try:
         padded = mark.encode("ascii") + b"=" * (-len(mark) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+        last_key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
     except (UnicodeError, binascii.Error, ValueError):
         raise Invalid("PageMark") from None
+    if "\0" in last_key:  # no key has one, and PostgreSQL takes none in a text
+        raise Invalid("PageMark")
+    return last_key

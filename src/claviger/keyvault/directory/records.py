@@ -112,7 +112,9 @@ async def all_applications(store: Store) -> list[Application]:
 
 
 async def application_by_client_id(store: Store, app_id: str) -> Application | None:
-    """The application that signs in under this client id."""
+    """The application that signs in under this client id, whatever a client may call itself."""
+    if "\0" in app_id:  # PostgreSQL takes none in a text
+        return None
     row = await store.read_one(f"{_SELECT_APPLICATIONS} WHERE app_id = ?", app_id.lower())
     return None if row is None else Application(*row)
 
