@@ -131,9 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     facts |= {"load_average_after": machine.load_average()}
     _say("  ".join(f"{name}: {value}" for name, value in facts.items() if name != "versions"))
     if machine_was_busy:
-        _say(
-            "This machine was busy before the run began: other programs share the cores, so read the spreads, or run again."
-        )
+        _say("This machine was busy before the run began: read the spreads, or run again when it is quiet.")
     save(given.output, run.figures, facts)
     _say(f"written to {given.output}; docs/benchmarks.md says how to read it")
     return 1 if given.strict and not all(figure.met for figure in run.figures) else 0

@@ -20,8 +20,9 @@ CLOSE_LIMIT_S = 5.0
 QUIET_S = 0.05
 _DAMAGE = (flip_bits, truncate, remove, repeat, insert, noise)
 _FORGED = (
-    b"\x15\x03\x03\x00\x02\x02\x28", b"\x15\x03\x03\x00\x02\x01\x00", b"\x14\x03\x03\x00\x01\x01", b"\x16\x03\x03\x00\x04\x00\x00\x00\x00",
-    b"\x17\x03\x03\xff\xff" + b"x" * 3000, b"\x17\x03\x03\x00\x00", b"\x18\x03\x03\x00\x03\x01\xff\xff", b"\x17\x03\x03\x40\x00", b"\x99\x99\x99",
+    b"\x15\x03\x03\x00\x02\x02\x28", b"\x15\x03\x03\x00\x02\x01\x00", b"\x14\x03\x03\x00\x01\x01",
+    b"\x16\x03\x03\x00\x04\x00\x00\x00\x00", b"\x17\x03\x03\xff\xff" + b"x" * 3000, b"\x17\x03\x03\x00\x00",
+    b"\x18\x03\x03\x00\x03\x01\xff\xff", b"\x17\x03\x03\x40\x00", b"\x99\x99\x99",
 )  # fmt: skip
 
 
@@ -85,7 +86,9 @@ async def _leaves(target: Target, good: bytes, dice: random.Random) -> list[tupl
     return await _then_ends(connection, pieces, "leaving early", plainly=dice.random() < 0.5)
 
 
-async def _then_ends(connection: TlsConnection, pieces: list[bytes], what: str, *, plainly: bool) -> list[tuple[str, str]]:
+async def _then_ends(
+    connection: TlsConnection, pieces: list[bytes], what: str, *, plainly: bool
+) -> list[tuple[str, str]]:
     try:
         with contextlib.suppress(OSError):
             await connection.transmit(pieces)

@@ -1,9 +1,9 @@
 """The schema trial: requests drawn from OpenAPI documents, right and wrong, by callers of all kinds, oddly dressed.
 
-schemathesis draws from `schemas/`: the secrets data plane, the login host, the management calls. Each drawn request goes
-out in several forms (`varying`) to a real server over TLS, and every answer is judged (`judging`); one to a request as
-drawn must be of the documented shape too. At the end the server must live, be ready, have kept what nobody named
-(`target`), not have grown, and not have logged an error.
+schemathesis draws from `schemas/`: the secrets data plane, the login host, the management calls. Each drawn request
+goes out in several forms (`varying`) to a real server over TLS, and every answer is judged (`judging`); one to a
+request as drawn must be of the documented shape too. At the end the server must live, be ready, have kept what nobody
+named (`target`), not have grown, and not have logged an error.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from figures.databases import Database, Reports, kinds, on_each
 from figures.judging import Judge
 from figures.sending import Channel, Crew, Outcome
 from figures.target import KNOWN_NAMES, LOGIN, MANAGEMENT, SUBSCRIPTION, SetProduct, Target, prepare
@@ -28,8 +29,8 @@ CHANNELS = 8
 DOCUMENTS = (("keyvault-secrets", "vault", 0.4), ("login", "issuer", 0.25), ("management", "management", 0.35))
 """The file, whose errors its answers have, and the share of the inputs."""
 KINDS = (
-    "5xx", "hang", "no answer", "not an answer", "error shape", "content type", "header", "undocumented", "server down",
-    "state changed", "memory", "error in the log",
+    "5xx", "hang", "no answer", "not an answer", "error shape", "content type", "header", "undocumented",
+    "server down", "state changed", "memory", "error in the log",
 )  # fmt: skip
 _KEPT_FINDINGS = 200
 
@@ -40,6 +41,7 @@ class FuzzReport:
 
     seed: int
     name: str = NAME
+    database: str = "SQLite"
     inputs: int = 0
     parts: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
@@ -81,18 +83,22 @@ class FuzzReport:
         parts = ", ".join(f"{part} {count:,}" for part, count in sorted(self.parts.items()))
         statuses = ", ".join(f"{status} {count:,}" for status, count in sorted(self.statuses.items()))
         lines = [
-            f"{self.name}: {self.inputs:,} inputs: {parts}",
+            f"{self.name}: {self.inputs:,} inputs on {self.database}: {parts}",
             f"  answered: {statuses}; longest {self.longest_s:.2f} s; memory grown by {self.growth_mib:.0f} MiB",
             *(f"  {kind:<29} {self.kinds[kind]} found {within}" for kind in KINDS),
         ]
         return "\n".join([*lines, *(f"  ! {kind}: {detail[:600]}" for kind, detail in self.findings[:10])])
 
 
-def run(folder: Path, inputs: int, seed: int, database_url: str | None = None) -> FuzzReport:
-    """Sends so many inputs to a fresh server below `folder`, on SQLite or on the empty PostgreSQL database at the URL."""
-    report = FuzzReport(seed)
-    database = {} if database_url is None else {"CLAVIGER_DATABASE_URL": database_url}
-    product = SetProduct(folder / NAME, {"CLAVIGER_IMDS": "true"} | database)
+def run(folder: Path, inputs: int, seed: int) -> Reports:
+    """The trial on each kind of database, the inputs shared between them."""
+    return on_each(lambda database: run_on(database, folder, inputs // kinds(), seed))
+
+
+def run_on(database: Database, folder: Path, inputs: int, seed: int) -> FuzzReport:
+    """Sends so many inputs to a fresh server below `folder`, on an empty database."""
+    report = FuzzReport(seed, NAME, database.kind)
+    product = SetProduct(folder / f"{NAME}-{database.kind.lower()}", {"CLAVIGER_IMDS": "true"} | database.settings)
     try:
         product.start()
         target = prepare(product, seed)
@@ -118,7 +124,9 @@ async def _send_all(target: Target, inputs: int, report: FuzzReport) -> None:
     drawn = _drawn(target, -(-inputs // FORMS), report.seed)
     made = (form for each in itertools.cycle(drawn) for form in varying.forms(each, FORMS, dice))
     forms = list(itertools.islice(made, inputs))  # again from the first where a document has no more to draw
-    forms.sort(key=lambda form: not form.plain or form.asked.service != "issuer")  # before failed sign-ins are throttled
+    forms.sort(
+        key=lambda form: not form.plain or form.asked.service != "issuer"
+    )  # before failed sign-ins are throttled
 
     def note(form: Form, outcome: Outcome) -> None:
         report.inputs += 1
@@ -161,4 +169,3 @@ def _drawn(target: Target, count: int, seed: int) -> list[Any]:
         found += Document(name, service, known, target.places).draw(math.ceil(count * share), seed)
     random.Random(seed).shuffle(found)
     return found
-

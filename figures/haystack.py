@@ -1,4 +1,4 @@
-"""Everything that a server wrote, anywhere: its files, its log, its rows, what it shows, what the system shows of it."""
+"""Everything that a server wrote, anywhere: its files, log and rows, what it shows, what the system shows of it."""
 
 from __future__ import annotations
 

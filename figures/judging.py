@@ -1,8 +1,8 @@
-"""What an answer to hostile input must be: never a 5xx, JSON of the right type, errors in the cloud's shape, headers there.
+"""What an answer to hostile input must be: never a 5xx, JSON of the right type, errors in the cloud's shape, headers.
 
-Pure, and written from the wire contract, not from the product. `Judge.of_host` is for requests that are HTTP and name a
-host: it knows which cloud's shape to expect. `Judge.of_bytes` is for anything at all, where it is only known that whoever
-answers must do it in one of the shapes. Findings are (kind, detail) pairs.
+Pure, and written from the wire contract, not from the product. `Judge.of_host` is for requests that are HTTP and name
+a host: it knows which cloud's shape to expect. `Judge.of_bytes` is for anything at all, where it is only known that
+whoever answers must do it in one of the shapes. Findings are (kind, detail) pairs.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Judge:
         found = [] if metrics else _of_any(answer, "GET" if answer.body else "HEAD")
         if answer.body and not metrics:
             shapes = [_shape(answer, "GET", service) for service in _HEADERS]
-            found += min(shapes, key=len)
+            found += shapes[0] if all(shapes) else []
         return found
 
 

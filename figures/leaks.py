@@ -1,8 +1,9 @@
 """The leak trial: values made to be found go in by every route and every error, and then nobody may find them anywhere.
 
-The server logs all it can. It is killed amid what it had in memory, started, stopped, started again; its keys are rotated,
-vaults are imported, exported and seeded. Then everything that was written is searched for every value in every spelling.
-Controls, values that stand in the clear on purpose, prove that each kind of place was searched and the search sees.
+The server logs all it can. It is killed amid what it had in memory, started, stopped, started again; its keys are
+rotated, vaults are imported, exported and seeded. Then everything that was written is searched for every value in every
+spelling. Controls, values that stand in the clear on purpose, prove that each kind of place was searched and the search
+sees.
 """
 
 from __future__ import annotations
@@ -19,14 +20,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from figures.databases import Database, Reports, on_each
 from figures.haystack import Haystack
 from figures.needles import Needle, Search, make_controls, make_needles
 from figures.pushing import Way, url64, written
 from figures.sending import Channel
-from figures.target import SetProduct, Target, prepare
+from figures.target import SetProduct, prepare
 from figures.ways import NAMES, all_ways
-from scripts.machine import postgres_programs
-from tests.postgres import Cluster, Databases
 
 NAME = "leaks"
 SIZE, QUICK_SIZE = 4_000, 1_000
@@ -78,88 +78,45 @@ class LeakReport:
     def table(self) -> str:
         """Counts, a line each."""
         within = f"in {self.values:,} values (seed {self.seed})"
+        title = f"leaks: {self.values:,} values by {self.ways} ways on {self.database}; "
+        title += (
+            f"{self.searched_bytes / 2**20:.0f} MiB in {self.places} places searched; {self.controls} controls found"
+        )
         lines = [
-            f"leaks: {self.values:,} values by {self.ways} ways on {self.database}; {self.searched_bytes / 2**20:.0f} MiB "
-            f"in {self.places} places searched; {self.controls} controls found",
+            title,
             *(f"  {kind:<29} {self.count(kind)} found {within}" for kind in KINDS),
         ]
         return "\n".join([*lines, *(f"  ! {kind}: {detail[:500]}" for kind, detail in self.findings[:10])])
 
 
-@dataclass
-class LeakReports:
-    """One report for each kind of database that there is."""
-
-    name: str = NAME
-    reports: list[LeakReport] = field(default_factory=list)
-
-    @property
-    def found(self) -> int:
-        """All that should not be."""
-        return sum(report.found for report in self.reports)
-
-    def as_json(self) -> dict[str, object]:
-        """For the report."""
-        return {report.database: report.as_json() for report in self.reports}
-
-    def table(self) -> str:
-        """Counts, a line each."""
-        known = [report.table() for report in self.reports]
-        return "\n".join(known if len(known) > 1 else [*known, "  (not on PostgreSQL: it is not installed here)"])
-
-
-def run(folder: Path, values: int, seed: int) -> LeakReports:
-    """The trial on SQLite, and on a private PostgreSQL where one is installed; so many values each."""
-    found = LeakReports(reports=[run_on(folder, values, seed)])
-    programs = postgres_programs()
-    if programs is not None:
-        cluster = Cluster.make(programs)
-        try:
-            cluster.start()
-            url = Databases(cluster.url).create()
-            found.reports.append(run_on(folder, values, seed, database_url=url, database_folder=cluster.folder))
-        finally:
-            cluster.remove()
-    return found
+def run(folder: Path, values: int, seed: int) -> Reports:
+    """The trial on each kind of database, so many values each."""
+    return on_each(lambda database: run_on(database, folder, values, seed))
 
 
 def run_on(
-    folder: Path,
-    values: int,
-    seed: int,
-    *,
-    database_url: str | None = None,
-    database_folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
+    database: Database, folder: Path, values: int, seed: int, environment: Mapping[str, str] | None = None
 ) -> LeakReport:
-    """Pushes so many values into a fresh server below `folder`, on SQLite or on the empty PostgreSQL database at the URL.
-
-    `database_folder` is searched as well: what that PostgreSQL server itself writes.
-    """
-    kind = "SQLite" if database_url is None else "PostgreSQL"
-    report = LeakReport(seed, kind, values)
+    """Pushes so many values into a fresh server below `folder`, on an empty database."""
+    report = LeakReport(seed, database.kind, values)
     controls = make_controls(6, seed)
     settings = {"CLAVIGER_LOG_LEVEL": "debug", "CLAVIGER_SWEEP_S": "1", _ENVIRONMENT: controls[3].value}
-    if database_url is not None:
-        settings["CLAVIGER_DATABASE_URL"] = database_url
-    product = SetProduct(folder / f"{NAME}-{kind.lower()}", settings | dict(environment or {}))
+    settings |= database.settings | dict(environment or {})
+    product = SetProduct(folder / f"{NAME}-{database.kind.lower()}", settings)
     try:
         product.start()
-        _Trial(product, report, controls, database_url, database_folder).run()
+        _Trial(product, report, controls, database).run()
     finally:
         product.kill()
     return report
 
 
 class _Trial:
-    def __init__(
-        self, product: SetProduct, report: LeakReport, controls: list[Needle], url: str | None, folder: Path | None
-    ) -> None:
+    def __init__(self, product: SetProduct, report: LeakReport, controls: list[Needle], database: Database) -> None:
         self._product = product
         self._report = report
         self._controls = controls
-        self._url = url
-        self._folder = folder
+        self._database = database
         self._needles = make_needles(report.values, report.seed)
         self._target = prepare(product, report.seed)
         self._haystack = Haystack()
@@ -245,24 +202,26 @@ class _Trial:
 
     def _move(self, by_hand: list[Needle], bad: list[Needle]) -> None:
         """Documents brought in, good and bad, and archives taken out; keys rotated."""
-        product = self._product
         document = {
             "vault": {"name": "leak-moved"},
             "secrets": {f"moved-{each.number}": {"versions": [{"value": each.value}]} for each in by_hand},
         }
         file = self._file("moved.json", json.dumps(document))
-        for words in (("import", str(file)), ("import", str(file)), ("import", str(file), "--vault", self._target.vault)):
-            self._haystack.add("commands", product.said_by(*words))
+        for more in ((), (), ("--vault", self._target.vault)):
+            self._say("import", str(file), *more)
         for name, text in _bad_documents(bad):
-            self._haystack.add("commands", product.said_by("import", str(self._file(name, text)), "--vault", "leak-bad"))
+            self._say("import", str(self._file(name, text)), "--vault", "leak-bad")
         archive = self._aside / "archive"
         passphrase = self._file("passphrase", "correct horse battery staple")
-        for words in (("--for-this-server",), ("--passphrase-file", str(passphrase))):
-            self._haystack.add("commands", product.said_by("export", "leak-moved", "--to", str(archive), "--force", *words))
+        for lock in ("--for-this-server", f"--passphrase-file={passphrase}"):
+            self._say("export", "leak-moved", "--to", str(archive), "--force", lock)
             self._haystack.add("archive", archive.read_bytes())
-        product.command("keys", "rotate", "--root", "--data-keys", "--signing")
-        for words in (("vault", "list"), ("app", "list"), ("doctor",)):
-            self._haystack.add("commands", product.said_by(*words))
+        self._product.command("keys", "rotate", "--root", "--data-keys", "--signing")
+        for command in ("vault list", "app list", "doctor"):
+            self._say(*command.split())
+
+    def _say(self, *words: str) -> None:
+        self._haystack.add("commands", self._product.said_by(*words))
 
     def _plant(self) -> None:
         """Controls, where each kind of place must show one."""
@@ -296,7 +255,10 @@ class _Trial:
     def _seed(self, seeded: list[Needle]) -> None:
         secrets = {f"seeded-{each.number}": {"value": each.value} for each in seeded}
         given = {"client_id": "5eed0000-0000-4000-8000-000000000001", "client_secret": seeded[0].value}
-        text = {"vaults": [{"vault": {"name": "leak-seeded"}, "secrets": secrets}], "applications": [{"name": "seeded", **given}]}
+        text = {
+            "vaults": [{"vault": {"name": "leak-seeded"}, "secrets": secrets}],
+            "applications": [{"name": "seeded", **given}],
+        }
         self._product.settings["CLAVIGER_SEED"] = str(self._file("seed.json", json.dumps(text)))
         self._product.start()
         self._haystack.add_process(self._product.pid)
@@ -317,10 +279,10 @@ class _Trial:
     def _collect(self, when: str) -> None:
         self._haystack.add_files(f"{when}: data", self._product.data)
         self._haystack.add(f"{when}: log", self._product.log.read_bytes())
-        if self._url is not None:
-            self._haystack.add_tables(self._url)
-        if self._folder is not None:
-            self._haystack.add_files(f"{when}: PostgreSQL", self._folder, but=POSTGRES_TEMPLATES)
+        if self._database.url is not None:
+            self._haystack.add_tables(self._database.url)
+        if self._database.folder is not None:
+            self._haystack.add_files(f"{when}: PostgreSQL", self._database.folder, but=POSTGRES_TEMPLATES)
 
     def _judge(self) -> None:
         report, haystack = self._report, self._haystack
@@ -330,8 +292,9 @@ class _Trial:
             for place in found.get(needle.number, ()):
                 kind = "told to others" if place.startswith("answers to others") else "written down"
                 report.findings.append((kind, f"value {needle.number} ({needle.kind}) in {place}"))
-        expected = ("data/" if self._url is None else "table ",) * 3
-        expected += ("process environ" if os.path.exists("/proc/self/environ") else "", ": log", "answers to others")
+        rows = "data/" if self._database.url is None else "table "
+        environ = "process environ" if os.path.exists("/proc/self/environ") else ""
+        expected = [rows, rows, rows, environ, ": log", "answers to others"]
         for control, place in zip(self._controls, expected, strict=True):
             seen = any(place in each.split(" at ")[0] for each in found.get(control.number, ())) or not place
             report.controls += seen
@@ -355,10 +318,12 @@ def _paired(ways: list[Way], needles: list[Needle], dice: random.Random) -> Iter
 def _bad_documents(needles: list[Needle]) -> Iterator[tuple[str, str]]:
     """Documents that cannot be imported, by each reason with other values in them; never as a name, which is shown."""
     templates = (
-        '{"secrets":{"a":{"value":%s', '{"secrets":{"a":{"value":[%s]}}}', '{"secrets":{"a":{"vaule":%s}}}', "%s", "[%s]",
-        '{"secrets":{"a":{"value":{"env":%s}}}}', '{"secrets":{"a":{"value":{"file":%s}}}}', '{"secrets":{"a":{"value":%s,"expires_at":%s}}}',
-        '{"secrets":{"a":{"value":%s,"enabled":%s}}}', '{"secrets":{"a":{"versions":[{"value":%s,"version":%s}]}}}',
-        '{"format":%s}', '{"secrets":{"a":{"value":%s},"a":{"value":%s}}}', '{"secrets":{"a":{"value":%s}},"roles":[{"role":%s,"to":%s}]}',
+        '{"secrets":{"a":{"value":%s', '{"secrets":{"a":{"value":[%s]}}}', '{"secrets":{"a":{"vaule":%s}}}', "%s",
+        "[%s]", '{"secrets":{"a":{"value":{"env":%s}}}}', '{"secrets":{"a":{"value":{"file":%s}}}}',
+        '{"secrets":{"a":{"value":%s,"expires_at":%s}}}', '{"secrets":{"a":{"value":%s,"enabled":%s}}}',
+        '{"secrets":{"a":{"versions":[{"value":%s,"version":%s}]}}}', '{"format":%s}',
+        '{"secrets":{"a":{"value":%s},"a":{"value":%s}}}',
+        '{"secrets":{"a":{"value":%s}},"roles":[{"role":%s,"to":%s}]}',
     )  # fmt: skip
     odd = [needle for needle in needles if needle.kind != "plain"]  # a plain one may well be a name
     for number, template in enumerate(templates):

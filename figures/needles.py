@@ -1,8 +1,8 @@
 """Values that occur nowhere else, and a search that finds them again however somebody wrote them down.
 
-A value is random throughout, with structure between: quotes, escapes, line ends, accents, percent signs. `Search` knows
-every value in every spelling (raw, JSON, URL, base64 wherever it began, hex, UTF-16, Python's own) by windows of 16 bytes,
-so that a piece of a value is found as well; from 24 bytes of a spelling on, certainly.
+A value is random throughout, with structure between: quotes, escapes, line ends, accents, percent signs. `Search`
+knows every value in every spelling (raw, JSON, URL, base64 wherever it began, hex, UTF-16, Python's own) by windows of
+16 bytes, so that a piece of a value is found as well; from 24 bytes of a spelling on, certainly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BETWEEN = {
     "lines": "\n\r\t\x0b\x1b\x7f",
     "percent": "%&+=?#; ",
     "markup": "<>&'\"$`;|",
-    "long": "\"\\\né",
+    "long": '"\\\né',
 }
 KINDS = tuple(_BETWEEN)
 
@@ -44,7 +44,9 @@ class Needle:
 def make_needles(count: int, seed: int) -> list[Needle]:
     """So many values, of all kinds by turns; the same for the same seed."""
     dice = random.Random(f"needles/{seed}")
-    return [Needle(number, _value(KINDS[number % len(KINDS)], dice), KINDS[number % len(KINDS)]) for number in range(count)]
+    return [
+        Needle(number, _value(KINDS[number % len(KINDS)], dice), KINDS[number % len(KINDS)]) for number in range(count)
+    ]
 
 
 def make_controls(count: int, seed: int) -> list[Needle]:
@@ -65,7 +67,14 @@ def _value(kind: str, dice: random.Random) -> str:
 def spellings(value: str) -> set[bytes]:
     """How a value may look once somebody wrote it down."""
     raw = value.encode()
-    texts = {value, quote(value), quote(value, safe=""), quote_plus(value), quote(value, safe="").lower(), html.escape(value)}
+    texts = {
+        value,
+        quote(value),
+        quote(value, safe=""),
+        quote_plus(value),
+        quote(value, safe="").lower(),
+        html.escape(value),
+    }
     texts |= {repr(value)[1:-1], repr(raw)[2:-1], raw.hex(), raw.hex().upper(), value.replace("'", "''")}
     for escaped in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
         texts |= {escaped[1:-1], json.dumps(escaped)[3:-3]}

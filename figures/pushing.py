@@ -1,7 +1,8 @@
 """One way to bring a value to the server, as data, and how it becomes the bytes of a request.
 
-In a path, a header, a host or a caller, `{v}` is the value percent-encoded, `{raw}` as it is, `{b64}` in base64, `{basic}` as
-a client secret of HTTP Basic; in a body's template `%s` is the value as JSON. The ways themselves are tables in `ways.py`.
+In a path, a header, a host or a caller, `{v}` is the value percent-encoded, `{raw}` as it is, `{b64}` in base64,
+`{basic}` as a client secret of HTTP Basic; in a body's template `%s` is the value as JSON. The ways themselves are
+tables in `ways.py`.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ FORM = "Content-Type: application/x-www-form-urlencoded"
 class Way:
     """One way.
 
-    `stored`: the value ends sealed in the database; by all others it is refused or passed over. `silent`: the answer must
-    not repeat the value even to its sender; in a path it may. `caller`: whose token, or a whole Authorization value with a
-    blank in it, or None. `framed`: with a Content-Length. `whole` is the request itself, for what is no HTTP.
+    `stored`: the value ends sealed in the database; by all others it is refused or passed over. `silent`: the answer
+    must not repeat the value even to its sender; in a path it may. `caller`: whose token, or a whole Authorization
+    value with a blank in it, or None. `framed`: with a Content-Length. `whole` is the request, for what is no HTTP.
     """
 
     name: str

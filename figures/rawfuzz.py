@@ -10,6 +10,7 @@ ended at all: the server must cut them off by itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections.abc import Iterator
@@ -255,10 +256,8 @@ class _Talk:
     async def ask_health(self, request: bytes) -> None:
         """One more request, to see whether both sides agree where they are."""
         before = len(self.answers)
-        try:
+        with contextlib.suppress(OSError):
             await self._connection.send([request])
-        except OSError:
-            pass
         while not self._closed and len(self.answers) == before:
             if not await self._next(ANSWER_LIMIT_S):
                 self.findings.append(("hang", "no answer to /health on a connection at rest"))
@@ -306,7 +305,9 @@ class _Talk:
 def good_requests(target: Target) -> list[bytes]:
     """Requests with nothing wrong, of every kind: what is spoilt."""
     host, officer, manager = target.host(target.vault), target.tokens["officer"], target.managing["officer"]
-    form = urlencode({"grant_type": "client_credentials", "client_id": "nobody", "scope": "https://vault.azure.net/.default"})
+    form = urlencode(
+        {"grant_type": "client_credentials", "client_id": "nobody", "scope": "https://vault.azure.net/.default"}
+    )
     value = '{"value":"raw","tags":{"a":"b"},"attributes":{"exp":2000000000}}'
     chunked = f"{len(value):x}\r\n{value}\r\n0\r\n\r\n"
     vault = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{GROUP}/providers/Microsoft.KeyVault/vaults/raw"
@@ -317,20 +318,48 @@ def good_requests(target: Target) -> list[bytes]:
         ("PUT", host, "/secrets/raw?api-version=7.6", officer, "Content-Type: application/json", value),
         ("PUT", host, "/secrets/raw?api-version=7.6", "", "", ""),
         ("PUT", host, "/secrets/raw?api-version=7.4", officer, "Transfer-Encoding: chunked", chunked),
-        ("PATCH", host, "/secrets/fuzz-3/?api-version=7.6", officer, "Content-Type: application/json", '{"contentType":"x"}'),
+        (
+            "PATCH",
+            host,
+            "/secrets/fuzz-3/?api-version=7.6",
+            officer,
+            "Content-Type: application/json",
+            '{"contentType":"x"}',
+        ),
         ("PUT", host, "/secrets/raw?api-version=7.6", officer, "Expect: 100-continue", value),
         ("POST", host, "/secrets/restore?api-version=7.6", officer, "", '{"value":"AAAA"}'),
         ("POST", host, "/secrets/fuzz-3/backup?api-version=7.6", officer, "", ""),
         ("DELETE", host, "/deletedsecrets/raw?api-version=7.6", officer, "", ""),
         ("HEAD", host, "/secrets/fuzz-1?api-version=7.6", officer, "", ""),
-        ("POST", LOGIN, f"/{target.tenant_id}/oauth2/v2.0/token", "", "Content-Type: application/x-www-form-urlencoded", form),
+        (
+            "POST",
+            LOGIN,
+            f"/{target.tenant_id}/oauth2/v2.0/token",
+            "",
+            "Content-Type: application/x-www-form-urlencoded",
+            form,
+        ),
         ("GET", LOGIN, "/common/v2.0/.well-known/openid-configuration", "", "", ""),
-        ("GET", LOGIN, "/msi/token?api-version=2019-08-01&resource=https://vault.azure.net", "", "X-IDENTITY-HEADER: wrong", ""),
+        (
+            "GET",
+            LOGIN,
+            "/msi/token?api-version=2019-08-01&resource=https://vault.azure.net",
+            "",
+            "X-IDENTITY-HEADER: wrong",
+            "",
+        ),
         ("GET", MANAGEMENT, "/subscriptions?api-version=2022-12-01", manager, "", ""),
-        ("PUT", MANAGEMENT, f"{vault}?api-version=2023-07-01", manager, "Content-Type: application/json", '{"location":"local"}'),
+        (
+            "PUT",
+            MANAGEMENT,
+            f"{vault}?api-version=2023-07-01",
+            manager,
+            "Content-Type: application/json",
+            '{"location":"local"}',
+        ),
         ("GET", host, "/health", "", "", ""),
         ("GET", host, "/metrics", "", "Connection: close", ""),
-    ]  # fmt: skip
+    ]
     return [_written(target.port, *kind) for kind in kinds]
 
 

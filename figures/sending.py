@@ -1,4 +1,4 @@
-"""Sends whole requests as they are over a few kept connections, and says what came of each: an answer, or why there is none.
+"""Sends whole requests as they are over a few kept connections, and says what came of each.
 
 An answer must be whole within 5 s of the request's last byte. A connection that the server ended, as it may after any
 answer, is made anew; where that happens before the answer to a request that reused it, the request is sent once more.

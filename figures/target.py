@@ -1,8 +1,8 @@
 """The server that hostile input is sent to: a real process with vaults, callers of different rights, and sentinels.
 
-Sentinels are secrets that no input names: live, disabled, of several versions, deleted. What the server shows of them must
-be the same after a trial as before it. `vault` is the one where the main caller may do everything; `kept` is one where it
-may do nothing, so that nothing at all may change there.
+Sentinels are secrets that no input names: live, disabled, of several versions, deleted. What the server shows of them
+must be the same after a trial as before it. `vault` is the one where the main caller may do everything; `kept` is one
+where it may do nothing, so that nothing at all may change there.
 """
 
 from __future__ import annotations

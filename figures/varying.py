@@ -18,9 +18,33 @@ Headers = list[tuple[str, str]]
 
 API_VERSIONS = (
     *("2016-10-01", "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "7.6-preview.2", "2025-07-01", "2026-04-01"),
-    *("2022-07-01", "2023-07-01", "2026-02-01", "", "7", "7.40", "7.4 ", " 7.4", "7.4%00", "%ff", "%", "9" * 300, "null"),
+    *(
+        "2022-07-01",
+        "2023-07-01",
+        "2026-02-01",
+        "",
+        "7",
+        "7.40",
+        "7.4 ",
+        " 7.4",
+        "7.4%00",
+        "%ff",
+        "%",
+        "9" * 300,
+        "null",
+    ),
 )
-REQUEST_IDS = ("", "x", "5" * 256, "5" * 257, "\xe4\xff", "a\tb", "%0d%0aX: y", "{guid}", "00000000-0000-0000-0000-000000000000")
+REQUEST_IDS = (
+    "",
+    "x",
+    "5" * 256,
+    "5" * 257,
+    "\xe4\xff",
+    "a\tb",
+    "%0d%0aX: y",
+    "{guid}",
+    "00000000-0000-0000-0000-000000000000",
+)
 CONTENT_TYPES = (
     *("", "text/plain", "application/json; charset=utf-16", "application/json;;;", "multipart/form-data; boundary=x"),
     *("application/x-www-form-urlencoded", "application/json\t", "*/*", "x" * 4000, "application/xml"),
@@ -29,25 +53,28 @@ METHODS = ("POST", "PUT", "PATCH", "DELETE", "GET", "HEAD", "OPTIONS", "TRACE", 
 MORE_HEADERS: tuple[Headers, ...] = (
     [("X-HTTP-METHOD", "PATCH")], [("X-HTTP-METHOD", "DELETE")], [("X-HTTP-METHOD", "TRACE\xff")],
     [("Accept", "text/html;q=x, */*;q=9999999")], [("Accept-Encoding", "gzip;q=0, identity;q=0")],
-    [("If-Match", "*")], [("If-None-Match", '"x", W/"y"')], [("If-Modified-Since", "never")], [("Range", "bytes=5-1,-")],
-    [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Host", "evil"), ("Forwarded", "host=evil")], [("Via", "1.1 " * 50)],
-    [("Cookie", "a=b; " * 200)], [("Origin", "null"), ("Access-Control-Request-Method", "PUT")], [("TE", "trailers")],
-    [("X-Original-URL", "/health")], [("Content-Encoding", "gzip")], [("Expect", "100-continue")], [("Expect", "200-ok")],
-    [("Connection", "close")], [("Connection", "x, keep-alive, upgrade")], [("Upgrade", "h2c"), ("Connection", "Upgrade")],
-    [("Accept-Language", "\xff\xfe")], [("Date", "x" * 9000)], [(f"X-{n}", "y") for n in range(70)], [("X-Long", "z" * 30_000)],
+    [("If-Match", "*")], [("If-None-Match", '"x", W/"y"')], [("If-Modified-Since", "never")],
+    [("Range", "bytes=5-1,-")],
+    [("X-Forwarded-For", "1.2.3.4"), ("X-Forwarded-Host", "evil"), ("Forwarded", "host=evil")],
+    [("Via", "1.1 " * 50)], [("Cookie", "a=b; " * 200)],
+    [("Origin", "null"), ("Access-Control-Request-Method", "PUT")], [("TE", "trailers")],
+    [("X-Original-URL", "/health")], [("Content-Encoding", "gzip")], [("Expect", "100-continue")],
+    [("Expect", "200-ok")], [("Connection", "close")], [("Connection", "x, keep-alive, upgrade")],
+    [("Upgrade", "h2c"), ("Connection", "Upgrade")], [("Accept-Language", "\xff\xfe")], [("Date", "x" * 9000)],
+    [(f"X-{n}", "y") for n in range(70)], [("X-Long", "z" * 30_000)],
     [("x-ms-date", "\t \t"), ("x-ms-version", "")], [("Metadata", "true")], [("!#$%&'*+-.^_`|~", "v")],
 )  # fmt: skip
 HOSTS = (
     "{vault}.vault.localhost:{port}", "{kept}.vault.localhost:{port}", "nobody.vault.localhost:{port}",
-    "{VAULT}.VAULT.LocalHost:{port}", "{vault}.vault.localhost.:{port}", "{vault}.vault.azure.net", "{vault}.vault.localhost",
-    "{vault}.vault.localhost:443", "-.vault.localhost", "a.b.vault.localhost:{port}", "{vault}.vault.usgovcloudapi.net:443",
-    "{vault}.vault.localhost:99999",
+    "{VAULT}.VAULT.LocalHost:{port}", "{vault}.vault.localhost.:{port}", "{vault}.vault.azure.net",
+    "{vault}.vault.localhost", "{vault}.vault.localhost:443", "-.vault.localhost", "a.b.vault.localhost:{port}",
+    "{vault}.vault.usgovcloudapi.net:443", "{vault}.vault.localhost:99999",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Form:
-    """A request in one form, ready for the wire. `plain`: as drawn and by the officer; `oddities` say what it has else."""
+    """A request in one form, ready for the wire. `plain`: as drawn, by the officer; `oddities`: what else it has."""
 
     asked: Asked
     drawn: Drawn
@@ -115,8 +142,9 @@ class Varying:
 
 _WRONG = {
     "garbage": "Bearer abc.def.ghi", "empty": "Bearer ", "cut": "Bearer {token}"[:40], "basic": "Basic dTpw",
-    "bare": "{token}", "twice": "Bearer {token} {token}", "latin": "Bearer \xe4\xf6", "long": "Bearer " + "e" * 20_000,
-    "lower": "bearer {token}", "quoted": 'Bearer "{token}"', "spoilt": "Bearer {token}x", "pop": "PoP {token}",
+    "bare": "{token}", "twice": "Bearer {token} {token}", "latin": "Bearer \xe4\xf6",
+    "long": "Bearer " + "e" * 20_000, "lower": "bearer {token}", "quoted": 'Bearer "{token}"',
+    "spoilt": "Bearer {token}x", "pop": "PoP {token}",
 }  # fmt: skip
 
 
@@ -132,7 +160,7 @@ def _echoed(draft: _Draft) -> str | None:
 
 def _api_version(_: Varying, draft: _Draft, dice: random.Random) -> None:
     version = dice.choice(API_VERSIONS)
-    path, _, query = draft.target.partition("?")
+    path, _mark, query = draft.target.partition("?")
     kept = [part for part in query.split("&") if part and not part.lower().startswith("api-version=")]
     name = dice.choice(("api-version", "api%2Dversion", "API-Version", "%61pi-version"))
     kept += [f"{name}={version.replace(' ', '%20')}"] * dice.choice((1, 1, 1, 2, 0))
@@ -166,9 +194,10 @@ def _method(_: Varying, draft: _Draft, dice: random.Random) -> None:
 def _path(_: Varying, draft: _Draft, dice: random.Random) -> None:
     path, mark, query = draft.target.partition("?")
     changes: tuple[Callable[[str], str], ...] = (
-        lambda p: f"/{p}", lambda p: f"{p}/", lambda p: f"{p}/x", lambda p: f"{p}/..", lambda p: p.replace("/", "%2F"),
-        lambda p: f"{p}%00", lambda p: p.replace("s", "%73"), lambda p: f"{p};a=b", lambda p: f"/.{p}", lambda p: p.upper(),
-        lambda p: f"{p}%ED%A0%80", lambda p: f"{p}{'a' * 9000}", lambda p: p + "%41" * 3000, lambda p: f"{p}?", lambda _: "/",
+        lambda p: f"/{p}", lambda p: f"{p}/", lambda p: f"{p}/x", lambda p: f"{p}/..",
+        lambda p: p.replace("/", "%2F"), lambda p: f"{p}%00", lambda p: p.replace("s", "%73"), lambda p: f"{p};a=b",
+        lambda p: f"/.{p}", lambda p: p.upper(), lambda p: f"{p}%ED%A0%80", lambda p: f"{p}{'a' * 9000}",
+        lambda p: p + "%41" * 3000, lambda p: f"{p}?", lambda _: "/",
     )  # fmt: skip
     draft.target = dice.choice(changes)(path) + mark + query
     if draft.service == "identity":
@@ -178,9 +207,10 @@ def _path(_: Varying, draft: _Draft, dice: random.Random) -> None:
 
 def _query(_: Varying, draft: _Draft, dice: random.Random) -> None:
     more = (
-        "maxresults=0", "maxresults=26", "maxresults=-1", "maxresults=1e3", "maxresults=%D9%A3", "$skiptoken=", "x=%",
-        "$skiptoken=e30", "$skiptoken=%00", "&&&&", "=", "%3D", "a;b=c", "&".join("a=b" for _ in range(80)), "maxresults=" + "9" * 5000,
-        "outContentType=x", "$filter=resourceType%20eq%20'Microsoft.KeyVault/vaults'", "$top=-1", "api-version=7.4&api-version=7.5",
+        "maxresults=0", "maxresults=26", "maxresults=-1", "maxresults=1e3", "maxresults=%D9%A3", "$skiptoken=",
+        "x=%", "$skiptoken=e30", "$skiptoken=%00", "$skiptoken=AA", "$skiptoken=YQBi", "client_id=%00", "&&&&", "=",
+        "%3D", "a;b=c", "&".join("a=b" for _ in range(80)), "maxresults=" + "9" * 5000, "outContentType=x",
+        "$filter=resourceType%20eq%20'Microsoft.KeyVault/vaults'", "$top=-1", "api-version=7.4&api-version=7.5",
     )  # fmt: skip
     draft.target += ("&" if "?" in draft.target else "?") + dice.choice(more)
     draft.oddities.append("query")
@@ -189,16 +219,16 @@ def _query(_: Varying, draft: _Draft, dice: random.Random) -> None:
 def _body(_: Varying, draft: _Draft, dice: random.Random) -> None:
     body = draft.body
     cut = dice.randrange(len(body)) if body else 0
-    draft.body = dice.choice(
-        (
-            body[:cut], b"\xef\xbb\xbf" + body, body + b"}", b"[" * 5000, b'{"value":' * 500, gzip.compress(body, mtime=0),
-            body.decode("utf-8", "replace").encode("utf-16"), b'{"value":"\xff\xfe"}', b'{"value":"\\ud800"}', b'{"value":"x","value":5}',
-            b'{"value":"x","attributes":{"exp":1e400}}', b'{"value":NaN}', b"null", b"0", b'""', b"{}", b"[]", b" ", b"\0" * 50,
-            b'{"value":"x","attributes":{"exp":' + b"9" * 400 + b"}}", b'{"value":"' + b"x" * 25_601 + b'"}', b"a=b&" * 100,
-            b'{"value":"x","tags":{"a":null}}', b'{"value":"' + "\U0001f511".encode() * 6400 + b'"}', b'{"value":"' + b"\\u0000" * 25_600 + b'"}',
-            body[:cut] + bytes(dice.randrange(256) for _ in range(8)) + body[cut:], b"x" * 600_000,
-        )
+    spoilt: tuple[bytes, ...] = (
+        body[:cut], b"\xef\xbb\xbf" + body, body + b"}", b"[" * 5000, b'{"value":' * 500, gzip.compress(body, mtime=0),
+        body.decode("utf-8", "replace").encode("utf-16"), b'{"value":"\xff\xfe"}', b'{"value":"\\ud800"}', b"null",
+        b"0", b'{"value":"x","value":5}', b'{"value":"x","attributes":{"exp":1e400}}', b'{"value":NaN}', b'""', b"{}",
+        b'{"value":"x","attributes":{"exp":' + b"9" * 400 + b"}}", b'{"value":"' + b"x" * 25_601 + b'"}', b"a=b&" * 100,
+        b'{"value":"x","tags":{"a":null}}', b'{"value":"' + "\U0001f511".encode() * 6400 + b'"}', b"\0" * 50,
+        b"[]", b" ", b'{"value":"' + b"\\u0000" * 25_600 + b'"}', body[:cut] + dice.randbytes(8) + body[cut:],
+        b"x" * 600_000,
     )  # fmt: skip
+    draft.body = dice.choice(spoilt)
     draft.oddities.append("body")
 
 
@@ -208,8 +238,8 @@ def _chunked(_: Varying, draft: _Draft, dice: random.Random) -> None:
 
 
 _ODDITIES: tuple[Callable[[Varying, _Draft, random.Random], None], ...] = (
-    _api_version, _api_version, _more_headers, _more_headers, _request_id, _content_type, _method, _path, _query, _body, _body,
-    _chunked, Varying.other_host,
+    _api_version, _api_version, _more_headers, _more_headers, _request_id, _content_type, _method, _path, _query,
+    _body, _body, _chunked, Varying.other_host,
 )  # fmt: skip
 
 
@@ -221,8 +251,10 @@ def _raw(draft: _Draft) -> bytes:
     if draft.chunked:
         lines.append("Transfer-Encoding: chunked")
         half = len(body) // 2
-        body = b"".join(b"%x;n=v\r\n%b\r\n" % (len(part), part) for part in (body[:half], body[half:]) if part) + b"0\r\n\r\n"
+        body = (
+            b"".join(b"%x;n=v\r\n%b\r\n" % (len(part), part) for part in (body[:half], body[half:]) if part)
+            + b"0\r\n\r\n"
+        )
     elif body or draft.method not in ("GET", "HEAD"):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
-

@@ -1,4 +1,4 @@
-"""The leak trial of `make figures` in a size for every run, and proof that the search sees: with sealing off, for one."""
+"""The leak trial of `make figures` in a size for every run, and proof that it sees: with sealing off, for one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from claviger.crypto.envelope import OVERHEAD, SealingKey
-from figures import leaks
+from figures.databases import Database
 from figures.haystack import Haystack
 from figures.leaks import run_on
 from figures.needles import KINDS, Needle, Search, make_controls, make_needles, spellings
@@ -31,7 +31,7 @@ def seed() -> int:
 
 
 def test_no_value_is_found_anywhere(tmp_path: Path, seed: int) -> None:
-    report = run_on(tmp_path, VALUES, seed)
+    report = run_on(Database(), tmp_path, VALUES, seed)
     assert report.controls == 6
     assert report.statuses["200"] > VALUES / 8
     assert report.statuses["400"] > VALUES / 4
@@ -41,7 +41,7 @@ def test_no_value_is_found_anywhere(tmp_path: Path, seed: int) -> None:
 def test_nor_on_postgresql(tmp_path: Path, seed: int, postgres_databases: Databases) -> None:
     url = postgres_databases.create()
     try:
-        report = run_on(tmp_path, VALUES, seed, database_url=url)
+        report = run_on(Database(url), tmp_path, VALUES, seed)
     finally:
         postgres_databases.drop(url)
     assert report.controls == 6
@@ -63,7 +63,7 @@ def test_with_sealing_off_the_trial_finds_the_values(
     (tmp_path / "off" / "sitecustomize.py").write_text(UNSEALED)  # for the server; below, for commands in this process
     monkeypatch.setattr(SealingKey, "seal", lambda self, plaintext, bound_to: b"\1" * OVERHEAD + plaintext)
     monkeypatch.setattr(SealingKey, "open", lambda self, sealed, bound_to: sealed[OVERHEAD:])
-    report = run_on(tmp_path, FEW, seed, environment={"PYTHONPATH": str(tmp_path / "off")})
+    report = run_on(Database(), tmp_path, FEW, seed, environment={"PYTHONPATH": str(tmp_path / "off")})
     places = [detail.partition(" in ")[2] for kind, detail in report.findings if kind == "written down"]
     for place in ("after a kill: data/claviger.db", "after a stop: data/claviger.db"):
         assert any(each.startswith(place) for each in places), (place, places[:20])
@@ -105,7 +105,10 @@ def test_the_search_finds_a_value_however_it_was_written(how: str, seed: int) ->
             continue  # of very long values only so many pieces are known
         content = b"\0before " + WRITTEN[how](needle.value) + b" after\n"
         assert list(search.places_in(content)) == [needle.number], needle
-    assert search.places_in(b"".join(spelling for other in make_controls(3, seed) for spelling in spellings(other.value))) == {}
+    assert (
+        search.places_in(b"".join(spelling for other in make_controls(3, seed) for spelling in spellings(other.value)))
+        == {}
+    )
 
 
 def test_a_piece_of_a_long_value_is_found(seed: int) -> None:
@@ -133,6 +136,6 @@ def test_a_value_in_any_file_is_found(tmp_path: Path, name: str) -> None:
 
 def test_a_value_in_the_environment_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int) -> None:
     """A control that is not there is a finding: the trial never passes blind."""
-    monkeypatch.setattr(leaks.Haystack, "add_process", lambda self, pid: None)
-    report = run_on(tmp_path, FEW, seed)
+    monkeypatch.setattr(Haystack, "add_process", lambda self, pid: None)
+    report = run_on(Database(), tmp_path, FEW, seed)
     assert [kind for kind, _ in report.findings] == (["search blind"] if os.path.exists("/proc/self/environ") else [])

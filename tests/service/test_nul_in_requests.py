@@ -1,4 +1,4 @@
-"""NUL and its kin where a request's text becomes part of a query: PostgreSQL takes none, and nobody may see a 5xx for it."""
+"""NUL and its kin where a request's text becomes part of a query: PostgreSQL takes none, and that is no 5xx."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ODD = ["\0", "a\0", "\x1f", "\x7f", "a\nb", "\u2028"]
 @pytest.mark.parametrize("odd", ODD, ids=ascii)
 @pytest.mark.parametrize("path", ["/secrets", "/deletedsecrets", "/secrets/s/versions"])
 def test_a_page_mark(kept: VaultClient, path: str, odd: str):
-    answer = kept.ask("GET", path, **{"$skiptoken": unpadded(odd.encode())})
+    answer = kept.ask("GET", f"{path}?$skiptoken={unpadded(odd.encode())}&api-version=7.6", version=None)
     if "\0" in odd:
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
     else:

@@ -32,7 +32,7 @@ def test_a_sensitive_value_does_not_show() -> None:
         hash(value)
 
 
-@given(st.text(max_size=200).filter(lambda text: len(text.encode("utf-8", "replace")) < 700))
+@given(st.text(max_size=200).filter(lambda text: "\0" not in text and len(text.encode("utf-8", "replace")) < 700))
 def test_a_page_mark_comes_back(key: str) -> None:
     try:
         key.encode()
