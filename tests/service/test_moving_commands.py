@@ -125,7 +125,7 @@ def test_a_file_that_is_none_is_told_in_words(estate: Estate, tmp_path: Path, co
     file = tmp_path / "file"
     file.write_bytes(content)
     with pytest.raises(CommandFailed) as failed:
-        estate.server.command("import", str(file), "--vault", "some-vault")
+        estate.server.command("import", str(file), "--vault", "some-vault", "--tenant", estate.tenant_id)
     assert word in failed.value.said
     assert "fix:" in failed.value.said
 
