@@ -40,7 +40,7 @@ bench: development ## Speed and memory as ratios, measured on this machine
 	@$(PY) -m scripts.system bench
 	@$(BIN)/python -m bench $(ARGS)
 
-figures: development ## Crash and clock trials, the whole size (ARGS=--quick for the short one)
+figures: development ## Trials by crash, clock, hostile input and search for leaks (ARGS=--quick for the short size)
 	@$(PY) -m scripts.names
 	@$(BIN)/python -m figures $(ARGS)
 

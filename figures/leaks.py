@@ -29,7 +29,7 @@ from figures.target import SetProduct, prepare
 from figures.ways import NAMES, all_ways
 
 NAME = "leaks"
-SIZE, QUICK_SIZE = 4_000, 1_000
+SIZE, QUICK_SIZE = 3_000, 1_000
 KINDS = ("written down", "told to others", "told to its sender", "search blind", "5xx", "not stored", "server down")
 BAD_START_LIMIT_S = 60.0
 POSTGRES_TEMPLATES = ("data/base/1/", "data/base/4/", "data/base/5/")

@@ -31,7 +31,7 @@ from figures.sending import ANSWER_LIMIT_S, SEND_LIMIT_S
 from figures.target import GROUP, LOGIN, MANAGEMENT, SUBSCRIPTION, SetProduct, Target, prepare
 
 NAME = "rawfuzz"
-SIZE, QUICK_SIZE = 80_000, 12_000
+SIZE, QUICK_SIZE = 50_000, 12_000
 BELOW_SHARE = 0.1
 WORKERS = 24
 HELD = 24

@@ -1,4 +1,4 @@
-"""The whole life of a secret through the official SDK. Runs unchanged against any Key Vault: only the environment differs."""
+"""The whole life of a secret through the official SDK. Runs against any Key Vault: only the environment differs."""
 
 import os
 

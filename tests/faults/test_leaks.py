@@ -56,9 +56,10 @@ SealingKey.open = lambda self, sealed, bound_to: sealed[{OVERHEAD}:]
 """
 
 
-def test_with_sealing_off_the_trial_finds_the_values(
+def test_with_sealing_off_the_trial_finds_the_values_and_knows_where_it_did_not_look(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Haystack, "add_process", lambda self, pid: None)
     (tmp_path / "off").mkdir()
     (tmp_path / "off" / "sitecustomize.py").write_text(UNSEALED)  # for the server; below, for commands in this process
     monkeypatch.setattr(SealingKey, "seal", lambda self, plaintext, bound_to: b"\1" * OVERHEAD + plaintext)
@@ -67,7 +68,8 @@ def test_with_sealing_off_the_trial_finds_the_values(
     places = [detail.partition(" in ")[2] for kind, detail in report.findings if kind == "written down"]
     for place in ("after a kill: data/claviger.db", "after a stop: data/claviger.db"):
         assert any(each.startswith(place) for each in places), (place, places[:20])
-    assert {kind for kind, _ in report.findings} == {"written down"}, report.table()
+    assert report.count("search blind") == os.path.exists("/proc/self/environ")
+    assert {kind for kind, _ in report.findings} <= {"written down", "search blind"}, report.table()
 
 
 def utf16(text: str) -> bytes:
@@ -132,10 +134,3 @@ def test_a_value_in_any_file_is_found(tmp_path: Path, name: str) -> None:
     haystack = Haystack()
     haystack.add_files("data", tmp_path)
     assert [place.split(" at ")[0] for place in haystack.places_of([needle])[7]] == [f"data/{name}"]
-
-
-def test_a_value_in_the_environment_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seed: int) -> None:
-    """A control that is not there is a finding: the trial never passes blind."""
-    monkeypatch.setattr(Haystack, "add_process", lambda self, pid: None)
-    report = run_on(Database(), tmp_path, FEW, seed)
-    assert [kind for kind, _ in report.findings] == (["search blind"] if os.path.exists("/proc/self/environ") else [])

@@ -25,10 +25,8 @@ EXPECTED: dict[Operation, dict[State, Told]] = {
         State.RECOVERING: (409, "ObjectIsBeingRecovered"),
     },
     Operation.GET: GONE | {State.ACTIVE: State.ACTIVE},
-    Operation.UPDATE: GONE
-    | {State.ACTIVE: State.ACTIVE, State.RECOVERING: (409, "ObjectIsBeingRecovered")},
-    Operation.DELETE: GONE
-    | {State.ACTIVE: State.DELETED, State.RECOVERING: (409, "ObjectIsBeingRecovered")},
+    Operation.UPDATE: GONE | {State.ACTIVE: State.ACTIVE, State.RECOVERING: (409, "ObjectIsBeingRecovered")},
+    Operation.DELETE: GONE | {State.ACTIVE: State.DELETED, State.RECOVERING: (409, "ObjectIsBeingRecovered")},
     Operation.GET_DELETED: GONE | {State.DELETED: State.DELETED},
     Operation.RECOVER: {
         State.ABSENT: (404, None),
@@ -37,8 +35,7 @@ EXPECTED: dict[Operation, dict[State, Told]] = {
         State.DELETED: State.ACTIVE,
         State.RECOVERING: (409, "ObjectIsBeingRecovered"),
     },
-    Operation.PURGE: GONE
-    | {State.DELETING: (409, "ObjectIsBeingDeleted"), State.DELETED: State.ABSENT},
+    Operation.PURGE: GONE | {State.DELETING: (409, "ObjectIsBeingDeleted"), State.DELETED: State.ABSENT},
     Operation.BACKUP: GONE | {State.ACTIVE: State.ACTIVE},
     Operation.RESTORE: TAKEN | {State.ABSENT: State.ACTIVE},
 }
@@ -61,9 +58,9 @@ def test_every_refusal_in_the_table_has_words_of_its_own() -> None:
     reasons = {cell.reason for _, _, cell in TRANSITIONS.cells() if isinstance(cell, Refused)}
     for reason in reasons:
         status, body = body_of(
-            next(
-                c for _, _, c in TRANSITIONS.cells() if isinstance(c, Refused) and c.reason == reason
-            ).raised({"name": "n", "id": "i"})
+            next(c for _, _, c in TRANSITIONS.cells() if isinstance(c, Refused) and c.reason == reason).raised(
+                {"name": "n", "id": "i"}
+            )
         )
         assert status in (404, 409)
         assert b"?" not in body.replace(b"/?linkid", b"")
@@ -81,9 +78,7 @@ def test_every_refusal_in_the_table_has_words_of_its_own() -> None:
         (True, 110, 200, 110, State.DELETED),
     ],
 )
-def test_state_of_a_row(
-    deleted: bool, settles_at: int | None, purge_at: int | None, now: float, state: State
-) -> None:
+def test_state_of_a_row(deleted: bool, settles_at: int | None, purge_at: int | None, now: float, state: State) -> None:
     assert rules.state_of(deleted, settles_at, purge_at, now) is state
 
 
