@@ -30,8 +30,8 @@ def cli_page() -> str:
         "# Commands",
         "",
         "Every command takes `--help`. Those that work on data take `--data DIR`, the data directory, and most take",
-        "`--json`. `claviger --version` tells the version. They may be used beside a running server. Exit code 1: refused;",
-        "2: a setting or the set-up is wrong.",
+        "`--json`. `claviger --version` tells the version. They may be used beside a running server.",
+        "Exit code 1: refused; 2: a setting or the set-up is wrong.",
     ]
     for path, command in _commands(claviger, ("claviger",)):
         arguments = " ".join(each.make_metavar(_context(command)) for each in _arguments(command))
