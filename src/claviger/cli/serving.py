@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -99,6 +100,8 @@ async def _serve(settings: Settings) -> None:
         tls = await _tls(settings, services)
 
         def started(serving: Serving) -> None:
+            gc.collect()
+            gc.freeze()  # what is here now stays: no collection need look at it again
             running.note_running(settings.data, Running(os.getpid(), serving.host, serving.port))
 
         await running_server.serve(services.front, listen=settings.address, tls=tls, started=started)

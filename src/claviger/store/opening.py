@@ -11,8 +11,6 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Misconfigured
 from claviger.store.contract import Store
 from claviger.store.migrate import Migration, load_migrations
-from claviger.store.postgres import open_postgres
-from claviger.store.postgres_schema import prepare_postgres
 from claviger.store.sqlite import open_sqlite
 from claviger.store.sqlite_file import prepare_sqlite
 
@@ -30,6 +28,8 @@ async def open_store(url: str, clock: Clock) -> Store:
     path = sqlite_path(url)
     if path is not None:
         return await open_sqlite(path)
+    from claviger.store.postgres import open_postgres  # its driver takes a third of a start that may not need it
+
     return await open_postgres(url)
 
 
@@ -43,6 +43,8 @@ def migrate(url: str, clock: Clock, migrations: Sequence[Migration] | None = Non
     if path is not None:
         prepare_sqlite(path, known, clock)
     else:
+        from claviger.store.postgres_schema import prepare_postgres
+
         prepare_postgres(url, known, clock)
 
 

@@ -21,7 +21,7 @@ from claviger.store.sqlite import SqliteSession, connect, neutral
 
 APPLICATION_ID = 0x434C4156  # "CLAV"; tells `file` and us whose database this is
 MIGRATION_WAIT_S = 60
-CHECK_BUDGET_S = 0.3
+CHECK_BUDGET_S = 0.1
 CHECK_STEPS = 50_000
 FILE_MODE = 0o600
 _RESTORE = "restore the database from a backup; the file was left as it is"
