@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from claviger.core.clock import SystemClock
-from claviger.core.errors import Busy, Damaged, Misconfigured
+from claviger.core.errors import Busy, Damaged, Invalid, Misconfigured
 from claviger.store.contract import Store
 from claviger.store.opening import migrate, open_store
 from claviger.store.postgres_session import PostgresSession, session_settings
@@ -345,3 +345,18 @@ def _as_url(databases: Databases, name: str) -> str:
     url = databases.create()
     databases.drop(url)
     return url.replace(str(psycopg.conninfo.conninfo_to_dict(url)["dbname"]), name)
+
+
+async def test_a_text_that_postgresql_cannot_hold_is_refused_and_not_quoted(postgres_url: str) -> None:
+    store = await open_store(postgres_url, SystemClock())
+    try:
+        for asked in (
+            store.read("SELECT 1 WHERE ? = ''", "hidden\0text"),
+            store.write(lambda tx: tx.execute("UPDATE meta SET value = ? WHERE key = 'none'", "hidden\0text")),
+        ):
+            with pytest.raises(Invalid, match="NulInText") as refused:
+                await asked
+            assert "hidden" not in str(refused.value)
+        assert await store.read("SELECT 1") == [(1,)]
+    finally:
+        await store.close()

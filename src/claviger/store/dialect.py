@@ -8,7 +8,11 @@ because the same few hundred statements are asked for again and again.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
+
+from claviger.core.errors import Invalid
+from claviger.store.contract import Value
 
 _REMEMBERED = 1024
 
@@ -60,3 +64,10 @@ def migration_to_postgres(script: str) -> str:
         return _POSTGRES_TYPES.get(word, _POSTGRES_ROWID)
 
     return _TYPE.sub(typed, script)
+
+
+def refuse_nul(args: Iterable[Value]) -> None:
+    """Raises Invalid("NulInText") for a text that PostgreSQL cannot hold; its own error would quote the text."""
+    for value in args:
+        if isinstance(value, str) and "\0" in value:
+            raise Invalid("NulInText")

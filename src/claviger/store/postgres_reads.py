@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from claviger.core.errors import Busy
 from claviger.store.contract import Row, Value
-from claviger.store.dialect import to_postgres
+from claviger.store.dialect import refuse_nul, to_postgres
 from claviger.store.postgres_session import adapt, neutral, session_settings, sever
 
 LANES = 4
@@ -62,9 +62,10 @@ class ReadLanes:
             raise Busy("StoreUnavailable", problem="the database server cannot be reached") from None
 
     def submit(self, sql: str, args: tuple[Value, ...]) -> asyncio.Future[list[Row]]:
-        """Queues one query; the future gets its rows. Raises Busy("StoreBusy") when too many wait."""
+        """Queues one query; the future gets its rows. Raises Busy("StoreBusy") when too many wait, Invalid("NulInText")."""
         if self._closed:
             raise Busy("StoreClosed")
+        refuse_nul(args)
         if len(self._waiting) >= QUEUE_LIMIT:
             raise Busy("StoreBusy", problem="too many reads wait")
         future: asyncio.Future[list[Row]] = self._loop.create_future()

@@ -23,7 +23,7 @@ from psycopg.types.numeric import NumericBinaryLoader
 
 from claviger.core.errors import Busy, Conflict, Damaged, Misconfigured
 from claviger.store.contract import Row, Value
-from claviger.store.dialect import migration_to_postgres, to_postgres
+from claviger.store.dialect import migration_to_postgres, refuse_nul, to_postgres
 
 _log = logging.getLogger(__name__)
 
@@ -257,6 +257,7 @@ class PostgresSession:
         self._delay_s = FIRST_DELAY_S
 
     def _ask(self, sql: str, args: tuple[Value, ...]) -> psycopg.RawCursor[Any]:
+        refuse_nul(args)
         cursor = self._open_cursor()
         try:
             cursor.execute(to_postgres(sql), args, binary=True)
