@@ -62,7 +62,7 @@ class ReadLanes:
             raise Busy("StoreUnavailable", problem="the database server cannot be reached") from None
 
     def submit(self, sql: str, args: tuple[Value, ...]) -> asyncio.Future[list[Row]]:
-        """Queues a query; the future gets its rows. Raises Busy("StoreBusy") when too many wait, Invalid("NulInText")."""
+        """Queues a query; a future for its rows. Raises Busy("StoreBusy") when too many wait, Invalid("NulInText")."""
         if self._closed:
             raise Busy("StoreClosed")
         refuse_nul(args)
