@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
@@ -29,7 +30,8 @@ class Databases:
 
     def __init__(self, admin_url: str) -> None:
         self.admin_url = admin_url
-        self._names = (f"claviger_{os.getpid()}_{number}" for number in itertools.count(1))
+        own = secrets.token_hex(4)  # there may be another of these in this process, on the same server
+        self._names = (f"claviger_{own}_{number}" for number in itertools.count(1))
 
     def create(self) -> str:
         """A new empty database; its URL."""

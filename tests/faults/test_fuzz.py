@@ -22,11 +22,12 @@ from figures.target import SetProduct
 
 FUZZ_INPUTS = 400
 RAW_INPUTS = 1_000
+EVERY_DAYS_SEED = 20261122  # the same every time: a test is red for a change, `make figures` looks further
 
 
 @pytest.fixture
 def seed() -> int:
-    chosen = int(os.environ.get("CLAVIGER_TEST_SEED", random.SystemRandom().randrange(2**32)))
+    chosen = int(os.environ.get("CLAVIGER_TEST_SEED", EVERY_DAYS_SEED))
     print(f"seed {chosen}: to run it again, set CLAVIGER_TEST_SEED={chosen}")  # noqa: T201
     return chosen
 
