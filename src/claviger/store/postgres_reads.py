@@ -20,7 +20,7 @@ from claviger.store.postgres_session import adapt, neutral, session_settings, se
 LANES = 4
 PIPELINE_LIMIT = 64
 QUEUE_LIMIT = 4096
-CONNECTION_WAIT_S = 5.0
+CONNECTION_WAIT_S = 3.0
 READ_DEADLINE_S = 20.0
 
 _Connection = psycopg.AsyncConnection[Any]
