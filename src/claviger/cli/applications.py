@@ -1,4 +1,4 @@
-"""`claviger app` and `claviger tenant`: who may sign in, with which secrets, and where they live."""
+"""`claviger app` and `claviger tenant`: who may sign in, with which secrets and certificates, and where they live."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from claviger.cli.session import data_option, in_house, json_option
 from claviger.core.sensitive import Sensitive
 from claviger.keyvault.directory import operations
 from claviger.keyvault.directory.operations import NewApplication
-from claviger.keyvault.directory.records import Application, Credential, Kind, Tenant
+from claviger.keyvault.directory.records import Application, ApplicationCertificate, Credential, Kind, Tenant
+from claviger.keyvault.directory.signature import MAX_CERTIFICATE_FILE
 
 MAX_SECRET_FILE = 4_096
 
 
 @click.group("app")
 def app_commands() -> None:
-    """Applications: programs that sign in with a client id and a client secret."""
+    """Applications: programs that sign in with a client id and a client secret or a certificate."""
 
 
 @app_commands.command("create")
@@ -147,6 +148,57 @@ def remove_secret(application: str, secret_id: int, data: Path | None, as_json: 
     show_fields({"removed": secret_id}, as_json)
 
 
+@app_commands.group("certificate")
+def certificate_commands() -> None:
+    """Certificates to sign in with instead of a client secret: the program keeps the private key."""
+
+
+@certificate_commands.command("add")
+@click.argument("application")
+@click.argument("file", type=click.File("rb"))
+@data_option
+@json_option
+def add_certificate(application: str, file: BinaryIO, data: Path | None, as_json: bool) -> None:
+    """Lets an application sign in with the RSA certificate in FILE, PEM or DER, `-` for standard input.
+
+    A private key in FILE is not read. Several certificates may be good at once.
+    """
+    given = file.read(MAX_CERTIFICATE_FILE)
+
+    async def work(house: House) -> ApplicationCertificate:
+        return await operations.add_certificate(house.store, house.clock, application, given)
+
+    show_fields(_shown_certificate(in_house(data, work)), as_json)
+
+
+@certificate_commands.command("list")
+@click.argument("application")
+@data_option
+@json_option
+def list_certificates(application: str, data: Path | None, as_json: bool) -> None:
+    """Lists the certificates of an application: their thumbprints and dates."""
+
+    async def work(house: House) -> list[ApplicationCertificate]:
+        return await operations.list_certificates(house.store, application)
+
+    rows = [_shown_certificate(each) for each in in_house(data, work)]
+    show_rows(rows, ["thumbprint", "not_before", "not_after", "created_at"], as_json)
+
+
+@certificate_commands.command("remove")
+@click.argument("application")
+@click.argument("thumbprint")
+@data_option
+@json_option
+def remove_certificate(application: str, thumbprint: str, data: Path | None, as_json: bool) -> None:
+    """Takes the certificate of a THUMBPRINT (SHA-1 or SHA-256) away; tokens had with it live on until they expire."""
+
+    async def work(house: House) -> ApplicationCertificate:
+        return await operations.remove_certificate(house.store, application, thumbprint)
+
+    show_fields({"removed": True, **_shown_certificate(in_house(data, work))}, as_json)
+
+
 @click.group("tenant")
 def tenant_commands() -> None:
     """Tenants: directories of applications, each with its own vaults."""
@@ -192,6 +244,16 @@ def _shown(application: Application) -> dict[str, object]:
         "tenant_id": application.tenant_id,
         "kind": application.kind,
         "created_at": moment(application.created_at),
+    }
+
+
+def _shown_certificate(certificate: ApplicationCertificate) -> dict[str, object]:
+    return {
+        "thumbprint": certificate.sha1.hex().upper(),
+        "thumbprint_sha256": certificate.sha256.hex().upper(),
+        "not_before": moment(certificate.not_before),
+        "not_after": moment(certificate.not_after),
+        "created_at": moment(certificate.created_at),
     }
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from claviger.core.errors import Invalid
+from claviger.keyvault.directory.records import Tenant
 from claviger.keyvault.directory.tokens import issuer_of
-from claviger.keyvault.hosts import parse_host
+from claviger.keyvault.hosts import is_login_host, parse_host
 
 # Words that stand for "the tenant will show": good for documents, not for a token of a program.
 ANY_TENANT = frozenset({"common", "organizations", "consumers"})
@@ -26,7 +27,7 @@ def openid_configuration(base_url: str, tenant: str, *, version: int) -> dict[st
     flow, keys = ("oauth2/v2.0", "discovery/v2.0/keys") if version == 2 else ("oauth2", "discovery/keys")
     return {
         "token_endpoint": f"{root}/{flow}/token",
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "jwks_uri": f"{root}/{keys}",
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -65,6 +66,31 @@ def instance_discovery(base_url: str, authorization_endpoint: str, served: Colle
         "api-version": "1.1",
         "metadata": [{"preferred_network": authority, "preferred_cache": authority, "aliases": aliases}],
     }
+
+
+def is_token_endpoint(url: str, tenant: Tenant, base_url: str, served: Collection[str]) -> bool:
+    """Whether a URL is the token endpoint of a tenant, of either version, on a login host that is ours.
+
+    That is the host asked, `base_url`, one of `served` at its port or at none, or a cloud's own. The tenant may be
+    named by its id or domain. A query is let be: some clients name the address with the one they send.
+    """
+    try:
+        asked = urlsplit(url)
+    except ValueError:
+        return False
+    host, here = parse_host(asked.netloc), parse_host(parse_authority(base_url))
+    if asked.scheme != "https" or host is None or here is None:
+        return False
+    name, port = host.name.lower(), "" if host.port == ":443" else host.port
+    own_port = "" if here.port == ":443" else here.port
+    ours = name == here.name.lower() or name in served or is_login_host(name)
+    word, _, flow = asked.path.removeprefix("/").partition("/")
+    return (
+        ours
+        and port in ("", own_port)
+        and word.lower() in (tenant.id, tenant.domain)
+        and flow in ("oauth2/v2.0/token", "oauth2/token")
+    )
 
 
 def parse_authority(url: str) -> str:

@@ -1,6 +1,6 @@
 """Who gets a token: the client-credentials grant, and the two identity endpoints that programs on a host ask.
 
-An application proves itself with a client secret, the identity endpoint with its header; IMDS has no proof but the
+An application proves itself with a client secret or a client assertion, the identity endpoint with its header; IMDS has no proof but the
 address it is asked from, so it is off unless a setting turns it on. Source: Key Vault contract §7.5.
 """
 
@@ -18,8 +18,9 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Invalid, NotFound, Unauthenticated
 from claviger.keyvault.directory import records
 from claviger.keyvault.directory.attempts import FailedAttempts
-from claviger.keyvault.directory.discovery import ANY_TENANT
+from claviger.keyvault.directory.discovery import ANY_TENANT, is_token_endpoint
 from claviger.keyvault.directory.records import Application, Tenant
+from claviger.keyvault.directory.signature import ASSERTION_TYPE, AssertionVerifier
 from claviger.keyvault.directory.tokens import Issued, TokenMaker
 from claviger.keyvault.directory.wire import asks_continuous_access
 from claviger.keyvault.estate import Estate
@@ -37,11 +38,16 @@ _RESOURCE = re.compile(
 
 
 class SignIn(msgspec.Struct, frozen=True):
-    """A request to a token endpoint: its fields, the Basic header if it had one, and the address it came from."""
+    """A request to a token endpoint: its fields, the Basic header if it had one, and the address it came from.
+
+    `base_url` is the login host that it asked, `served` are the names of others that are this server too.
+    """
 
     form: Mapping[str, str]
     basic: tuple[str, str] | None
     address: str
+    base_url: str
+    served: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return "<sign-in>"
@@ -64,13 +70,14 @@ class Issuer:
         self._tokens = tokens
         self._clock = clock
         self._attempts = attempts
+        self._assertions = AssertionVerifier(clock)
         self._imds = imds
         self._default_identity = default_identity.lower()
 
     async def client_credentials(self, estate: Estate, tenant_word: str, asked: SignIn) -> Issued:
         """A token for an application that proves itself.
 
-        Raises the refusals of `wire.ERRORS`; a wrong secret counts, and too many of them are Throttled.
+        Raises the refusals of `wire.ERRORS`; a wrong secret or assertion counts, and too many of them are Throttled.
         """
         tenant = tenant_named(estate, tenant_word)
         form = asked.form
@@ -83,7 +90,9 @@ class Issuer:
         audience = _audience(form, tenant)
         continuous_access = asks_continuous_access(form.get("claims", ""))
         application = await self._proven(tenant, client_id, secret, asked)
-        return await self._tokens.issue(application, audience, continuous_access=continuous_access)
+        return await self._tokens.issue(
+            application, audience, continuous_access=continuous_access, by_certificate=not secret
+        )
 
     async def by_identity_header(
         self, header: str, query: Mapping[str, str], address: str
@@ -140,16 +149,34 @@ class Issuer:
         application = await records.application_by_client_id(self._store, client_id)
         if application is None or application.tenant_id != tenant.id:
             raise Invalid("ApplicationNotFound", app=client_id, tenant=tenant.name)
-        if not secret:
-            raise Unauthenticated(
-                "ClientAssertionUnknown" if asked.form.get("client_assertion") else "ClientSecretMissing"
-            )
+        assertion = asked.form.get("client_assertion", "")
+        if not (secret or assertion):
+            raise Unauthenticated("ClientSecretMissing")
         self._attempts.check(application.app_id, asked.address)
+        if not secret:
+            await self._check_assertion(tenant, application, assertion, asked)
+            return application
         digest = hashlib.sha256(secret.encode()).digest()
         if application.kind != "application" or not await self._holds(application, digest):
             self._attempts.failed(application.app_id, asked.address)
             raise Unauthenticated("ClientSecretWrong", app=application.app_id)
         return application
+
+    async def _check_assertion(self, tenant: Tenant, application: Application, assertion: str, asked: SignIn) -> None:
+        """Returns where the assertion proves the application; counts it as a failed attempt where it does not."""
+        if _needed(asked.form, "client_assertion_type") != ASSERTION_TYPE:
+            raise Invalid("AssertionType")
+        registered = await records.certificates_of(self._store, application.id)
+        try:
+            self._assertions.verify(
+                assertion,
+                application.app_id,
+                registered,
+                lambda url: is_token_endpoint(url, tenant, asked.base_url, asked.served),
+            )
+        except Unauthenticated:
+            self._attempts.failed(application.app_id, asked.address)
+            raise
 
     async def _holds(self, application: Application, digest: bytes) -> bool:
         """Whether one of the application's credentials has this hash, in constant time; an expired one is refused."""

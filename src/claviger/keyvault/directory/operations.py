@@ -16,7 +16,8 @@ from claviger.core.errors import Conflict, Invalid, NotFound
 from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.keyvault.directory import records
-from claviger.keyvault.directory.records import Application, Credential, Kind, Tenant
+from claviger.keyvault.directory.records import Application, ApplicationCertificate, Credential, Kind, Tenant
+from claviger.keyvault.directory.signature import read_certificate
 from claviger.keyvault.vaults.records import forget_principal
 from claviger.keyvault.vaults.rules import check_uuid, is_uuid
 from claviger.store.contract import Store, Tx
@@ -132,8 +133,56 @@ async def remove_credential(store: Store, application: str, credential_id: int) 
     await store.write(change)
 
 
+async def list_certificates(store: Store, application: str) -> list[ApplicationCertificate]:
+    """The certificates of an application, oldest first. Raises NotFound("ApplicationUnknown")."""
+    return await store.write(lambda tx: records.certificates_in(tx, application_named(tx, application).id))
+
+
+async def add_certificate(store: Store, clock: Clock, application: str, file: bytes) -> ApplicationCertificate:
+    """Lets an application sign in with the certificate in a PEM or DER file, beside what it signs in with already.
+
+    Raises NotFound("ApplicationUnknown"), Invalid("CertificateUnreadable" | "CertificateKey" | "CertificateExpired" |
+    "NotAnApplication"), Conflict("CertificateTaken" | "TooManyCredentials").
+    """
+    read = read_certificate(file, int(clock.now()))
+
+    def change(tx: Tx) -> ApplicationCertificate:
+        found = application_named(tx, application)
+        if found.kind != "application":
+            raise Invalid("NotAnApplication", application=found.name, kind=found.kind)
+        known = records.certificates_in(tx, found.id)
+        if read.sha256 in (each.sha256 for each in known):
+            raise Conflict("CertificateTaken", application=found.name, thumbprint=read.sha1.hex())
+        if len(known) >= MAX_CREDENTIALS:
+            raise Conflict("TooManyCredentials", application=found.name, most=MAX_CREDENTIALS)
+        added = records.add_certificate(tx, msgspec.structs.replace(read, application_id=found.id))
+        records.bump_revision(tx)
+        return added
+
+    return await store.write(change)
+
+
+async def remove_certificate(store: Store, application: str, thumbprint: str) -> ApplicationCertificate:
+    """Takes a certificate away, by its SHA-1 or SHA-256 in hex; tokens had with it live on until they expire.
+
+    Raises NotFound("ApplicationUnknown" | "CertificateUnknown").
+    """
+    word = thumbprint.replace(":", "").replace(" ", "").lower()
+
+    def change(tx: Tx) -> ApplicationCertificate:
+        found = application_named(tx, application)
+        for each in records.certificates_in(tx, found.id):
+            if word in (each.sha1.hex(), each.sha256.hex()):
+                records.remove_certificate(tx, each.id)
+                records.bump_revision(tx)
+                return each
+        raise NotFound("CertificateUnknown", application=found.name, thumbprint=thumbprint[:100])
+
+    return await store.write(change)
+
+
 async def delete_application(store: Store, application: str) -> Application:
-    """Removes an application with its credentials and all its rights; tokens still out there can do nothing any more.
+    """Removes an application with its secrets, certificates and all its rights; tokens still out there can do nothing any more.
 
     Raises NotFound("ApplicationUnknown").
     """

@@ -1,4 +1,4 @@
-"""Rows of tenants, applications, their credentials and the signing keys, and the SQL for them.
+"""Rows of tenants, applications, their secrets and certificates and the signing keys, and the SQL for them.
 
 Whatever changes who may call, or what they may do, calls `bump_revision` in the same transaction: that is how every
 process learns that its snapshot is stale.
@@ -47,6 +47,19 @@ class Credential(msgspec.Struct, frozen=True):
     expires_at: int | None
 
 
+class ApplicationCertificate(msgspec.Struct, frozen=True):
+    """A certificate that an application signs in with; `sha1` and `sha256` are thumbprints of `der`, times epoch s."""
+
+    id: int
+    application_id: int
+    sha1: bytes
+    sha256: bytes
+    der: bytes
+    not_before: int
+    not_after: int
+    created_at: int
+
+
 class StoredSigningKey(msgspec.Struct, frozen=True):
     """A signing key as stored; the private key is sealed."""
 
@@ -62,6 +75,9 @@ _REVISION = "SELECT value FROM meta WHERE key = 'directory_revision'"
 _SELECT_TENANTS = "SELECT id, name, domain, created_at FROM kv_tenants"
 _SELECT_APPLICATIONS = "SELECT id, tenant_id, app_id, object_id, name, kind, created_at FROM kv_applications"
 _SELECT_CREDENTIALS = "SELECT id, application_id, sha256, created_at, expires_at FROM kv_application_credentials"
+_SELECT_CERTIFICATES = (
+    "SELECT id, application_id, sha1, sha256, der, not_before, not_after, created_at FROM kv_application_certificates"
+)
 _SELECT_KEYS = "SELECT kid, state, data_key_id, sealed, created_at, lapses_at FROM kv_signing_keys"
 
 
@@ -199,6 +215,40 @@ def remove_credential(tx: Tx, application_id: int, credential_id: int) -> int:
     )
 
 
+async def certificates_of(store: Store, application_id: int) -> list[ApplicationCertificate]:
+    """The certificates of an application, oldest first."""
+    rows = await store.read(f"{_SELECT_CERTIFICATES} WHERE application_id = ? ORDER BY id", application_id)
+    return [_certificate(row) for row in rows]
+
+
+def certificates_in(tx: Tx, application_id: int) -> list[ApplicationCertificate]:
+    """The same, inside a change."""
+    rows = tx.fetch(f"{_SELECT_CERTIFICATES} WHERE application_id = ? ORDER BY id", application_id)
+    return [_certificate(row) for row in rows]
+
+
+def add_certificate(tx: Tx, certificate: ApplicationCertificate) -> ApplicationCertificate:
+    """Stores a certificate of an application; the same with the id that it got."""
+    certificate_id = tx.insert(
+        "INSERT INTO kv_application_certificates "
+        "(application_id, sha1, sha256, der, not_before, not_after, created_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "RETURNING id",
+        certificate.application_id,
+        certificate.sha1,
+        certificate.sha256,
+        certificate.der,
+        certificate.not_before,
+        certificate.not_after,
+        certificate.created_at,
+    )
+    return msgspec.structs.replace(certificate, id=certificate_id)
+
+
+def remove_certificate(tx: Tx, certificate_id: int) -> None:
+    """Removes one certificate."""
+    tx.execute("DELETE FROM kv_application_certificates WHERE id = ?", certificate_id)
+
+
 async def signing_keys(store: Store) -> list[StoredSigningKey]:
     """Every signing key: the current one, then the others, newest first."""
     rows = await store.read(f"{_SELECT_KEYS} ORDER BY state, created_at DESC, kid")
@@ -270,6 +320,10 @@ def _as_revision(row: tuple[Value, ...] | None) -> int:
 
 def _credential(row: Row) -> Credential:
     return Credential(row[0], row[1], bytes(row[2]), row[3], row[4])
+
+
+def _certificate(row: Row) -> ApplicationCertificate:
+    return ApplicationCertificate(row[0], row[1], bytes(row[2]), bytes(row[3]), bytes(row[4]), row[5], row[6], row[7])
 
 
 def _signing_key(row: Row) -> StoredSigningKey:

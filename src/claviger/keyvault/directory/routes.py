@@ -162,7 +162,8 @@ class LoginHost:
         body = await self._body(asked, receive)
         kind = asked.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         form = wire.decode_form(body) if kind == b"application/x-www-form-urlencoded" else {}
-        sign_in = SignIn(form, wire.decode_basic(asked.headers.get(b"authorization")), asked.address)
+        basic = wire.decode_basic(asked.headers.get(b"authorization"))
+        sign_in = SignIn(form, basic, asked.address, asked.base_url, self._served)
         estate = await self._estates.newest()
         issued = await self._issuer.client_credentials(estate, tenant, sign_in)
         lifetime_s = issued.expires_at - issued.issued_at

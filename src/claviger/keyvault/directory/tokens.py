@@ -65,8 +65,18 @@ class TokenMaker:
         self._encode = msgspec.json.Encoder().encode
         self.lifetime_s = lifetime_s
 
-    async def issue(self, application: Application, audience: str, *, continuous_access: bool = False) -> Issued:
-        """A token for `audience`, good for `lifetime_s` from now. `continuous_access` is what the client asked for."""
+    async def issue(
+        self,
+        application: Application,
+        audience: str,
+        *,
+        continuous_access: bool = False,
+        by_certificate: bool = False,
+    ) -> Issued:
+        """A token for `audience`, good for `lifetime_s` from now.
+
+        `continuous_access` is what the client asked for, `by_certificate` how it has proved itself.
+        """
         signer = await self._keys.signer()
         now = int(self._clock.now())
         claims = Claims(
@@ -76,7 +86,7 @@ class TokenMaker:
             nbf=now,
             exp=now + self.lifetime_s,
             appid=application.app_id,
-            appidacr="1" if application.kind == "application" else "2",
+            appidacr="2" if by_certificate or application.kind != "application" else "1",
             azp=application.app_id,
             idp=issuer_of(application.tenant_id),
             idtyp="app",

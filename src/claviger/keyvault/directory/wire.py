@@ -29,6 +29,10 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
 
 
+_REVIEW = (
+    " Review the documentation at "
+    "https://docs.microsoft.com/azure/active-directory/develop/active-directory-certificate-credentials ."
+)
 ERRORS: Mapping[str, Fault] = {
     "TenantNotFound": Fault(
         90002,
@@ -68,11 +72,76 @@ ERRORS: Mapping[str, Fault] = {
         401,
         "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
     ),
-    "ClientAssertionUnknown": Fault(
+    "AssertionType": Fault(50027, "invalid_request", 400, "Invalid client_assertion_type."),
+    "AssertionMalformed": Fault(50027, "invalid_request", 400, "JWT token is invalid or malformed."),
+    "AssertionWithoutAudience": Fault(
+        90014,
+        "invalid_request",
+        400,
+        "The required field 'aud' is missing from the credential. Ensure that you have all the necessary parameters for "
+        "the login request.",
+    ),
+    "AssertionAlgorithm": Fault(
+        5002738,
+        "invalid_client",
+        401,
+        "Invalid JWT token. '{given}' is not a supported signature algorithm. Supported signing algorithms are: "
+        "'{known}'",
+    ),
+    "AssertionWithoutThumbprint": Fault(
+        5002723,
+        "invalid_client",
+        401,
+        "Invalid JWT token. No certificate SHA-1 thumbprint, certificate SHA-256 thumbprint, nor keyId specified in "
+        "token header.",
+    ),
+    "CertificateUnknown": Fault(
         700027,
         "invalid_client",
         401,
-        "The certificate with identifier used to sign the client assertion is not registered on application.",
+        "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - "
+        "The key was not found., Thumbprint of key used by client: '{thumbprint}', app Id '{app}']",
+    ),
+    "CertificateOutdated": Fault(
+        700027,
+        "invalid_client",
+        401,
+        "Client assertion contains an invalid signature. [Reason - The key used is {state}., Thumbprint of key used by "
+        "client: '{thumbprint}', Found key 'Start={begins}, End={ends}']",
+    ),
+    "AssertionSignature": Fault(
+        700027,
+        "invalid_client",
+        401,
+        "Client assertion contains an invalid signature. [Reason - The provided signature value did not match the "
+        "expected signature value., Thumbprint of key used by client: '{thumbprint}', Found key 'Start={begins}, "
+        "End={ends}']",
+    ),
+    "AssertionIdentifier": Fault(
+        700021,
+        "invalid_client",
+        401,
+        "Client assertion application identifier doesn't match 'client_id' parameter." + _REVIEW,
+    ),
+    "AssertionAudience": Fault(
+        700023,
+        "invalid_client",
+        401,
+        "Client assertion audience claim does not match Realm issuer." + _REVIEW,
+    ),
+    "AssertionTime": Fault(
+        700024,
+        "invalid_client",
+        401,
+        "Client assertion is not within its valid time range. Current time: {now}, assertion valid from {begins}, expiry "
+        "time of assertion {ends}." + _REVIEW,
+    ),
+    "AssertionTooLong": Fault(
+        700024,
+        "invalid_client",
+        401,
+        "Client assertion is not within its valid time range: it may be good for {hours} hours at most. Current time: "
+        "{now}, assertion valid from {begins}, expiry time of assertion {ends}." + _REVIEW,
     ),
     "GrantUnsupported": Fault(
         70003, "unsupported_grant_type", 400, "The app requested an unsupported grant type '{grant}'."

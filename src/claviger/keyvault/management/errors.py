@@ -170,6 +170,12 @@ _TABLE: Mapping[str, Told] = {
         "The Resource 'Microsoft.KeyVault/vaults/{vault}' under resource group '{group}' was not found. For more "
         "details please go to https://aka.ms/ARMResourceNotFoundFix",
     ),
+    "HsmNotFound": Told(
+        404,
+        "ResourceNotFound",
+        "The Resource 'Microsoft.KeyVault/managedHSMs/{hsm}' under resource group '{group}' was not found. For more "
+        "details please go to https://aka.ms/ARMResourceNotFoundFix",
+    ),
     "DeletedVaultNotFound": Told(
         404, "DeletedVaultNotFound", "The specified deleted vault '{vault}' does not exist."
     ),  # unconfirmed

@@ -102,6 +102,7 @@ ROUTES = (
     _route("GET", f"{_VAULTS}/managedhsms", "list_nothing"),
     _route("GET", f"{_VAULTS}/deletedmanagedhsms", "list_nothing"),
     _route("GET", f"{_IN_GROUP}/managedhsms", "list_nothing"),
+    _route("GET", f"{_IN_GROUP}/managedhsms/{{hsm}}", "get_hsm", "Microsoft.KeyVault/managedHSMs/read", "group"),
     _route(
         "POST",
         f"{_VAULTS}/checknameavailability",

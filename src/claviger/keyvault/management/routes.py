@@ -178,6 +178,10 @@ class ManagementRoutes:
         require_sight(call, "Microsoft.KeyVault/managedHSMs/read")
         return listed([])
 
+    async def get_hsm(self, call: Call) -> Answer:
+        """A managed HSM: there is none."""
+        raise NotFound("HsmNotFound", hsm=call.given("hsm")[:100], group=group_of(call).name)
+
     async def list_links(self, call: Call) -> Answer:
         """Private endpoints of a vault: there are none."""
         vault_of(call)

@@ -1,0 +1,1 @@
+"""The control plane, compatible with the CipherTrust Cloud Key Manager REST API."""

@@ -1,0 +1,1 @@
+"""The Azure half of the control plane."""

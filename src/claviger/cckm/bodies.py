@@ -1,0 +1,92 @@
+"""Reads the JSON bodies of calls into structs, as clients of this API send them.
+
+Go clients send every field of their structs, so null, and "" for an optional text, count as absent, in nested structs
+too. What lies in a plain map (tags, meta) is the caller's own and is left as it is. Unknown fields are ignored
+(CCKM contract §1).
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from claviger.cckm.errors import validation
+from claviger.core.errors import Invalid
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
+_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
+
+
+def read_struct(raw: bytes, kind: type[S]) -> S:
+    """The body as `kind`; an empty body is an empty object. Raises Invalid("Body") or Invalid("Validation")."""
+    if not raw.strip():
+        found: Any = {}
+    else:
+        try:
+            found = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            raise Invalid("Body", message="the body is not valid JSON") from None
+    if not isinstance(found, dict):
+        raise Invalid("Body", message="the body must be a JSON object")
+    try:
+        return msgspec.convert(_pruned(found, kind), kind)
+    except msgspec.ValidationError as problem:
+        raise validation(_told(str(problem))) from None
+
+
+def _told(problem: str) -> dict[str, str]:
+    """msgspec's words, as field and reason. They name types and fields, never values."""
+    at = _PLACE.search(problem)
+    place = at["place"] if at else ""
+    said = problem[: at.start()] if at else problem
+    missing = _MISSING.match(said)
+    if missing:
+        return {f"{place}.{missing['field']}".strip("."): "is required"}
+    if said.startswith("Invalid enum value"):
+        said = "is not one of the allowed values"
+    return {place or "body": said.replace("`", "")}
+
+
+def _pruned(found: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    nested = _nested(kind)
+    kept: dict[str, Any] = {}
+    for name, value in found.items():
+        if value is None or value == "":
+            continue
+        inner = nested.get(name)
+        if inner is None:
+            kept[name] = value
+        elif isinstance(value, dict):
+            kept[name] = _pruned(value, inner)
+        elif isinstance(value, list):
+            kept[name] = [_pruned(item, inner) if isinstance(item, dict) else item for item in value]
+        else:
+            kept[name] = value
+    return kept
+
+
+@lru_cache(maxsize=256)
+def _nested(kind: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
+    """The fields, by their names on the wire, that hold structs or lists of them."""
+    hints = get_type_hints(kind)
+    found = {}
+    for field in msgspec.structs.fields(kind):
+        inner = next(_structs_in(hints[field.name]), None)
+        if inner is not None:
+            found[field.encode_name] = inner
+    return found
+
+
+def _structs_in(hint: Any) -> Iterator[type[msgspec.Struct]]:
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        yield hint
+    elif get_origin(hint) in (list, tuple, Union, types.UnionType):
+        for part in get_args(hint):
+            yield from _structs_in(part)

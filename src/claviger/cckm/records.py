@@ -1,0 +1,60 @@
+"""What the parts of the control plane share in the database: sealed values, and the revision of who may do what."""
+
+from __future__ import annotations
+
+from claviger.store.contract import Store, Tx
+
+_REVISION = "cckm_access_revision"
+
+
+async def sealed(store: Store, kind: str, ident: str) -> tuple[int, bytes] | None:
+    """A sealed value and the data key that it is under."""
+    row = await store.read_one("SELECT data_key_id, sealed FROM cckm_sealed WHERE kind = ? AND ident = ?", kind, ident)
+    return None if row is None else (row[0], bytes(row[1]))
+
+
+def put_sealed(tx: Tx, kind: str, ident: str, data_key_id: int, value: bytes) -> None:
+    """Keeps a sealed value in place of the one of that name."""
+    tx.execute(
+        "INSERT INTO cckm_sealed (kind, ident, data_key_id, sealed) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (kind, ident) DO UPDATE SET data_key_id = excluded.data_key_id, sealed = excluded.sealed",
+        kind,
+        ident,
+        data_key_id,
+        value,
+    )
+
+
+def remove_sealed(tx: Tx, kind: str, ident: str) -> None:
+    """Removes a sealed value, if it is there."""
+    tx.execute("DELETE FROM cckm_sealed WHERE kind = ? AND ident = ?", kind, ident)
+
+
+def sealed_under(tx: Tx, data_key_id: int, most: int) -> list[tuple[str, str, bytes]]:
+    """Up to `most` values sealed under a data key."""
+    rows = tx.fetch("SELECT kind, ident, sealed FROM cckm_sealed WHERE data_key_id = ? LIMIT ?", data_key_id, most)
+    return [(row[0], row[1], bytes(row[2])) for row in rows]
+
+
+async def access_revision(store: Store) -> int:
+    """A number that moves with every change of domains, users, groups, rights, revocations and signing keys."""
+    row = await store.read_one("SELECT value FROM meta WHERE key = ?", _REVISION)
+    return int(row[0]) if row else 0
+
+
+def bump_access_revision(tx: Tx) -> None:
+    """To be called by every change of what `access_revision` speaks of, in its own transaction."""
+    tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = ?", _REVISION)
+
+
+async def meta(store: Store, key: str) -> str | None:
+    """A fact of this installation, by its key."""
+    row = await store.read_one("SELECT value FROM meta WHERE key = ?", key)
+    return None if row is None else str(row[0])
+
+
+def set_meta(tx: Tx, key: str, value: str) -> None:
+    """Notes a fact of this installation."""
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value
+    )
