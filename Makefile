@@ -14,7 +14,7 @@ help: ## This list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## Set up for running: Python environment, local names
-	@$(PY) -m scripts.environment examples
+	@$(PY) -m scripts.environment running
 	@$(PY) -m scripts.names
 
 up: setup ## Set everything up, start the server in the background, print what to paste next

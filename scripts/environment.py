@@ -1,4 +1,4 @@
-"""Makes `.venv`: `python -m scripts.environment examples`, or `development` with tests and checks too.
+"""Makes `.venv`: `python -m scripts.environment running`, or `development` with tests and checks too.
 
 Everything comes from a lock file, by hash, with plain pip. A stamp in `.venv` tells whether there is anything to do, so
 that calling this again takes a moment. An environment whose Python is gone, or that came here with a copied folder, is
@@ -20,12 +20,12 @@ from scripts.machine import INSTALL_TIMEOUT_S, ROOT, apt_install, run, say, stop
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-LOCKS = {"examples": ROOT / "requirements-examples.lock", "development": ROOT / "requirements-dev.lock"}
+LOCKS = {"running": ROOT / "requirements.lock", "development": ROOT / "requirements-dev.lock"}
 
 
 def main(kind: str) -> None:
     """Brings the environment to what the lock of this kind says; where it cannot, ends with the reason and the fix."""
-    if _is_ready(kind) or (kind == "examples" and _is_ready("development")):
+    if _is_ready(kind) or (kind == "running" and _is_ready("development")):
         return
     _make_venv()
     lock = LOCKS[kind]

@@ -1,8 +1,7 @@
 """Writes the lock files anew: `make lock`. Every package by version and hash, no address of any index.
 
-`requirements.lock` holds what the server needs and the build backend: all that an installation needs. To that
-`requirements-examples.lock` adds what the examples import (`make up`), and `requirements-dev.lock` what tests and
-checks need (`make test`). The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as
+`requirements.lock` holds what the server needs and the build backend: all that an installation (`make up`) needs. To
+that `requirements-dev.lock` adds what tests and checks need (`make test`). The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as
 `--upgrade` or `--upgrade-package NAME`.
 """
 
@@ -32,7 +31,6 @@ def main(arguments: list[str]) -> None:
     before: list[str] = []
     for file, group in {
         "requirements.lock": "build",
-        "requirements-examples.lock": "examples",
         "requirements-dev.lock": "dev",
     }.items():
         _compile(file, "--group", "build", "--group", group, *before, *arguments)

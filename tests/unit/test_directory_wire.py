@@ -65,6 +65,7 @@ def test_an_error_tells_all_that_entra_tells_and_nothing_at_length() -> None:
 
 def test_every_error_has_its_facts_and_no_refusal_is_a_failure_by_omission() -> None:
     facts = {"tenant", "app", "grant", "name", "scope", "resource", "verb", "allowed", "retry_after_s"}
+    facts |= {"given", "known", "thumbprint", "begins", "ends", "state", "now", "hours"}
     for reason, fault in wire.ERRORS.items():
         assert 400 <= fault.status < 500, reason
         assert fault.message.format_map(dict.fromkeys(facts, "x"))

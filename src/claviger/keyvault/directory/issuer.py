@@ -1,7 +1,7 @@
 """Who gets a token: the client-credentials grant, and the two identity endpoints that programs on a host ask.
 
-An application proves itself with a client secret or a client assertion, the identity endpoint with its header; IMDS has no proof but the
-address it is asked from, so it is off unless a setting turns it on. Source: Key Vault contract §7.5.
+An application proves itself with a client secret or a client assertion, the identity endpoint with its header; IMDS has
+no proof but the address it is asked from, so it is off unless a setting turns it on. Source: Key Vault contract §7.5.
 """
 
 from __future__ import annotations

@@ -182,9 +182,9 @@ async def remove_certificate(store: Store, application: str, thumbprint: str) ->
 
 
 async def delete_application(store: Store, application: str) -> Application:
-    """Removes an application with its secrets, certificates and all its rights; tokens still out there can do nothing any more.
+    """Removes an application with its secrets, certificates and all its rights.
 
-    Raises NotFound("ApplicationUnknown").
+    Tokens still out there can do nothing any more. Raises NotFound("ApplicationUnknown").
     """
 
     def change(tx: Tx) -> Application:

@@ -78,8 +78,8 @@ ERRORS: Mapping[str, Fault] = {
         90014,
         "invalid_request",
         400,
-        "The required field 'aud' is missing from the credential. Ensure that you have all the necessary parameters for "
-        "the login request.",
+        "The required field 'aud' is missing from the credential. Ensure that you have all the necessary parameters "
+        "for the login request.",
     ),
     "AssertionAlgorithm": Fault(
         5002738,
@@ -133,8 +133,8 @@ ERRORS: Mapping[str, Fault] = {
         700024,
         "invalid_client",
         401,
-        "Client assertion is not within its valid time range. Current time: {now}, assertion valid from {begins}, expiry "
-        "time of assertion {ends}." + _REVIEW,
+        "Client assertion is not within its valid time range. Current time: {now}, assertion valid from {begins}, "
+        "expiry time of assertion {ends}." + _REVIEW,
     ),
     "AssertionTooLong": Fault(
         700024,
