@@ -1,4 +1,4 @@
-"""Self-signed certificates that programs sign in with, and client assertions put together by hand, right and wrong ones.
+"""Self-signed certificates that programs sign in with, and client assertions put together by hand, right and wrong.
 
 Nothing here goes through the libraries that the server checks with, so that a mistake of theirs is not shared.
 """
@@ -24,9 +24,13 @@ from cryptography.x509.oid import NameOID
 DAY_S = 86_400
 
 
-@lru_cache(maxsize=8)
 def rsa_key(number: int = 0, bits: int = 2048) -> rsa.RSAPrivateKey:
     """A key made once for all tests; another for each number."""
+    return _made(number, bits)
+
+
+@lru_cache(maxsize=8)
+def _made(number: int, bits: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 

@@ -45,6 +45,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_lifetime_s: int = 3600
     imds: bool = False
     demo: bool = True
+    admin_password: Sensitive | None = None
+    echo_values: bool = False
     metrics_public: bool = False
     sweep_s: int = 60
     switches: bool = False
@@ -159,7 +161,15 @@ def _wrong(name: str, text: str, fix: str) -> Misconfigured:
 
 
 _SENSITIVE = frozenset(
-    {"archive_passphrase", "database_url", "root_key", "root_key_new", "root_passphrase", "root_passphrase_new"}
+    {
+        "admin_password",
+        "archive_passphrase",
+        "database_url",
+        "root_key",
+        "root_key_new",
+        "root_passphrase",
+        "root_passphrase_new",
+    }
 )
 _PATHS = frozenset(
     {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from azure.core.exceptions import (
@@ -15,10 +16,13 @@ from azure.core.exceptions import (
 )
 from azure.core.polling import LROPoller
 from azure.identity import ClientSecretCredential
+from azure.identity.aio import ClientSecretCredential as AsyncClientSecretCredential
 from azure.keyvault.secrets import SecretClient
 from azure.mgmt.keyvault import KeyVaultManagementClient
+from azure.mgmt.keyvault.aio import KeyVaultManagementClient as AsyncKeyVaultManagementClient
 from azure.mgmt.resource.resources import ResourceManagementClient
 from azure.mgmt.subscription import SubscriptionClient
+from azure.mgmt.subscription.aio import SubscriptionClient as AsyncSubscriptionClient
 
 from tests.server import CommandFailed
 from tests.serving import Estate
@@ -64,6 +68,20 @@ def client(groups: Any, credential: ClientSecretCredential, base_url: str, subsc
         credential, subscription_id, base_url=base_url, credential_scopes=SCOPES, polling_interval=0
     ) as client:
         yield client
+
+
+@pytest.fixture
+async def asynchronous(exported: dict[str, str]) -> AsyncIterator[AsyncClientSecretCredential]:
+    """The same credential for asynchronous clients, which want the trusted certificates named."""
+    async with AsyncClientSecretCredential(
+        exported["AZURE_TENANT_ID"],
+        exported["AZURE_CLIENT_ID"],
+        exported["AZURE_CLIENT_SECRET"],
+        authority=exported["AZURE_AUTHORITY_HOST"],
+        disable_instance_discovery=True,
+        connection_verify=exported["SSL_CERT_FILE"],
+    ) as credential:
+        yield credential
 
 
 @pytest.fixture
@@ -150,8 +168,71 @@ def test_listings_and_pages(client: Any, wanted: dict[str, Any]):
     assert set(names) <= {each.name for each in client.vaults.list_by_resource_group(GROUP, top=2)}
     assert {*names, "demo"} <= {each.name for each in client.vaults.list_by_subscription(top=1)}
     assert {*names, "demo"} <= {each.name for each in client.vaults.list(top=2)}
-    assert list(client.managed_hsms.list_by_subscription()) == []
-    assert list(client.managed_hsms.list_deleted()) == []
+
+
+async def test_every_page_asynchronously_is_of_the_size_first_asked_for(
+    client: Any,
+    wanted: dict[str, Any],
+    asynchronous: AsyncClientSecretCredential,
+    base_url: str,
+    subscription_id: str,
+    exported: dict[str, str],
+):
+    names = {spare_name("vault") for _ in range(4)}
+    for name in names:
+        _done(client.vaults.begin_create_or_update(GROUP, name, wanted))
+    links: list[Any] = []
+    async with AsyncKeyVaultManagementClient(
+        asynchronous,
+        subscription_id,
+        base_url=base_url,
+        credential_scopes=SCOPES,
+        connection_verify=exported["SSL_CERT_FILE"],
+    ) as management:
+        for listing, top in (
+            (management.vaults.list_by_subscription, 2),
+            (management.vaults.list_by_subscription, 1),
+            (management.vaults.list, 3),
+        ):
+            links.clear()
+            listed = listing(top=top, raw_response_hook=lambda told: links.append(_next_link(told)))
+            pages = [[each.name async for each in page] async for page in listed.by_page()]
+            assert [len(page) for page in pages[:-1]] == [top] * (len(pages) - 1)
+            assert 1 <= len(pages[-1]) <= top
+            seen = [name for page in pages for name in page]
+            assert len(seen) == len(set(seen))
+            assert {*names, "demo"} <= set(seen)
+            assert links[-1] is None
+            for link in links[:-1]:
+                parts = urlsplit(link)
+                assert f"{parts.scheme}://{parts.netloc}" == base_url
+                assert parse_qs(parts.query)["$top"] == [str(top)]
+                assert parse_qs(parts.query)["$skiptoken"]
+        whole = [each.name async for each in management.vaults.list_by_subscription()]
+        assert whole == sorted(whole, key=str)
+        assert names <= set(whole)
+
+
+def _next_link(response: Any) -> Any:
+    return response.http_response.json().get("nextLink")
+
+
+def test_there_are_no_managed_hsms(client: Any):
+    hsms = client.managed_hsms
+    for listed in (
+        hsms.list_by_subscription(),
+        hsms.list_by_subscription(top=1),
+        hsms.list_by_resource_group(GROUP),
+        hsms.list_deleted(),
+    ):
+        assert list(listed) == []
+    with pytest.raises(ResourceNotFoundError) as missing:
+        hsms.get(GROUP, "hsm1")
+    assert missing.value.error is not None
+    assert missing.value.error.code == "ResourceNotFound"
+    assert "'Microsoft.KeyVault/managedHSMs/hsm1' under resource group 'sdk'" in str(missing.value)
+    with pytest.raises(ResourceNotFoundError, match="ResourceGroupNotFound"):
+        hsms.get("nowhere", "hsm1")
 
 
 def test_access_policies(client: Any, wanted: dict[str, Any], exported: dict[str, str]):
@@ -239,6 +320,45 @@ def test_subscriptions_tenants_and_locations(
     assert (found.display_name, found.state) == ("Claviger", "Enabled")
     assert [each.tenant_id for each in client.tenants.list()] == [exported["AZURE_TENANT_ID"]]
     assert LOCATION in [each.name for each in client.subscriptions.list_locations(subscription_id)]
+
+
+async def test_every_subscription_that_the_caller_sees_is_told_whole(
+    estate: Estate, base_url: str, exported: dict[str, str]
+):
+    """`tenantId` is looked for in the answer itself: the model of this SDK has no room for it."""
+    made = estate.make_application()
+    theirs = sorted(["3b1f5c0e-9e0a-4c55-9a4e-0d9d2a0c7b11", "f1e2d3c4-0000-4000-8000-abcdefabcdef"])
+    for each in theirs:
+        estate.server.command("role", "assign", "Reader", made.client_id, "--subscription", each)
+    told: list[Any] = []
+    trusted = exported["SSL_CERT_FILE"]
+    async with (
+        AsyncClientSecretCredential(
+            estate.tenant_id,
+            made.client_id,
+            made.client_secret,
+            authority=estate.server.login,
+            disable_instance_discovery=True,
+            connection_verify=trusted,
+        ) as credential,
+        AsyncSubscriptionClient(
+            credential, base_url=base_url, credential_scopes=SCOPES, connection_verify=trusted
+        ) as client,
+    ):
+        listed = client.subscriptions.list(raw_response_hook=lambda answer: told.append(answer.http_response.json()))
+        found: list[Any] = [each async for each in listed]
+        assert [each.subscription_id for each in found] == theirs
+        for each in found:
+            assert each.id == f"/subscriptions/{each.subscription_id}"
+            assert each.display_name == f"Claviger {each.subscription_id[:8]}"
+            assert (each.state, each.authorization_source) == ("Enabled", "RoleBased")
+            policies = each.subscription_policies
+            assert (policies.location_placement_id, policies.quota_id, policies.spending_limit) == (
+                "Public_2014-09-01",
+                "PayAsYouGo_2014-09-01",
+                "Off",
+            )
+    assert [each["tenantId"] for each in told[0]["value"]] == [estate.tenant_id] * 2
 
 
 def test_an_application_without_a_role_is_refused(estate: Estate, base_url: str, subscription_id: str):

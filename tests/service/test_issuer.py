@@ -180,7 +180,7 @@ async def test_a_tenant_is_named_by_id_or_domain(login: Login) -> None:
         ({"client_secret": "(none)"}, 401, "invalid_client", 7000216),
         ({"client_secret": ""}, 401, "invalid_client", 7000216),
         ({"client_secret": "wrong"}, 401, "invalid_client", 7000215),
-        ({"client_secret": "(none)", "client_assertion": "a.b.c"}, 401, "invalid_client", 700027),
+        ({"client_secret": "(none)", "client_assertion": "a.b.c"}, 400, "invalid_request", 900144),
         ({"scope": "(none)"}, 400, "invalid_request", 900144),
         ({"scope": RESOURCE}, 400, "invalid_scope", 1002012),
         ({"scope": f"{SCOPE} https://other/.default"}, 400, "invalid_scope", 70011),

@@ -1,4 +1,4 @@
-"""Client assertions rule by rule: which certificate, which signature, for whom, by whom, until when. And certificates."""
+"""Client assertions rule by rule: which certificate and signature, for whom, by whom, until when. And certificates."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_every_part_is_under_the_signature():
         f"{head}.{other_body}.{signature}",
         f"{head}.{body}.{other_signature}",
         f"{head}.{body}.",
-        f"{head}.{body}.{signature[:-4]}",
+        f"{head}.{body}.{signature[:-6]}",
     ):
         refused(forged, "AssertionSignature")
 

@@ -243,7 +243,7 @@ class TestFailures:
             clock=clock,
             version="",
             services={},
-            failure_body=lambda status, message: b'{"status":%d}' % status,
+            failure_body_at=lambda _: lambda status, message: b'{"status":%d}' % status,
         )
         await made.startup()
         assert (await ask(made, "/", b"broken")).json == {"status": 500}

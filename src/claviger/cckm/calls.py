@@ -7,7 +7,7 @@ out. The funnel (`app.py`), the description of the API (`openapi.py`) and the te
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -17,6 +17,7 @@ from claviger.core.asgi import Headers
 from claviger.core.errors import Forbidden, NotFound
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 ROOT_DOMAIN = "00000000-0000-0000-0000-000000000000"
 ADMINS = "admin"
@@ -65,12 +66,25 @@ def in_container(action: str, view: str = "secretview") -> Permission:
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """A query parameter, for the description of the API."""
+    """A query parameter, for the description of the API. `values` are all that it may be, where that is a few words."""
 
     name: str
     type: Literal["string", "integer", "boolean"] = "string"
     description: str = ""
     repeated: bool = False
+    default: str | int | bool | None = None
+    least: int | None = None
+    most: int | None = None
+    values: tuple[str, ...] = ()
+
+
+class ListOf(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list. As `Route.gives` of a list call it says what the records are: `ListOf[SecretRecord]`."""
+
+    skip: int
+    limit: int
+    total: int
+    resources: Sequence[T]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -88,7 +102,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint. `path` is below /api/v1, with `{name}` for a segment that varies.
 
     `takes` and `gives` are the structs of the bodies, `status` that of success. `cloud` marks a call that changes
-    something in a cloud.
+    something in a cloud. For the description of the API alone: `media` is the type of what it gives, `errors` are
+    statuses that it answers beside those that follow from the rest, `example` is a body that it takes, in which a
+    secret is the name of a shell variable (`$PASSWORD`).
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -104,6 +120,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     body_limit: int = LARGEST_BODY
     cloud: bool = False
+    media: str = "application/json"
+    errors: tuple[int, ...] = ()
+    example: Mapping[str, Any] | None = None
 
 
 class Rights(Protocol):
@@ -219,3 +238,10 @@ class Call:
         if caller.is_in(*permission.groups):
             return None
         return self._rights.containers(caller, permission.view) & self._rights.containers(caller, permission.action)
+
+    def containers_with_any(self, actions: Collection[str]) -> frozenset[str] | None:
+        """The containers whose ACL gives the caller any of these actions; None for all of the domain."""
+        self.checked = True
+        if self.caller.is_in(*self.route.permission.groups):
+            return None
+        return frozenset().union(*(self._rights.containers(self.caller, action) for action in actions))

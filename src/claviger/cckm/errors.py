@@ -89,6 +89,12 @@ def kind_of(refusal: Refusal) -> Kind:
     return next((kind for cls, kind in _BY_CLASS.items() if isinstance(refusal, cls)), _FAILED)
 
 
+def every_kind() -> list[Kind]:
+    """Every row of the table once, by status and number, for the description of the API."""
+    rows = {(kind.status, kind.code): kind for kind in (_FAILED, *_BY_REASON.values(), *_BY_CLASS.values())}
+    return [rows[place] for place in sorted(rows)]
+
+
 def body_of(refusal: Refusal, request_id: str) -> tuple[int, bytes]:
     """Status and body of a refusal. The inside of an internal error is not told."""
     kind = kind_of(refusal)

@@ -24,8 +24,10 @@ MOST_AT_ONCE = 50_000
 FARTHEST = 1_000_000_000
 
 PAGING = (
-    Parameter("skip", "integer", "How many records to skip."),
-    Parameter("limit", "integer", "How many records to return; -1 for all."),
+    Parameter("skip", "integer", "How many records to skip.", default=0, least=0, most=FARTHEST),
+    Parameter(
+        "limit", "integer", "How many records to return; -1 for all.", default=DEFAULT_LIMIT, least=-1, most=FARTHEST
+    ),
     Parameter("sort", "string", "Comma-separated properties to sort by; a leading - reverses."),
 )
 

@@ -134,7 +134,7 @@ def fault_commands() -> None:
 
 
 @fault_commands.command("add")
-@click.argument("kind", type=click.Choice(["status", "delay", "drop"]))
+@click.argument("kind", type=click.Choice(["status", "delay", "drop", "crash"]))
 @click.option("--status", type=click.Choice([str(each) for each in STATUSES]), default="503", help="Which status.")
 @click.option("--retry-after", type=int, help="Seconds for a Retry-After header; without it there is none.")
 @click.option("--delay", "delay_s", type=float, default=0.0, help="Seconds that an answer is held back.")

@@ -38,6 +38,8 @@ class Front:
 
     `pick_plain`, where given, is asked instead of `pick` for requests that came without TLS. `services` are names and
     versions for /health. /metrics answers callers on this machine only, unless `metrics_public`.
+    `failure_body_at` tells the shape of a refusal by the path that it answers ("" where none was read). `port` is where
+    the server listens, known before `start` runs.
     """
 
     def __init__(
@@ -50,14 +52,15 @@ class Front:
         services: Mapping[str, str],
         pick_plain: Pick | None = None,
         metrics_public: bool = False,
-        failure_body: ErrorBody = error_body,
+        failure_body_at: Callable[[str], ErrorBody] = lambda _: error_body,
         start: Callable[[], Awaitable[None]] = _nothing,
         stop: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._pick = pick
         self._pick_plain = pick_plain or pick
         self.metrics = metrics
-        self.failure_body = failure_body
+        self.failure_body = failure_body_at("")
+        self._failure_body_at = failure_body_at
         self._clock = clock
         self._version = version
         self._services = dict(services)
@@ -68,6 +71,7 @@ class Front:
         self._hosts: dict[bytes, str | None] = {}
         self._meter = metrics.meter("front", "refused")
         self.state: State = "starting"
+        self.port: int | None = None
 
     async def startup(self) -> None:
         """Runs the start hook and lets requests through. Raises what the hook raises."""
@@ -89,22 +93,22 @@ class Front:
             await (self._health if path == "/health" else self._show_metrics)(scope, send)
             return
         if self.state == "starting":
-            await self._refuse(send, 503, "The server is starting.", [(b"retry-after", b"1")])
+            await self._refuse(send, 503, "The server is starting.", [(b"retry-after", b"1")], path=path)
             return
         host = self.host_of(scope["headers"])
         if host is None:
-            await self._refuse(send, 400, "The request needs exactly one valid Host header.")
+            await self._refuse(send, 400, "The request needs exactly one valid Host header.", path=path)
             return
         app = (self._pick if scope["scheme"] == "https" else self._pick_plain)(host, path)
         if app is None:
-            await self._refuse(send, 404, "This server has nothing at this host and path.")
+            await self._refuse(send, 404, "This server has nothing at this host and path.", path=path)
             return
         try:
             await app(scope, receive, send)
         except Exception as failure:  # noqa: BLE001 - a service's mistake must not show its inside
             logger.error("a service failed: %s", describe_failure(failure))
             # Where the answer has begun already, this raises RuntimeError, and the connection is cut.
-            await self._refuse(send, 500, "The server failed to answer.")
+            await self._refuse(send, 500, "The server failed to answer.", path=path)
 
     def quick(self, scope: Scope) -> bytes | None:
         """The whole answer, where the service at this host has a `quick` of its own and knows it; None otherwise.
@@ -143,9 +147,11 @@ class Front:
             self._hosts[raw] = host
             return host
 
-    async def _refuse(self, send: Send, status: int, message: str, more: Headers | None = None) -> None:
+    async def _refuse(
+        self, send: Send, status: int, message: str, more: Headers | None = None, *, path: str = ""
+    ) -> None:
         self._meter.count(status)
-        await reply(send, status, self.failure_body(status, message), more=more or ())
+        await reply(send, status, self._failure_body_at(path)(status, message), more=more or ())
 
     async def _health(self, scope: Scope, send: Send) -> None:
         if await self._wrong_method(scope, send):

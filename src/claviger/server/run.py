@@ -181,6 +181,7 @@ class _Server(uvicorn.Server):
                     ssl_shutdown_timeout=self._wire.limits.leave_s if timed else None,
                 )
             )
+        self._front.port = self._listeners[0].socket.getsockname()[1]
         try:
             await self._front.startup()
         except BaseException:

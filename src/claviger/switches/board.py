@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import signal
 
 from claviger.core.errors import Invalid, Throttled, Unauthenticated, Unavailable
 from claviger.switches.clock import EARLIEST, LATEST, MovableClock
@@ -28,11 +30,14 @@ class Switches:
     async def meet(self, service: str, operation: str, place: str) -> bool:
         """Lets the fault that this call hits, if any, strike: true where the connection is to be cut.
 
-        Raises Throttled("TooManyRequests") or Unavailable("Fault…") for an error answer; sleeps for a delay.
+        Raises Throttled("TooManyRequests") or Unavailable("Fault…") for an error answer; sleeps for a delay; a crash
+        ends the process without a word.
         """
         fault = self.faults.striking(service, operation, place)
         if fault is None:
             return False
+        if fault.kind == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
         if fault.kind == "delay":
             await asyncio.sleep(fault.delay_s)
             return False

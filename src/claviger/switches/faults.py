@@ -1,7 +1,8 @@
 """Faults on request: which calls fail, how, how often. Chance comes from a seed, so a run can be had again.
 
 A `Fault` names a service, an operation and a place (a vault, say), each of which may be `*`. The first one that matches
-and whose turn it is decides what happens to a call: an error answer, a delay, or a connection that is cut.
+and whose turn it is decides what happens to a call: an error answer, a delay, a connection that is cut, or the end of
+the process, as by a power cut.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ MAX_DELAY_S = 60.0
 MAX_RETRY_AFTER_S = 3600
 STATUSES = (408, 429, 500, 502, 503, 504)
 
-Kind = Literal["status", "delay", "drop"]
+Kind = Literal["status", "delay", "drop", "crash"]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

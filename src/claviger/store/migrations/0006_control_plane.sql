@@ -137,7 +137,7 @@ CREATE UNIQUE INDEX cckm_azure_subscriptions_once ON cckm_azure_subscriptions (d
 
 -- num is what rows of secrets carry; it is never used again. connection_id is empty after a forced delete.
 CREATE TABLE cckm_azure_vaults (
-    num INTEGER PRIMARY KEY,
+    num INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     domain_id TEXT NOT NULL REFERENCES cckm_domains (id),
     connection_id TEXT NOT NULL,
@@ -158,9 +158,11 @@ CREATE TABLE cckm_azure_vaults (
     updated_at REAL NOT NULL
 );
 CREATE UNIQUE INDEX cckm_azure_vaults_once ON cckm_azure_vaults (domain_id, lower(azure_vault_id));
+CREATE INDEX cckm_azure_vaults_by_name ON cckm_azure_vaults (domain_id, lower(azure_name));
 CREATE INDEX cckm_azure_vaults_by_connection ON cckm_azure_vaults (connection_id);
 
 -- What all secrets with the same filterable facts share, and how many those are: lists count and skip by this.
+-- domain_id is empty where the vault was removed: its rows are seen by nobody, and go in batches.
 CREATE TABLE cckm_azure_secret_facets (
     id INTEGER PRIMARY KEY,
     domain_id TEXT NOT NULL,
