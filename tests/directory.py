@@ -14,12 +14,12 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import ManualClock
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.root_key import EnvironmentKeys
 from claviger.keyvault.challenge import Caller, Challenger, TokenVerifier
 from claviger.keyvault.directory import operations
-from claviger.keyvault.directory.attempts import FailedAttempts
 from claviger.keyvault.directory.issuer import Issuer
 from claviger.keyvault.directory.operations import NewApplication
 from claviger.keyvault.directory.routes import LoginHost

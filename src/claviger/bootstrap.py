@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from claviger import __version__
 from claviger.core.asgi import Application
+from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.ids import new_token
@@ -24,7 +25,6 @@ from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_fi
 from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
 from claviger.keyvault.app import KeyVaultApp
 from claviger.keyvault.challenge import LOGIN_HOST, Challenger, TokenVerifier
-from claviger.keyvault.directory.attempts import FailedAttempts
 from claviger.keyvault.directory.demo import seed_demo
 from claviger.keyvault.directory.issuer import Issuer
 from claviger.keyvault.directory.routes import LoginHost

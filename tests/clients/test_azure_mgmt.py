@@ -25,11 +25,12 @@ from azure.mgmt.subscription import SubscriptionClient
 from azure.mgmt.subscription.aio import SubscriptionClient as AsyncSubscriptionClient
 
 from tests.server import CommandFailed
-from tests.serving import Estate
+from tests.serving import Application, Estate
 from tests.vaults import spare_name
 
 GROUP = "sdk"
 LOCATION = "westeurope"
+THEIRS = ["3b1f5c0e-9e0a-4c55-9a4e-0d9d2a0c7b11", "f1e2d3c4-0000-4000-8000-abcdefabcdef"]
 SCOPES = ["https://management.azure.com/.default"]
 
 
@@ -322,21 +323,25 @@ def test_subscriptions_tenants_and_locations(
     assert LOCATION in [each.name for each in client.subscriptions.list_locations(subscription_id)]
 
 
+@pytest.fixture
+def reader(estate: Estate) -> Application:
+    """An application that may read in two subscriptions that nobody else knows."""
+    made = estate.make_application()
+    for each in THEIRS:
+        estate.server.command("role", "assign", "Reader", made.client_id, "--subscription", each)
+    return made
+
+
 async def test_every_subscription_that_the_caller_sees_is_told_whole(
-    estate: Estate, base_url: str, exported: dict[str, str]
+    estate: Estate, reader: Application, base_url: str, exported: dict[str, str]
 ):
     """`tenantId` is looked for in the answer itself: the model of this SDK has no room for it."""
-    made = estate.make_application()
-    theirs = sorted(["3b1f5c0e-9e0a-4c55-9a4e-0d9d2a0c7b11", "f1e2d3c4-0000-4000-8000-abcdefabcdef"])
-    for each in theirs:
-        estate.server.command("role", "assign", "Reader", made.client_id, "--subscription", each)
-    told: list[Any] = []
     trusted = exported["SSL_CERT_FILE"]
     async with (
         AsyncClientSecretCredential(
             estate.tenant_id,
-            made.client_id,
-            made.client_secret,
+            reader.client_id,
+            reader.client_secret,
             authority=estate.server.login,
             disable_instance_discovery=True,
             connection_verify=trusted,
@@ -345,9 +350,8 @@ async def test_every_subscription_that_the_caller_sees_is_told_whole(
             credential, base_url=base_url, credential_scopes=SCOPES, connection_verify=trusted
         ) as client,
     ):
-        listed = client.subscriptions.list(raw_response_hook=lambda answer: told.append(answer.http_response.json()))
-        found: list[Any] = [each async for each in listed]
-        assert [each.subscription_id for each in found] == theirs
+        found: list[Any] = [each async for each in client.subscriptions.list()]
+        assert [each.subscription_id for each in found] == THEIRS
         for each in found:
             assert each.id == f"/subscriptions/{each.subscription_id}"
             assert each.display_name == f"Claviger {each.subscription_id[:8]}"
@@ -358,7 +362,11 @@ async def test_every_subscription_that_the_caller_sees_is_told_whole(
                 "PayAsYouGo_2014-09-01",
                 "Off",
             )
-    assert [each["tenantId"] for each in told[0]["value"]] == [estate.tenant_id] * 2
+    token = estate.token(reader, "https://management.azure.com")
+    answer = estate.http.get(
+        f"{base_url}/subscriptions?api-version=2022-12-01", headers={"Authorization": f"Bearer {token}"}
+    )
+    assert [each["tenantId"] for each in answer.json()["value"]] == [estate.tenant_id] * 2
 
 
 def test_an_application_without_a_role_is_refused(estate: Estate, base_url: str, subscription_id: str):

@@ -7,10 +7,10 @@ import base64
 import msgspec
 import pytest
 
+from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import ManualClock
 from claviger.core.errors import Busy, Damaged, Invalid, Throttled
 from claviger.keyvault.directory import wire
-from claviger.keyvault.directory.attempts import FailedAttempts
 from claviger.keyvault.directory.discovery import instance_discovery, openid_configuration
 
 

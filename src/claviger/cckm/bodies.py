@@ -17,6 +17,7 @@ import msgspec
 
 from claviger.cckm.errors import validation
 from claviger.core.errors import Invalid
+from claviger.core.sensitive import Sensitive
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -36,9 +37,19 @@ def read_struct(raw: bytes, kind: type[S]) -> S:
     if not isinstance(found, dict):
         raise Invalid("Body", message="the body must be a JSON object")
     try:
-        return msgspec.convert(_pruned(found, kind), kind)
+        return msgspec.convert(_pruned(found, kind), kind, dec_hook=_wrapped)
     except msgspec.ValidationError as problem:
         raise validation(_told(str(problem))) from None
+
+
+def _wrapped(kind: type, value: object) -> object:
+    """What must not be shown is wrapped as it comes in; a refusal names its type, never itself."""
+    if kind is Sensitive and isinstance(value, str):
+        try:
+            return Sensitive(value)
+        except UnicodeEncodeError:
+            raise ValueError("Expected text of valid characters") from None
+    raise TypeError("Expected `str`")
 
 
 def _told(problem: str) -> dict[str, str]:

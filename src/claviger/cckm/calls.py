@@ -103,8 +103,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `takes` and `gives` are the structs of the bodies, `status` that of success. `cloud` marks a call that changes
     something in a cloud. For the description of the API alone: `media` is the type of what it gives, `errors` are
-    statuses that it answers beside those that follow from the rest, `example` is a body that it takes, in which a
-    secret is the name of a shell variable (`$PASSWORD`).
+    statuses that it answers beside those that follow from the rest (with 501 it never succeeds), `example` is a body
+    that it takes, in which a secret is the name of a shell variable (`$PASSWORD`).
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]

@@ -52,9 +52,9 @@ def account(domain_id: str) -> str:
 
 def timestamp(at: float) -> str:
     """Epoch seconds as RFC 3339 in UTC with microseconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{datetime.fromtimestamp(at, UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 def seconds(at: float) -> str:
     """Epoch seconds as RFC 3339 in UTC without a fraction, as times of the clouds are shown."""
-    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(int(at), UTC).isoformat()[:-6]}Z"

@@ -159,10 +159,7 @@ def certificate_commands() -> None:
 @data_option
 @json_option
 def add_certificate(application: str, file: BinaryIO, data: Path | None, as_json: bool) -> None:
-    """Lets an application sign in with the RSA certificate in FILE, PEM or DER, `-` for standard input.
-
-    A private key in FILE is not read. Several certificates may be good at once.
-    """
+    """Lets an application sign in with the certificate in FILE, PEM or DER; a private key in it is not read."""
     given = file.read(MAX_CERTIFICATE_FILE)
 
     async def work(house: House) -> ApplicationCertificate:

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import Clock
 from claviger.core.errors import Invalid, NotFound, Unauthenticated
 from claviger.keyvault.directory import records
-from claviger.keyvault.directory.attempts import FailedAttempts
 from claviger.keyvault.directory.discovery import ANY_TENANT, is_token_endpoint
 from claviger.keyvault.directory.records import Application, Tenant
 from claviger.keyvault.directory.signature import ASSERTION_TYPE, AssertionVerifier

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -13,7 +13,7 @@ from claviger.cckm.resource import Header
 class GetSubscriptions(msgspec.Struct, frozen=True, kw_only=True):
     """Which connection to ask for subscriptions: its name or id."""
 
-    connection: str
+    connection: Annotated[str, msgspec.Meta(max_length=256)]
 
 
 class FoundSubscription(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -21,7 +21,7 @@ class FoundSubscription(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
     id: str
     subscription_id: str
-    display_name: str
+    display_name: str = ""
     state: str | UnsetType = UNSET
     subscription_policies: dict[str, Any] | UnsetType = UNSET
     authorization_source: str | UnsetType = UNSET

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from claviger.cckm.azure.vaults.rules import HSM_TYPE, only_one, record_name
+from claviger.jobs import records as intents
 from claviger.store.contract import Row, Store, Tx
 
 _COLUMNS = (
@@ -110,6 +111,12 @@ async def by_id(store: Store, domain_id: str, ident: str) -> VaultRow | None:
     return None if row is None else VaultRow(*row)
 
 
+async def by_num(store: Store, domain_id: str, num: int) -> VaultRow | None:
+    """A vault of the domain by the number that rows of its secrets carry."""
+    row = await store.read_one(f"{_SELECT} WHERE num = ? AND domain_id = ?", num, domain_id)
+    return None if row is None else VaultRow(*row)
+
+
 async def find(store: Store, domain_id: str, id_or_name: str) -> VaultRow | None:
     """A vault of the domain by its record's id, by `azure_name::subscription_id`, or by its Azure name alone.
 
@@ -182,16 +189,17 @@ def replace(tx: Tx, changed: VaultRow) -> None:
 
 def operation_under_way(tx: Tx, vault_id: str) -> bool:
     """Whether something is being done in the cloud to what is in the vault."""
-    found = tx.fetch_one(
-        "SELECT 1 FROM intents WHERE subject >= ? AND subject < ? LIMIT 1", f"azure/{vault_id}/", f"azure/{vault_id}0"
-    )
-    return found is not None
+    return intents.under_way(tx, f"azure/{vault_id}/")
 
 
 def remove(tx: Tx, vault: VaultRow) -> None:
     """Removes a vault's row. Its secrets belong to nobody from then on, and wait for `sweep_some`."""
     tx.execute("DELETE FROM cckm_azure_vaults WHERE num = ?", vault.num)
-    tx.execute("UPDATE cckm_azure_secret_facets SET domain_id = '' WHERE vault_num = ?", vault.num)
+    tx.execute(
+        "UPDATE cckm_azure_secret_facets SET domain_id = '' WHERE domain_id = ? AND vault_num = ?",
+        vault.domain_id,
+        vault.num,
+    )
 
 
 def left_behind(tx: Tx) -> int | None:
@@ -209,13 +217,25 @@ def sweep_some(tx: Tx, vault_num: int, most: int) -> int:
     rows = tx.fetch("SELECT num, id, backup FROM cckm_azure_secrets WHERE vault_num = ? LIMIT ?", vault_num, most)
     if rows:
         nums = [row[0] for row in rows]
+        tx.execute(
+            "DELETE FROM cckm_azure_secret_tag_counts WHERE (name, value, facet_id) IN "
+            "(SELECT t.name, t.value, s.facet_id FROM cckm_azure_secret_tags t "
+            f"JOIN cckm_azure_secrets s ON s.num = t.secret_num WHERE t.secret_num IN ({_marks(nums)}))",
+            *nums,
+        )
+        tx.execute(
+            "DELETE FROM cckm_azure_secret_tag_counts WHERE (name, value) IN "
+            f"(SELECT name, value FROM cckm_azure_secret_tags WHERE secret_num IN ({_marks(nums)})) "
+            "AND facet_id IN (SELECT id FROM cckm_azure_secret_facets WHERE domain_id = '' AND vault_num = ?)",
+            *(*nums, vault_num),
+        )
         tx.execute(f"DELETE FROM cckm_azure_secret_tags WHERE secret_num IN ({_marks(nums)})", *nums)
         tx.execute(f"DELETE FROM cckm_azure_secrets WHERE num IN ({_marks(nums)})", *nums)
         _remove_sealed(tx, _WITH_VALUE, [row[1] for row in rows])
         backups = {str(row[2]) for row in rows if row[2] is not None}
         _remove_sealed(tx, _WITH_BACKUP, sorted(backups - _still_named(tx, sorted(backups))))
     if len(rows) < most:
-        tx.execute("DELETE FROM cckm_azure_secret_facets WHERE vault_num = ?", vault_num)
+        tx.execute("DELETE FROM cckm_azure_secret_facets WHERE domain_id = '' AND vault_num = ?", vault_num)
     return len(rows)
 
 

@@ -26,21 +26,21 @@ MOST_BACKUPS = 1_000_000
 LONGEST_IDENT = 256
 LONGEST_TEXT = 512
 
+ROTATION_LABELS = frozenset({"job_config_id", "override_key_scheduler"})
+"""What links a vault to a schedule (Azure contract §3.8)."""
+
 # Azure contract §4.
-KEY_ACTIONS = "view keycreate keyupload keyupdate keydelete keypurge keyrecover keyrestore keysynchronize deletebackup"
-SECRET_ACTIONS = (
-    "secretview secretcreate secretupdate secretdelete secretpurge secretrecover secretrestore secretsynchronize "
-    "secretdeletebackup"
-)
-CERTIFICATE_ACTIONS = (
-    "certificateview certificatecreate certificateupload certificateupdate certificatedelete certificatepurge "
-    "certificaterecover certificaterestore certificatesynchronize certificatedeletebackup"
-)
-REPORT_ACTIONS = "reportview reportcreate reportdelete reportdownload"
-TEMPLATE_ACTIONS = (
-    "keycreatewithtemplate uploadkeywithtemplate createkeytemplate viewkeytemplate updatekeytemplate deletekeytemplate"
-)
-ACTIONS = frozenset(f"{KEY_ACTIONS} {SECRET_ACTIONS} {CERTIFICATE_ACTIONS} {REPORT_ACTIONS} {TEMPLATE_ACTIONS}".split())
+ACTIONS_ON: Mapping[str, str] = {
+    "keys": "view keycreate keyupload keyupdate keydelete keypurge keyrecover keyrestore keysynchronize deletebackup",
+    "secrets": "secretview secretcreate secretupdate secretdelete secretpurge secretrecover secretrestore "
+    "secretsynchronize secretdeletebackup",
+    "certificates": "certificateview certificatecreate certificateupload certificateupdate certificatedelete "
+    "certificatepurge certificaterecover certificaterestore certificatesynchronize certificatedeletebackup",
+    "reports": "reportview reportcreate reportdelete reportdownload",
+    "key templates": "keycreatewithtemplate uploadkeywithtemplate createkeytemplate viewkeytemplate "
+    "updatekeytemplate deletekeytemplate",
+}
+ACTIONS = frozenset(" ".join(ACTIONS_ON.values()).split())
 """All that can be permitted in an Azure vault."""
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
@@ -55,12 +55,13 @@ _ARM_ID = re.compile(
 
 
 class ArmId(msgspec.Struct, frozen=True):
-    """The parts of a vault's ARM id, as they were written; the subscription in lower case."""
+    """The parts of a vault's ARM id, as they were written, and all of it; the subscription in lower case."""
 
     subscription_id: str
     group: str
     type: str
     name: str
+    text: str
 
     @property
     def is_managed_hsm(self) -> bool:
@@ -79,7 +80,7 @@ def arm_id(text: str) -> ArmId | None:
     if found is None or not found["name"].isascii():  # some letters beyond ASCII are equal to ours without case
         return None
     kind = VAULT_TYPE if found["kind"].lower() == "vaults" else HSM_TYPE
-    return ArmId(found["subscription"].lower(), found["group"], kind, found["name"])
+    return ArmId(found["subscription"].lower(), found["group"], kind, found["name"], text)
 
 
 def record_name(azure_name: str, subscription_id: str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from claviger.cckm.access.acls.wire import AclEntry, AclShown
 from claviger.cckm.azure.vaults.rules import LONGEST_IDENT, LONGEST_MARK, LONGEST_TEXT
 from claviger.cckm.resource import Header
 
@@ -33,7 +34,7 @@ class Sku(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Properties(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What Azure says about a vault; `hsmUri` is a managed HSM's instead of `vaultUri`. What it leaves out is absent."""
+    """What Azure says about a vault. A managed HSM has `hsmUri` for `vaultUri`. What Azure leaves out is absent."""
 
     tenant_id: str | UnsetType = UNSET
     sku: Sku | UnsetType = UNSET
@@ -56,8 +57,8 @@ class FoundVault(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     azure_vault_id: str
     type: str
-    location: str
-    tags: dict[str, str]
+    location: str = ""
+    tags: dict[str, str] = {}
     properties: Properties
 
 
@@ -94,6 +95,40 @@ class AddVaults(msgspec.Struct, frozen=True, kw_only=True):
     subscription_id: Ident
     vaults: list[NewVault]
     cloud_key_backup_limit: int | None = None
+
+
+class Vault(Header, frozen=True, kw_only=True):
+    """A vault under management. `connection` is the connection's name; `synced_at` is absent before the first time."""
+
+    name: str
+    azure_name: str
+    azure_vault_id: str
+    cloud_name: str
+    connection: str
+    location: str
+    subscription_id: str
+    subscription_name: str
+    type: str
+    tags: dict[str, str]
+    labels: dict[str, str]
+    synced_at: str | UnsetType = UNSET
+    cloud_key_backup_limit: int
+    properties: Properties
+    acls: list[AclShown]
+
+
+class AddedVaults(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of add-vaults: the same records twice, as clients look at either; `id` where it was a single one."""
+
+    id: str | UnsetType = UNSET
+    vaults: list[Vault]
+    resources: list[Vault]
+
+
+class UpdateAcls(msgspec.Struct, frozen=True, kw_only=True):
+    """What update-acls takes: what to permit, and what to take back."""
+
+    acls: list[AclEntry]
 
 
 class PatchVault(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from claviger.cckm.calls import ListOf, Route
+from claviger.cckm.describing.glossary import FIELDS, SECRET_FIELDS
 from claviger.cckm.errors import ErrorBody
-from claviger.cckm.glossary import FIELDS, SECRET_FIELDS
 from claviger.cckm.listing import Page
 
 Schema = dict[str, Any]
@@ -55,6 +55,8 @@ class Schemas:
 
     def resolved(self, schema: Schema) -> Schema:
         """The schema itself, or the one that it refers to."""
+        if len(schema.get("allOf", ())) == 1:
+            schema = schema["allOf"][0]
         ref = schema.get("$ref")
         return self.components[ref.removeprefix(_REF)] if ref else schema
 
@@ -102,7 +104,7 @@ class Schemas:
         return found
 
 
-def is_secret(field: Schema) -> bool:
+def is_secret(field: Mapping[str, Any]) -> bool:
     """Whether a field holds a secret."""
     return field.get("format") == "password" or any(is_secret(choice) for choice in field.get("anyOf", ()))
 

@@ -25,8 +25,19 @@ CREATED = "2026-04-13T05:04:16.337973Z"
 UPDATED = "2026-04-13T05:04:17.002114Z"
 
 SECRET_FIELDS = frozenset(
-    "client_credential client_secret credential jwt key_file new_password pass_phrase password private_key refresh_token "
-    "value".split()
+    {
+        "client_credential",
+        "client_secret",
+        "credential",
+        "jwt",
+        "key_file",
+        "new_password",
+        "pass_phrase",
+        "password",
+        "private_key",
+        "refresh_token",
+        "value",
+    }
 )
 """Fields that hold secrets wherever they stand. Another one says so itself: `format: password` in its extra schema."""
 
@@ -205,7 +216,7 @@ TAGS: Mapping[str, str] = {
     "azure subscriptions": "The subscriptions that a connection reaches, and those whose vaults are managed here.",
     "azure vaults": "Find vaults in Azure, take them under management, say who may do what in them.",
     "azure secrets": (
-        "The whole life of a secret: create, update, soft-delete, recover, hard-delete, restore from the backup, remove."
+        "The whole life of a secret: create, update, soft-delete, recover, hard-delete, restore from a backup, remove."
     ),
 }
 """What a part of the API is for, by its tag in lower case."""

@@ -1,4 +1,4 @@
-"""Counts failed sign-ins, and stops answering a client at an address that keeps failing. Bounded in memory."""
+"""Counts failed sign-ins and stops answering whoever keeps failing; bounded in memory, and lost with the process."""
 
 from __future__ import annotations
 

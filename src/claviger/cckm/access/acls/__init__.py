@@ -1,0 +1,1 @@
+"""Rights in containers: who may do what in a vault of the domain (CCKM contract §8)."""

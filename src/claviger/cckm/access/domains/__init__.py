@@ -1,0 +1,1 @@
+"""Domains: the walls between those who share one installation."""

@@ -1,0 +1,1 @@
+"""Groups of a domain, and who is in them."""

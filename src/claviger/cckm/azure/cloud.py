@@ -1,0 +1,224 @@
+"""What all modules that use Azure's SDK share: loading it, one translation of what it raises, how it repeats reads.
+
+The SDK is imported on first use, in a thread: it takes half a second and 50 MB. `translated()` turns what it raises
+into refusals of our own family, always with Azure's code and text as `facts["message"]`:
+
+    404 NotFound("CloudNotFound"), 409 Conflict("CloudConflict"), 401, 403, no token Forbidden("CloudRefused"),
+    other 4xx, 501, 505 Invalid("CloudInvalid"), 429 Throttled("CloudThrottled", retry_after_s=...),
+    not sent for certain Unavailable("CloudUnreachable"), perhaps done Unavailable("CloudUndecided").
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import math
+import re
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
+from claviger.core.sensitive import Sensitive
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+    from azure.identity.aio import CertificateCredential, ClientSecretCredential
+
+ONCE: dict[str, Any] = {"retry_total": 0}
+"""What every call of the SDK that changes something is given, so that it is sent once.
+
+Its retry policy then never repeats, not even for a Retry-After (azure-core 1.41, `RetryPolicyBase.increment`); its
+authentication policy sends again after a 401 alone, which did nothing.
+"""
+
+_MOST_SAID = 500
+_SDK = (
+    "aiohttp",
+    "aiolimiter",
+    "azure.core.pipeline.transport",
+    "azure.identity.aio",
+    "azure.keyvault.secrets.aio",
+    "azure.mgmt.keyvault.aio",
+    "azure.mgmt.subscription.aio",
+)
+_BLANKS = re.compile(r"[\x00-\x20\x7f]+")
+
+log = logging.getLogger("claviger.cckm")
+
+
+def load() -> None:
+    """Imports the SDK. Takes half a second: call it in a thread."""
+    for name in _SDK:
+        importlib.import_module(name)
+    logging.getLogger("azure").setLevel(logging.ERROR)  # what failed is told once, by our own refusal
+
+
+@asynccontextmanager
+async def translated(*hidden: Sensitive, limit_s: float | None = None) -> AsyncIterator[None]:
+    """Turns whatever the SDK raises inside into one of our refusals (see the module's text).
+
+    `hidden` values are struck out of Azure's words; after `limit_s` seconds the call is given up, undecided.
+    """
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except Refusal:
+        raise
+    except TimeoutError:
+        raise Unavailable("CloudUndecided", message="Azure did not answer in time") from None
+    except Exception as failure:  # noqa: BLE001  the SDK raises what it likes for answers that it does not understand
+        raise _refusal_of(failure, hidden) from None
+
+
+def _refusal_of(failure: Exception, hidden: Iterable[Sensitive]) -> Refusal:
+    from azure.core import exceptions as sdk
+
+    if isinstance(failure, sdk.HttpResponseError) and failure.status_code is not None:
+        return _answered(failure, hidden)
+    if isinstance(failure, sdk.ClientAuthenticationError):  # the identity library's: no answer, or one without a token
+        return Forbidden("CloudRefused", message=said(failure.message, hidden))
+    if isinstance(failure, sdk.AzureError):
+        # aiohttp's transport calls every failure of a connection "not sent", so the cause behind it decides.
+        if _is_not_sent(failure.inner_exception) or isinstance(failure, sdk.ServiceRequestTimeoutError):
+            return Unavailable("CloudUnreachable", message=said(f"Azure cannot be reached: {failure.message}", hidden))
+        return Unavailable("CloudUndecided", message=said(f"Azure did not answer: {failure.message}", hidden))
+    log.warning("an answer of Azure was not understood", exc_info=failure)
+    return Unavailable("CloudUndecided", message=f"Azure's answer was not understood ({type(failure).__name__})")
+
+
+def _is_not_sent(failure: BaseException | None) -> bool:
+    """Whether it is certain that the request never left: no name, no connection, no TLS."""
+    import aiohttp
+
+    return isinstance(
+        failure,
+        (
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            aiohttp.ClientHttpProxyError,
+            aiohttp.InvalidURL,
+        ),
+    )
+
+
+def _answered(failure: Any, hidden: Iterable[Sensitive]) -> Refusal:
+    status = int(failure.status_code)
+    message = said(f"Azure answered {status}: {_words(failure)}", hidden)
+    match status:
+        case 404:
+            return NotFound("CloudNotFound", message=message)
+        case 409:
+            return Conflict("CloudConflict", message=message)
+        case 401 | 403:
+            return Forbidden("CloudRefused", message=message)
+        case 429:
+            return Throttled("CloudThrottled", message=message, retry_after_s=retry_after(failure.response))
+        case 501 | 505:
+            return Invalid("CloudInvalid", message=message)
+    if status >= 500 or status < 300:  # a success that cannot be read was a success perhaps
+        return Unavailable("CloudUndecided", message=message)
+    if status < 400:  # redirections are not followed: they would carry a secret elsewhere
+        return Unavailable("CloudUnreachable", message=f"Azure answered {status}, which leads elsewhere")
+    return Invalid("CloudInvalid", message=message)
+
+
+def _words(failure: Any) -> str:
+    """Azure's code, inner code and text; where the answer has none, the reason of its status."""
+    told = failure.error
+    if told is None:
+        at = failure.message.find("AADSTS")  # what the login host answers has a form of its own
+        return failure.message[at:].strip("'") if at >= 0 else str(failure.reason or "without an explanation")
+    inner = told.innererror.get("code") if isinstance(told.innererror, dict) else None
+    code = f"{told.code} ({inner})" if inner and inner != told.code else told.code
+    return f"{code}: {told.message}" if told.message else str(code)
+
+
+def said(text: str, hidden: Iterable[Sensitive] = ()) -> str:
+    """A cloud's words as one line of bounded length, with the hidden values struck out."""
+    for value in hidden:
+        if len(value):
+            text = text.replace(value.reveal().decode(errors="replace"), "<hidden>")
+    line = _BLANKS.sub(" ", text).strip().rstrip(".")
+    return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
+
+
+def retry_after(response: Any) -> int:
+    """The seconds that an answer asks to wait, from 1 to 3600; 5 where it says nothing."""
+    text = response.headers.get("Retry-After", "") if response is not None else ""
+    try:
+        wait = float(text)
+    except ValueError:
+        return 5
+    return max(1, math.ceil(min(wait, 3600.0))) if wait >= 0 else 5
+
+
+class SignIn:
+    """A credential of the SDK: tokens of the connection's own, got once for all who wait for one.
+
+    A call whose sign-in failed was certainly not made, so nothing here is ever undecided.
+    """
+
+    def __init__(
+        self, inner: ClientSecretCredential | CertificateCredential, limit_s: float, hidden: Iterable[Sensitive]
+    ) -> None:
+        self._inner = inner
+        self._limit_s = limit_s
+        self._hidden = tuple(hidden)
+        self._one = asyncio.Lock()
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """A token for the scopes. Raises Forbidden("CloudRefused"), Unavailable("CloudUnreachable") or Throttled."""
+        try:
+            async with self._one, translated(*self._hidden, limit_s=self._limit_s):
+                return await self._inner.get_token_info(*scopes, options=options)
+        except (Forbidden, Invalid, NotFound, Conflict) as refusal:
+            # "... AADSTS7000215: Invalid client secret provided. ... Trace ID: ...": the first line is what helps.
+            words = str(refusal.facts["message"]).partition(" Trace ID:")[0]
+            raise Forbidden("CloudRefused", message=f"signing in failed: {words}") from None
+        except Unavailable as refusal:
+            raise Unavailable("CloudUnreachable", message=f"signing in failed: {refusal.facts['message']}") from None
+
+    async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """The same in the older form."""
+        from azure.core.credentials import AccessToken
+
+        told = {name: options[name] for name in ("claims", "tenant_id", "enable_cae") if options.get(name)}
+        found = await self.get_token_info(*scopes, options=told)  # type: ignore[arg-type]
+        return AccessToken(found.token, found.expires_on)
+
+    async def close(self) -> None:
+        """Forgets the tokens."""
+        await self._inner.close()
+
+    async def __aenter__(self) -> SignIn:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+
+def reading_again(retries: int, patience_s: float) -> Any:
+    """The SDK's policy for repeating reads: a few times, soon, and after a Retry-After of tolerable length only."""
+    from azure.core.pipeline.policies import AsyncRetryPolicy
+
+    class Patient(AsyncRetryPolicy):  # type: ignore[type-arg]
+        def parse_retry_after(self, retry_after: str) -> float:
+            try:
+                wait = float(super().parse_retry_after(retry_after))
+            except Exception:  # noqa: BLE001  the library's date parser raises what it likes
+                return 1.0
+            return wait if wait >= 0 else 1.0  # also for what is not a number
+
+        def get_retry_after(self, response: Any) -> float | None:
+            text = response.http_response.headers.get("Retry-After")
+            return self.parse_retry_after(text) if text else None
+
+        def is_retry(self, settings: dict[str, Any], response: Any) -> bool:
+            wait = self.get_retry_after(response)
+            if wait is not None and wait > patience_s:
+                return False
+            return bool(super().is_retry(settings, response))
+
+    return Patient(retry_total=retries, retry_backoff_factor=0.3, retry_backoff_max=5)

@@ -1,0 +1,114 @@
+"""The HTTP below the SDK: one aiohttp session for a connection, with its own trust and names, and bounded answers.
+
+Imported on first use, like the SDK, since aiohttp alone takes a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from asyncio import timeout
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+from claviger.cckm.azure.connections.pace import Limits
+from claviger.cckm.azure.connections.rules import is_local
+
+KEEP_ALIVE_S = 15.0
+_LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+
+
+class Names(AbstractResolver):
+    """Resolves names; those below `localhost` are the loopback itself, which few machines know (RFC 6761)."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._machine = ThreadedResolver()
+        self._limit_s = limit_s
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """The addresses of a name. Raises OSError, and so does a resolver that hangs."""
+        if is_local(host):
+            return [_result(host, port, kind, text) for kind, text in _LOOPBACK if family in (socket.AF_UNSPEC, kind)]
+        try:
+            async with timeout(self._limit_s):
+                return await self._machine.resolve(host, port, family)
+        except TimeoutError:
+            raise OSError(None, "no answer in time from the resolver of names") from None
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _result(host: str, port: int, family: socket.AddressFamily, text: str) -> ResolveResult:
+    return ResolveResult(
+        hostname=host, host=text, port=port, family=family, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
+    )
+
+
+def trust(authority_pem: str | None) -> ssl.SSLContext:
+    """What makes a server's certificate good: that authority alone, or what the machine trusts. Takes milliseconds.
+
+    Raises ValueError for a PEM that holds no certificate.
+    """
+    if authority_pem is None:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(cadata=authority_pem)
+        except (ssl.SSLError, UnicodeError) as problem:
+            raise ValueError("not a certificate in PEM") from problem
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def open_session(context: ssl.SSLContext, limits: Limits, proxy: str | None) -> aiohttp.ClientSession:
+    """A session that follows no setting of the environment, keeps no cookie and repeats nothing by itself."""
+    most = limits.body_bytes
+
+    class Bounded(aiohttp.ClientResponse):
+        """An answer that is read up to a size. Packed ones, which were not asked for, are refused."""
+
+        async def read(self) -> bytes:
+            if self._body is None:
+                try:
+                    self._body = await self._bounded()
+                except BaseException:
+                    self.close()
+                    raise
+            return self._body
+
+        async def _bounded(self) -> bytes:
+            if self.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise aiohttp.ClientPayloadError("the answer is packed, which was not asked for")
+            chunks = []
+            size = 0
+            async for chunk in self.content.iter_any():
+                size += len(chunk)
+                if size > most:
+                    raise aiohttp.ClientPayloadError("the answer is too large")
+                chunks.append(chunk)
+            return b"".join(chunks)
+
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            ssl=context,
+            resolver=Names(limits.connect_s),
+            limit=limits.at_once + 8,  # sign-ins come on top of the calls that wait for them
+            keepalive_timeout=KEEP_ALIVE_S,
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        response_class=Bounded,
+        headers={"Accept-Encoding": "identity"},
+        auto_decompress=False,
+        trust_env=False,
+        proxy=proxy,
+    )
+    # Where a connection breaks, aiohttp sends a PUT or DELETE again on its own, which may set a secret twice. There is
+    # no public way to forbid that; aiohttp's own test client uses this switch, and a test of ours counts requests.
+    session._retry_connection = False
+    return session

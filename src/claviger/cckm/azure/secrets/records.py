@@ -1,0 +1,208 @@
+"""What is stored of secrets, a row a version, and the SQL for it.
+
+Every insert, change and removal goes through `_apply`, which moves the rows, their tags and the counts of both
+(`facets/records.py`) in one transaction. A name's latest is what Azure created last; of equals, what came here last.
+Changes handle a `SecretRow`; reads and lists show a `View` (`rows.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from claviger.cckm.azure.secrets.facets.records import Tally, marks, portions, put_tags, replace_tags
+from claviger.cckm.azure.secrets.rows import STORED, SecretRow, View, row_of, values_of, view_of
+from claviger.cckm.azure.secrets.rules import Status
+from claviger.store.contract import Store, Tx, Value
+
+_WRITTEN = f"{STORED}, facet_id, name_key"
+_OWN = ", ".join(f"s.{name}" for name in STORED.split(", "))
+JOINED = "cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num"
+VIEWED = f"{_OWN}, v.id, v.domain_id, v.azure_name, v.subscription_id, v.location, v.cloud_name, v.details"
+"""What `view_of` reads, of JOINED."""
+
+_SELECT = f"SELECT {_OWN}, s.num, s.facet_id, v.domain_id FROM {JOINED}"
+_NAMED = "s.vault_num = ? AND s.name_key = ?"
+_VIEW = f"SELECT {VIEWED} FROM {JOINED} WHERE s.id = ? AND v.domain_id = ?"
+_PLACES = f"({marks(_WRITTEN.split(', '))})"
+_CHANGED = ", ".join(f"{name} = ?" for name in _WRITTEN.split(", "))
+
+
+async def view(store: Store, domain_id: str, ident: str) -> View | None:
+    """A record of the domain as it is shown; one read."""
+    row = await store.read_one(_VIEW, ident, domain_id)
+    return None if row is None else view_of(row)
+
+
+async def by_id(store: Store, domain_id: str, ident: str) -> SecretRow | None:
+    """A record of the domain."""
+    row = await store.read_one(f"{_SELECT} WHERE s.id = ? AND v.domain_id = ?", ident, domain_id)
+    return None if row is None else row_of(row)
+
+
+async def versions_of(store: Store, vault_id: str, name: str) -> list[str]:
+    """The versions of a name that are known."""
+    where = "v.id = ? AND s.name_key = ?"
+    return [row[0] for row in await store.read(f"SELECT s.version FROM {JOINED} WHERE {where}", vault_id, name.lower())]
+
+
+def load(tx: Tx, num: int) -> SecretRow | None:
+    """A row within a change; None where it is gone, or its vault is."""
+    row = tx.fetch_one(f"{_SELECT} WHERE s.num = ?", num)
+    return None if row is None else row_of(row)
+
+
+def load_by_id(tx: Tx, ident: str) -> SecretRow | None:
+    """A row by the id of its record."""
+    row = tx.fetch_one(f"{_SELECT} WHERE s.id = ?", ident)
+    return None if row is None else row_of(row)
+
+
+def of_name(tx: Tx, vault_num: int, name: str, status: Status | None = None) -> list[SecretRow]:
+    """The versions of a name that are known, or those of one status, in the order of their creation here."""
+    rows = [row_of(row) for row in tx.fetch(f"{_SELECT} WHERE {_NAMED} ORDER BY s.num", vault_num, name.lower())]
+    return rows if status is None else [row for row in rows if row.status is status]
+
+
+def of_names(tx: Tx, vault_num: int, names: Iterable[str]) -> list[SecretRow]:
+    """The same of many names at once, in the order of creation here."""
+    found: list[SecretRow] = []
+    for keys in portions(sorted({name.lower() for name in names})):
+        where = f"s.vault_num = ? AND s.name_key IN ({marks(keys)})"
+        found += [row_of(row) for row in tx.fetch(f"{_SELECT} WHERE {where}", vault_num, *keys)]
+    return sorted(found, key=lambda row: row.num)
+
+
+def latest_of(tx: Tx, vault_num: int, name: str) -> SecretRow | None:
+    """The latest version of a name."""
+    return next((row for row in of_name(tx, vault_num, name) if row.latest), None)
+
+
+def live_backup(tx: Tx, vault_num: int, name: str) -> str | None:
+    """The backup that the versions of a name share while it is not deleted for good."""
+    where = f"{_NAMED} AND s.status <> ? AND s.backup IS NOT NULL ORDER BY s.num DESC LIMIT 1"
+    row = tx.fetch_one(
+        f"SELECT s.backup FROM cckm_azure_secrets s WHERE {where}", vault_num, name.lower(), Status.DELETED.value
+    )
+    return None if row is None else str(row[0])
+
+
+def names_backup(tx: Tx, backup: str) -> bool:
+    """Whether any record names this backup."""
+    return tx.fetch_one("SELECT 1 FROM cckm_azure_secrets WHERE backup = ? LIMIT 1", backup) is not None
+
+
+def add(tx: Tx, domain_id: str, row: SecretRow) -> SecretRow:
+    """Stores a new row; it as it is then."""
+    return add_many(tx, domain_id, [row])[0]
+
+
+def add_many(tx: Tx, domain_id: str, rows: Sequence[SecretRow]) -> list[SecretRow]:
+    """Stores new rows of a domain's vaults, in this order; them as they are then. Some thousands at once at most."""
+    standing = {(each.vault_num, each.name_key): each for each in _latest(tx, rows)}
+    newest = dict(standing)
+    heads: dict[tuple[int, str], int] = {}
+    for at, row in enumerate(rows):
+        key = (row.vault_num, row.name_key)
+        if key not in newest or row.told.created_at >= newest[key].told.created_at:
+            newest[key], heads[key] = row, at
+    latest = set(heads.values())
+    fresh = [
+        msgspec.structs.replace(row, num=0, domain_id=domain_id, latest=at in latest) for at, row in enumerate(rows)
+    ]
+    moves: list[Move] = [
+        (row, msgspec.structs.replace(row, latest=False)) for key, row in standing.items() if key in heads
+    ]
+    return _apply(tx, [*moves, *((None, row) for row in fresh)])[len(moves) :]
+
+
+def change(tx: Tx, row: SecretRow) -> None:
+    """Stores what has changed about a row that this transaction has read. Which one is the latest stays as it is."""
+    change_many(tx, [row])
+
+
+def change_many(tx: Tx, rows: Sequence[SecretRow]) -> None:
+    """The same for many rows. Raises LookupError for one that is not stored."""
+    old: dict[int, SecretRow] = {}
+    for portion in portions([row.num for row in rows]):
+        old |= {row[16]: row_of(row) for row in tx.fetch(f"{_SELECT} WHERE s.num IN ({marks(portion)})", *portion)}
+    moves: list[Move] = []
+    for row in rows:
+        was = old[row.num]
+        kept = msgspec.structs.replace(row, vault_num=was.vault_num, domain_id=was.domain_id, latest=was.latest)
+        moves.append((was, kept))
+    _apply(tx, moves)
+
+
+def remove(tx: Tx, rows: Sequence[SecretRow]) -> None:
+    """Removes rows that this transaction has read. Where the latest of a name goes, the newest that stays is it."""
+    _apply(tx, [(row, None) for row in rows])
+    moves: list[Move] = []
+    for vault_num, name in sorted({(row.vault_num, row.name_key) for row in rows if row.latest}):
+        left = max(of_name(tx, vault_num, name), key=lambda row: (row.told.created_at, row.num), default=None)
+        if left is not None:
+            moves.append((left, msgspec.structs.replace(left, latest=True)))
+    _apply(tx, moves)
+
+
+def note_synced(tx: Tx, nums: Sequence[int], at: float) -> None:
+    """Notes that rows were found in the cloud as they are known."""
+    for portion in portions(nums):
+        tx.execute(f"UPDATE cckm_azure_secrets SET synced_at = ? WHERE num IN ({marks(portion)})", at, *portion)
+
+
+Move = tuple[SecretRow | None, SecretRow | None]
+
+
+def _apply(tx: Tx, moves: Sequence[Move]) -> list[SecretRow]:
+    """From each old row (None: there is none) to its new one (None: no more), with all counts. The new rows."""
+    tally = Tally(tx)
+    stored: list[SecretRow] = []
+    fresh: list[SecretRow] = []
+    gone: list[int] = []
+    for old, new in moves:
+        if old is not None:
+            tally.count(old.facet_id, old.told.tags, -1)
+            if new is None:
+                gone.append(old.num)
+        if new is None:
+            continue
+        row = msgspec.structs.replace(new, facet_id=tally.id_of(new.facet))
+        tally.count(row.facet_id, row.told.tags, 1)
+        if old is None:
+            fresh.append(row)
+            continue
+        tx.execute(f"UPDATE cckm_azure_secrets SET {_CHANGED} WHERE num = ?", *_values(row), row.num)
+        if old.told.tags != row.told.tags:
+            replace_tags(tx, row.num, row.told.tags)
+        stored.append(row)
+    stored += _insert(tx, fresh)
+    for portion in portions(gone):
+        tx.execute(f"DELETE FROM cckm_azure_secrets WHERE num IN ({marks(portion)})", *portion)
+    tally.save()
+    return stored
+
+
+def _insert(tx: Tx, rows: Sequence[SecretRow]) -> list[SecretRow]:
+    nums: dict[str, int] = {}
+    for portion in portions(rows):
+        places = ", ".join([_PLACES] * len(portion))
+        values = [value for row in portion for value in _values(row)]
+        found = tx.fetch(f"INSERT INTO cckm_azure_secrets ({_WRITTEN}) VALUES {places} RETURNING id, num", *values)
+        nums |= {str(ident): int(num) for ident, num in found}
+    tags: list[tuple[int, Mapping[str, str]]] = [(nums[row.id], row.told.tags) for row in rows]
+    put_tags(tx, tags)
+    return [msgspec.structs.replace(row, num=nums[row.id]) for row in rows]
+
+
+def _latest(tx: Tx, rows: Sequence[SecretRow]) -> list[SecretRow]:
+    """The stored latest rows of the names of these."""
+    names: dict[int, set[str]] = {}
+    for row in rows:
+        names.setdefault(row.vault_num, set()).add(row.name_key)
+    return [row for vault_num, keys in names.items() for row in of_names(tx, vault_num, keys) if row.latest]
+
+
+def _values(row: SecretRow) -> list[Value]:
+    return [*values_of(row), row.facet_id, row.name_key]

@@ -1,0 +1,303 @@
+"""What can be done with vaults: find them in Azure, manage them, say who may do what in them, let go of them.
+
+Nothing here changes anything in Azure. A vault is looked at there before its record is stored or its connection
+changed, and what Azure answers is what the record says, whatever the request said (Azure contract §3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from claviger.cckm.access.acls.operations import change_acls, remove_acls, shown_acls, shown_acls_by_container
+from claviger.cckm.access.acls.wire import AclEntry
+from claviger.cckm.azure.connections import records as connections
+from claviger.cckm.azure.connections.cloud import AzureCloud, AzureClouds
+from claviger.cckm.azure.connections.rules import Connection
+from claviger.cckm.azure.subscriptions import records as subscriptions
+from claviger.cckm.azure.subscriptions.cloud import list_subscriptions
+from claviger.cckm.azure.subscriptions.operations import fresh_record
+from claviger.cckm.azure.vaults import cloud, records, rules, shown
+from claviger.cckm.azure.vaults.records import VaultRow
+from claviger.cckm.azure.vaults.removal import Removals
+from claviger.cckm.azure.vaults.wire import AddedVaults, AddVaults, FoundVaults, GetVaults, PatchVault, Vault
+from claviger.cckm.calls import Caller, Query
+from claviger.cckm.listing import Page, page_of
+from claviger.core.clock import Clock
+from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
+from claviger.core.ids import new_uuid
+from claviger.store.contract import Store, Tx
+
+AT_ONCE = 16
+VERIFY_LIMIT_S = 120.0
+
+
+class Vaults:
+    """Everything about vaults. `seen` are ids of the vaults that a caller sees; None is all of the domain."""
+
+    def __init__(self, store: Store, clock: Clock, clouds: AzureClouds, removals: Removals) -> None:
+        self._store = store
+        self._clock = clock
+        self._clouds = clouds
+        self._removals = removals
+
+    async def discover(self, domain_id: str, asked: GetVaults, *, hsms: bool) -> FoundVaults:
+        """A page of the vaults, or of the managed HSMs, that a connection sees in a subscription.
+
+        Raises Invalid, NotFound for the connection, and the cloud's refusals.
+        """
+        subscription_id = rules.check_subscription(asked.subscription_id)
+        limit = rules.page_size(asked.limit)
+        way = await self._clouds.reach(await self._connection(domain_id, asked.connection))
+        listing = cloud.list_managed_hsms if hsms else cloud.list_vaults
+        page = await listing(way, subscription_id, limit=limit, mark=asked.next_link)
+        return FoundVaults(
+            vaults=[shown.found(told) for told in page.vaults],
+            connection=asked.connection,
+            subscription_id=asked.subscription_id,
+            next_link=page.mark or UNSET,
+        )
+
+    async def add(self, caller: Caller, asked: AddVaults) -> AddedVaults:
+        """Brings vaults under management, all or none, with the record of their subscription (§3.2).
+
+        Raises Invalid for what is wrong with the request or not there in Azure, NotFound for the connection,
+        Conflict("AlreadyManaged"), and the cloud's other refusals.
+        """
+        subscription_id = rules.check_subscription(asked.subscription_id)
+        limit = rules.check_backup_limit(asked.cloud_key_backup_limit)
+        wanted = rules.check_added([_asked(one) for one in asked.vaults], subscription_id)
+        domain_id = caller.domain_id
+        connection = await self._connection(domain_id, asked.connection)
+        _refuse_managed(wanted, await records.managed(self._store, domain_id))
+        way = await self._clouds.reach(connection)
+        told = await _verified(way, wanted)
+        now = self._clock.now()
+        subscription = fresh_record(domain_id, subscription_id, await _subscription(way, subscription_id), now)
+        rows = [
+            VaultRow(
+                num=0,
+                id=new_uuid(),
+                domain_id=domain_id,
+                connection_id=connection.id,
+                connection_name=connection.name,
+                subscription_id=subscription_id,
+                subscription_name=subscription.display_name,
+                azure_name=one.name,
+                azure_vault_id=one.azure_vault_id,
+                cloud_name=connection.cloud_name,
+                location=one.location,
+                type=one.type,
+                details=shown.details_of(one),
+                labels=records.encode_labels({}),
+                cloud_key_backup_limit=limit,
+                synced_at=None,
+                created_by=caller.user_id,
+                created_at=now,
+                updated_at=now,
+            )
+            for one in map(shown.found, told)
+        ]
+
+        def change(tx: Tx) -> list[VaultRow]:
+            self._check_connection(tx, connection)
+            for row in rows:
+                if records.is_managed(tx, domain_id, row.azure_vault_id):
+                    raise _already(row.azure_name)
+            subscriptions.note(tx, subscription)
+            return [records.add(tx, row) for row in rows]
+
+        added = [shown.vault(row, []) for row in await self._store.write(change)]
+        return AddedVaults(id=added[0].id if len(added) == 1 else UNSET, vaults=added, resources=added)
+
+    async def listing(self, domain_id: str, seen: frozenset[str] | None, query: Query) -> Page:
+        """A page of the vaults that the caller sees. Raises Invalid."""
+        rows = await records.all_of(self._store, domain_id)
+        acls = await shown_acls_by_container(self._store, domain_id)
+        return page_of(
+            [row for row in rows if seen is None or row.id in seen],
+            query,
+            filters=shown.FILTERS,
+            sorts=shown.SORTS,
+            default_sort="createdAt",
+            shown=lambda row: shown.vault(row, acls.get(row.id, [])),
+        )
+
+    async def read(self, domain_id: str, seen: frozenset[str] | None, ident: str) -> Vault:
+        """One vault. Raises NotFound, also where the caller does not see it."""
+        row = await records.by_id(self._store, domain_id, ident)
+        if row is None or (seen is not None and row.id not in seen):
+            raise _missing()
+        return await self._shown(row)
+
+    async def patch(self, domain_id: str, ident: str, asked: PatchVault) -> Vault:
+        """Changes the connection of a vault, once that has reached the same vault, and what Azure says about it (§3.6).
+
+        Raises NotFound, Invalid, and the cloud's refusals.
+        """
+        row = await self._row(domain_id, ident)
+        limit = asked.cloud_key_backup_limit
+        kept = row.cloud_key_backup_limit if limit is None else rules.check_backup_limit(limit)
+        connection = await self._connection(domain_id, asked.connection)
+        told = await _looked_up(await self._clouds.reach(connection), row.azure_vault_id, row.azure_name)
+        one = shown.found(told)
+        tenant = one.properties.tenant_id
+        if not rules.same_vault(one.azure_vault_id, row.azure_vault_id) or tenant != (row.tenant_id or UNSET):
+            raise Invalid("InvalidParam", message="the connection reaches another vault than the one that is managed")
+        now = self._clock.now()
+
+        def change(tx: Tx) -> VaultRow:
+            self._check_connection(tx, connection)
+            changed = msgspec.structs.replace(
+                self._loaded(tx, domain_id, ident),
+                connection_id=connection.id,
+                connection_name=connection.name,
+                cloud_name=connection.cloud_name,
+                location=one.location,
+                details=shown.details_of(one),
+                cloud_key_backup_limit=kept,
+                updated_at=now,
+            )
+            records.replace(tx, changed)
+            return changed
+
+        return await self._shown(await self._store.write(change))
+
+    async def remove(self, domain_id: str, ident: str) -> None:
+        """Stops managing a vault: everything known of it goes, Azure is untouched (§3.7).
+
+        Raises NotFound, and Conflict("OperationUnderWay") while something in it is being changed in the cloud.
+        """
+
+        def change(tx: Tx) -> None:
+            row = self._loaded(tx, domain_id, ident)
+            if records.operation_under_way(tx, row.id):
+                raise Conflict(
+                    "OperationUnderWay", message="an operation in this vault is under way; try again when it is done"
+                )
+            self._removals.remove(tx, row)
+            remove_acls(tx, row.id)
+            subscriptions.remove_if_unused(tx, domain_id, row.subscription_id)
+
+        await self._store.write(change)
+        self._removals.wake()
+
+    async def update_acls(self, domain_id: str, ident: str, entries: list[AclEntry]) -> Vault:
+        """Adds to and takes from what users and groups may do in a vault (contract §8). Raises NotFound, Invalid."""
+        now = self._clock.now()
+
+        def change(tx: Tx) -> VaultRow:
+            row = msgspec.structs.replace(self._loaded(tx, domain_id, ident), updated_at=now)
+            change_acls(tx, domain_id, row.id, entries, rules.ACTIONS)
+            records.replace(tx, row)
+            return row
+
+        return await self._shown(await self._store.write(change))
+
+    async def enable_rotation_job(self, domain_id: str, ident: str, job_config_id: str) -> Vault:
+        """Links a vault to a schedule (§3.8). There is no scheduler yet, so there is no such schedule: NotFound."""
+        await self._row(domain_id, ident)
+        raise NotFound("NotFound", message=f"there is no job configuration {job_config_id[:100]}")
+
+    async def disable_rotation_job(self, domain_id: str, ident: str) -> Vault:
+        """Takes the link to a schedule off a vault; one that has none stays as it is. Raises NotFound."""
+        now = self._clock.now()
+
+        def change(tx: Tx) -> VaultRow:
+            row = self._loaded(tx, domain_id, ident)
+            labels = {name: value for name, value in row.labels_map.items() if name not in rules.ROTATION_LABELS}
+            if labels != row.labels_map:
+                row = msgspec.structs.replace(row, labels=records.encode_labels(labels), updated_at=now)
+                records.replace(tx, row)
+            return row
+
+        return await self._shown(await self._store.write(change))
+
+    async def _shown(self, row: VaultRow) -> Vault:
+        return shown.vault(row, await shown_acls(self._store, row.id))
+
+    async def _row(self, domain_id: str, ident: str) -> VaultRow:
+        row = await records.by_id(self._store, domain_id, ident)
+        if row is None:
+            raise _missing()
+        return row
+
+    async def _connection(self, domain_id: str, id_or_name: str) -> Connection:
+        found = await connections.find(self._store, domain_id, id_or_name)
+        if found is None:
+            raise _no_connection()
+        return found
+
+    @staticmethod
+    def _loaded(tx: Tx, domain_id: str, ident: str) -> VaultRow:
+        row = records.load(tx, domain_id, ident)
+        if row is None:
+            raise _missing()
+        return row
+
+    @staticmethod
+    def _check_connection(tx: Tx, connection: Connection) -> None:
+        """It may have been deleted while the cloud was asked."""
+        if not records.connection_stands(tx, connection.domain_id, connection.id):
+            raise _no_connection()
+
+
+def _asked(one: Any) -> rules.Asked:
+    tenant = one.properties.tenant_id if one.properties is not None else None
+    return rules.Asked(one.azure_vault_id, one.name, one.type, tenant)
+
+
+def _refuse_managed(wanted: list[rules.ArmId], managed: list[str]) -> None:
+    known = {rules.key_of(parsed) for text in managed if (parsed := rules.arm_id(text)) is not None}
+    for one in wanted:
+        if rules.key_of(one) in known:
+            raise _already(one.name)
+
+
+async def _verified(way: AzureCloud, wanted: list[rules.ArmId]) -> list[dict[str, Any]]:
+    """What Azure says about each vault, in order. Raises the first refusal."""
+    told: list[dict[str, Any]] = []
+    try:
+        async with asyncio.timeout(VERIFY_LIMIT_S):
+            for start in range(0, len(wanted), AT_ONCE):
+                portion = wanted[start : start + AT_ONCE]
+                told += await asyncio.gather(*(_looked_up(way, one.text, one.name) for one in portion))
+    except TimeoutError:
+        raise Unavailable(
+            "CloudUnreachable", message="Azure did not tell about all of these vaults in time; add fewer at once"
+        ) from None
+    return told
+
+
+async def _looked_up(way: AzureCloud, azure_vault_id: str, name: str) -> dict[str, Any]:
+    """What Azure says about a vault; one that is not there is the request's mistake, in Azure's words (§3.2)."""
+    try:
+        return await cloud.get_vault(way, azure_vault_id)
+    except NotFound as refusal:
+        raise Invalid("CloudInvalid", message=f"{name}: {refusal.facts.get('message')}") from None
+    except Forbidden as refusal:
+        raise Forbidden("CloudRefused", message=f"{name}: {refusal.facts.get('message')}") from None
+
+
+async def _subscription(way: AzureCloud, subscription_id: str) -> dict[str, Any] | None:
+    """What Azure says about a subscription; None where the connection may read its vaults but not itself."""
+    try:
+        told = await list_subscriptions(way)
+    except (Forbidden, NotFound):
+        return None
+    return next((one for one in told if str(one.get("subscriptionId")).lower() == subscription_id), None)
+
+
+def _missing() -> Refusal:
+    return NotFound("NotFound", message="there is no such vault")
+
+
+def _no_connection() -> Refusal:
+    return NotFound("NotFound", message="there is no such connection")
+
+
+def _already(name: str) -> Refusal:
+    return Conflict("AlreadyManaged", message=f"the vault {name} is managed already")
