@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
+import claviger
+from claviger.cckm.azure.unbuilt import unbuilt_routes
 from claviger.cckm.calls import Route
 from claviger.cckm.describing.schemas import is_secret
 from claviger.cckm.openapi import path_of
+from claviger.cckm.reference import ReferenceRoutes
 
+SOURCE = Path(claviger.__file__).parent
 TELLS_A_TYPE = ("type", "$ref", "anyOf", "oneOf", "allOf", "const")
 
 
@@ -38,6 +45,19 @@ def problems_of(document: Mapping[str, Any], routes: Sequence[Route]) -> list[st
             found.append(f"shown secret: {schema}")
     found += [f"leads nowhere: {ref}" for ref in refs_of(document) if not _resolves(document, ref)]
     return found + list(_bad_examples(document, operations))
+
+
+def every_route() -> list[Route]:
+    """The whole table of the API. Its handlers are bound to nothing, so none of them can be called."""
+    found = [*unbuilt_routes()]
+    for place in sorted((SOURCE / "cckm").rglob("routes.py")):
+        module = importlib.import_module(".".join(("claviger", *place.relative_to(SOURCE).with_suffix("").parts)))
+        for kind in vars(module).values():
+            if inspect.isclass(kind) and kind.__module__ == module.__name__ and hasattr(kind, "routes"):
+                nothing = [None] * len(inspect.signature(kind).parameters)
+                found += kind(*nothing).routes()  # type: ignore[attr-defined]
+    found += ReferenceRoutes(lambda: found, "1.2.3").routes()
+    return found
 
 
 def operations_of(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:

@@ -1,4 +1,4 @@
-"""The control plane's funnel around some of its parts, in-process, with a gate that believes what a test says of itself.
+"""The control plane's funnel around some of its parts, in-process, with a gate that believes what a test says.
 
 `Bearer ada;CCKM Admins` is the user ada of the root domain, a member of that group; `Bearer bob;;other` is bob in the
 domain `other`. What containers permit is read from the table of ACLs, as the real gate's snapshot is.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
-import msgspec
 
 from claviger.cckm.app import ControlPlane, permits
+from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureClouds, sealed_form
 from claviger.cckm.azure.connections.rules import AzureDetails, Connection, Credentials
 from claviger.cckm.calls import ADMINS, CCKM_ADMINS, ROOT_DOMAIN, Caller, Permission, Rights, Route
@@ -146,23 +146,8 @@ class Plane:
             updated_at=self.clock.now(),
         )
 
-        def change(tx: Tx) -> None:
-            tx.execute(
-                "INSERT INTO cckm_connections (id, domain_id, service, name, cloud_name, details, revision, created_at, "
-                "updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                made.id,
-                domain_id,
-                made.service,
-                name,
-                made.cloud_name,
-                msgspec.json.encode(details).decode(),
-                made.revision,
-                made.created_at,
-                made.updated_at,
-            )
-
         sealed = sealed_form(Credentials(client_secret=Sensitive(secret)))
-        await self.safe.write([(SEALED_AS, made.id, sealed)], change)
+        await self.safe.write([(SEALED_AS, made.id, sealed)], lambda tx: connections.add(tx, made))
         return made
 
 
@@ -193,6 +178,3 @@ def _people(tx: Tx) -> None:
             name,
             name,
         )
-
-
-Change = Callable[[Tx], Any]

@@ -118,7 +118,7 @@ class UpdateAcls(msgspec.Struct, frozen=True):
 class Credentials(msgspec.Struct, frozen=True):
     """A secret in a type of ours, and one that says so itself."""
 
-    client_secret: Sensitive
+    material: Sensitive
     pin: Annotated[str, msgspec.Meta(extra_json_schema={"format": "password"})]
 
 

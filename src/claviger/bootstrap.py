@@ -1,7 +1,7 @@
 """Builds the object graph. The only module that knows every concrete class; it decides nothing else.
 
 `opened` is what a command needs: the database, the keys, the rotation. `built` adds what a server needs: the embedded
-Key Vault, its login host, and the front that routes between them.
+Key Vault, its login host, the control plane, and the front that routes between them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,21 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from claviger import __version__
+from claviger.cckm.assembly import Choices, Ground, Plane
+from claviger.cckm.azure.connections.operations import EmbeddedAzure
+from claviger.cckm.errors import failure as control_plane_failure
+from claviger.cckm.sealed import Safe
 from claviger.core.asgi import Application
 from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
-from claviger.core.ids import new_token
+from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_file
 from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
 from claviger.keyvault.app import KeyVaultApp
 from claviger.keyvault.challenge import LOGIN_HOST, Challenger, TokenVerifier
+from claviger.keyvault.directory.control_plane import ControlPlaneAccess, seed_control_plane
 from claviger.keyvault.directory.demo import seed_demo
 from claviger.keyvault.directory.issuer import Issuer
 from claviger.keyvault.directory.routes import LoginHost
@@ -46,6 +51,7 @@ from claviger.keyvault.vaults.deletion import Purges
 from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from claviger.sealing.rotation import Rotation
+from claviger.server.asgi import ErrorBody
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
 from claviger.settings import Settings
@@ -87,6 +93,7 @@ class Services:
     hosts: VaultHosts
     switches: Switches | None
     management: Management
+    plane: Plane
 
 
 def root_keys_of(settings: Settings) -> RootKeySource:
@@ -120,7 +127,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
         keyring = Keyring(store, root_keys, clock)
         await keyring.load()
         notes = SealedNotes(store, keyring, clock)
-        resealers = (SecretResealer(), SigningKeyResealer(), notes)
+        resealers = (SecretResealer(), SigningKeyResealer(), notes, Safe(store, keyring))
         rotation = Rotation(store, keyring, root_keys, clock, resealers)
         yield House(settings, clock, store, keyring, notes, rotation)
     finally:
@@ -141,13 +148,22 @@ async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
         if settings.seed is not None:
             seed = read_seed(settings.seed, os.environ, int(house.clock.now()))
             await Seeding(house.store, house.keyring, house.clock).apply(seed)
+        embedded = await seed_control_plane(house.store, house.notes, house.clock) if settings.demo else None
         board_token = Sensitive(new_token())
         if switches is not None:
             await house.notes.put(SWITCHBOARD_NOTE, board_token)
-        yield _services(house, clock, switches, board_token)
+        services = _services(house, clock, switches, board_token, embedded)
+        await services.plane.prepare()
+        yield services
 
 
-def _services(house: House, machine: Clock, switches: Switches | None, board_token: Sensitive) -> Services:
+def _services(
+    house: House,
+    machine: Clock,
+    switches: Switches | None,
+    board_token: Sensitive,
+    embedded: ControlPlaneAccess | None,
+) -> Services:
     settings, clock, store, keyring = house.settings, house.clock, house.store, house.keyring
     metrics = Metrics()
     keys = SigningKeys(store, keyring, machine)
@@ -160,7 +176,12 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
     purges = Purges(store, keyring, clock)
     management = Management(store, clock, purges)
     sweeper = Sweeper(secrets, purges, clock, settings.sweep_s)
-    background = _Background(house, sweeper, purges)
+    plane = Plane(
+        Ground(store, keyring, house.notes, clock, machine, switches),
+        Choices(__version__, settings.admin_password, settings.echo_values),
+        metrics.counter("cckm"),
+    )
+    background = _Background(house, sweeper, purges, plane, embedded)
     places = _Places(
         hosts=hosts,
         own_logins=own_login_hosts(settings),
@@ -184,19 +205,20 @@ def _services(house: House, machine: Clock, switches: Switches | None, board_tok
             switches=switches,
         ),
         board=Switchboard(switches, board_token, sweeper.wake) if switches else None,
+        plane=plane.app,
     )
     front = Front(
         places.pick,
         metrics=metrics,
         clock=clock,
         version=__version__,
-        services={"keyvault": __version__},
+        services={"keyvault": __version__, "cckm": __version__},
         metrics_public=settings.metrics_public,
-        failure_body=_failure_body,
-        start=background.start,
+        failure_body_at=_failure_body_at,
+        start=lambda: background.start(front.port),
         stop=background.stop,
     )
-    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management)
+    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management, plane)
 
 
 def _login_host(
@@ -220,6 +242,7 @@ class _Places:
     login: Application
     management: Application
     board: Application | None
+    plane: Application
 
     def pick(self, host: str, path: str) -> Application | None:
         """See `server.front.Pick`."""
@@ -231,19 +254,36 @@ class _Places:
             return self.vaults
         if is_login_host(host):
             return self.login
-        return self.management if is_management_host(host) else None
+        if is_management_host(host):
+            return self.management
+        return self.plane if _is_of_the_plane(path) else None
 
 
 class _Background:
-    """The work that runs beside requests: finishing a rotation that a crash cut short, and the retention sweep."""
+    """The work that runs beside requests: finishing a rotation that a crash cut short, the retention sweep, and what
+    the control plane has to do.
+    """
 
-    def __init__(self, house: House, sweeper: Sweeper, purges: Purges) -> None:
+    def __init__(
+        self, house: House, sweeper: Sweeper, purges: Purges, plane: Plane, embedded: ControlPlaneAccess | None
+    ) -> None:
         self._house = house
         self._sweeper = sweeper
         self._purges = purges
+        self._plane = plane
+        self._embedded = embedded
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
+    async def start(self, port: int | None) -> None:
+        """`port` is where this server listens; None where it has no sockets, so that nobody can reach it over HTTPS."""
+        authority = self._house.settings.data / "tls" / "ca.pem"
+        given = self._embedded
+        reachable = given is not None and port is not None and authority.exists()
+        await self._plane.start(
+            EmbeddedAzure(given.tenant_id, given.client_id, given.client_secret, port, authority.read_text())
+            if given is not None and port is not None and reachable
+            else None
+        )
         self._tasks = [asyncio.create_task(self._finish_rotation()), asyncio.create_task(self._sweeper.run())]
 
     async def _finish_rotation(self) -> None:
@@ -257,13 +297,25 @@ class _Background:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._plane.stop()
         await self._purges.stop()
+
+
+def _is_of_the_plane(path: str) -> bool:
+    return path.lstrip("/").partition("/")[0] == "api"
+
+
+def _failure_body_at(path: str) -> ErrorBody:
+    """What the front answers by itself, in the shape that the clients of that path read."""
+    if _is_of_the_plane(path):
+        return lambda status, message: control_plane_failure(status, message, new_uuid())
+    return _failure_body
 
 
 _CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 408: "RequestTimeout", 429: "Throttled"}
 
 
 def _failure_body(status: int, message: str) -> bytes:
-    """What the front answers by itself, in the shape that the vaults' clients read."""
+    """The shape that the vaults' clients read."""
     code = _CODES.get(status, "BadParameter" if status < 500 else "InternalServerError")
     return encode_error(code, message)

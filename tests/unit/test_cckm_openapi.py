@@ -11,9 +11,10 @@ import schemathesis
 
 from claviger.cckm.azure.unbuilt import unbuilt_routes
 from claviger.cckm.calls import OWN_PASSWORD, PUBLIC, SIGNED_IN, ListOf, Parameter, Route, in_container, members
+from claviger.cckm.describing.glossary import FIELDS
 from claviger.cckm.openapi import document, operation_id, who_may
 from claviger.cckm.reference import ReferenceRoutes
-from tests.described import operations_of, problems_of
+from tests.described import every_route, operations_of, problems_of
 from tests.sample_routes import CreateSecret, Secret, route, sample_routes
 
 
@@ -39,6 +40,24 @@ def _operation(described: dict[str, Any], ident: str) -> Any:
 
 def test_the_document_is_sound(described: dict[str, Any]):
     assert problems_of(described, _table()) == []
+
+
+def test_the_document_of_the_whole_api_is_sound_and_leaves_nothing_unexplained():
+    table = every_route()
+    described = _json(document(table, "1.2.3"))
+    assert problems_of(described, table) == []
+    schemas = described["components"]["schemas"]
+    fields = {f"{struct}.{name}": field for struct in schemas for name, field in _fields(schemas[struct])}
+    parameters = [each for _, _, told in operations_of(described) for each in told.get("parameters", ())]
+    assert [name for name, field in fields.items() if "description" not in field] == []
+    assert [each["name"] for each in parameters if "description" not in each] == []
+    assert [tag["name"] for tag in described["tags"] if "description" not in tag] == []
+    there = {name for place in fields for name in (place, place.partition(".")[2])}
+    assert sorted(FIELDS.keys() - there) == []
+
+
+def _fields(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return list(schema.get("properties", {}).items())
 
 
 def test_what_is_wrong_would_be_found(described: dict[str, Any]):
@@ -120,7 +139,7 @@ def test_parameters(described: dict[str, Any]):
     (segment,) = _operation(described, "getCckmAzureSecretsById")["parameters"]
     assert segment["in"] == "path"
     assert segment["required"] is True
-    assert segment["description"] == "Id of the secret."
+    assert segment["description"] == "Id of the secret's record."
 
 
 def test_a_list_says_what_it_is_a_list_of(described: dict[str, Any]):
@@ -180,7 +199,7 @@ def test_secrets_are_marked_and_never_shown(described: dict[str, Any]):
     optional = schemas["SignIn"]["properties"]["password"]
     assert {"type": "string", "format": "password"} in optional["anyOf"]
     assert optional["writeOnly"] is True
-    for name in ("client_secret", "pin"):
+    for name in ("material", "pin"):
         assert schemas["Credentials"]["properties"][name]["format"] == "password"
 
 
@@ -193,7 +212,7 @@ def test_a_body_has_an_example_with_variables_for_secrets(described: dict[str, A
     made = example("postCckmAzureSecrets")
     assert made["secret_name"] == "db-password"
     assert made["azure_param"] == {"value": "$VALUE"}
-    assert example("postClientManagementCredentials") == {"client_secret": "$CLIENT_SECRET", "pin": "$PIN"}
+    assert example("postClientManagementCredentials") == {"material": "$MATERIAL", "pin": "$PIN"}
 
 
 def test_words_of_a_struct_win_over_the_glossary():

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from typing import Annotated, Any
 
@@ -21,10 +22,10 @@ from claviger.cckm.describing.prose import html_of
 from claviger.cckm.openapi import document, operation_id
 from claviger.cckm.reference import ReferenceRoutes, page_of
 from claviger.cckm.routing import Routing
-from tests.described import operations_of
+from tests.described import every_route, operations_of
 from tests.sample_routes import route, sample_routes
 
-VOID = {"meta", "wbr"}
+VOID = {"meta"}
 TAGS = VOID | {
     *("html", "head", "title", "style", "body", "header", "nav", "main", "section", "article", "div", "span"),
     *("h1", "h2", "h3", "h4", "p", "a", "b", "strong", "code", "pre", "var", "ul", "li", "dl", "dt", "dd"),
@@ -80,11 +81,12 @@ def _page(routes: list[Route]) -> tuple[Page, dict[bytes, bytes]]:
     return Page(body.decode()), dict(headers)
 
 
-def test_every_operation_has_its_place_and_every_link_leads_somewhere():
-    page, _ = _page(sample_routes())
+@pytest.mark.parametrize("table", [sample_routes, every_route])
+def test_every_operation_has_its_place_and_every_link_leads_somewhere(table: Callable[[], list[Route]]):
+    page, _ = _page(table())
     assert page.mistakes == []
     assert len(page.ids) == len(set(page.ids))
-    for each in sample_routes():
+    for each in table():
         assert operation_id(each) in page.ids
         assert page.links.count(f"#{operation_id(each)}") == 3  # contents, overview, the heading itself
     inner = {link.removeprefix("#") for link in page.links if link.startswith("#")}
@@ -177,7 +179,7 @@ def _run(script: str) -> tuple[list[str], str]:
     assert BASH is not None
     done = subprocess.run(
         [BASH, "-u", "-c", _FAKE_CURL + script],
-        env=_VARIABLES | {"NEW_PASSWORD": "n", "CLIENT_SECRET": "c", "PIN": "p", "PATH": "/usr/bin:/bin"},
+        env=_VARIABLES | {"NEW_PASSWORD": "n", "MATERIAL": "c", "PIN": "p", "PATH": "/usr/bin:/bin"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -212,7 +214,7 @@ def test_every_example_can_be_pasted():
 
 def _filled(value: Any) -> Any:
     """An example with its variables as the shell fills them in."""
-    known = _VARIABLES | {"NEW_PASSWORD": "n", "CLIENT_SECRET": "c", "PIN": "p"}
+    known = _VARIABLES | {"NEW_PASSWORD": "n", "MATERIAL": "c", "PIN": "p"}
     if isinstance(value, dict):
         return {name: _filled(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -15,7 +15,9 @@ TENANT = "d27d849e-e487-4b0e-a54c-a6e177867d10"
 ID = f"/subscriptions/{SUB}/resourceGroups/lab/providers/Microsoft.KeyVault/vaults/secret-vault"
 
 
-def asked(ident: str | None = ID, name: str | None = None, kind: str | None = None, tenant: str | None = TENANT) -> Asked:
+def asked(
+    ident: str | None = ID, name: str | None = None, kind: str | None = None, tenant: str | None = TENANT
+) -> Asked:
     return Asked(ident, name, kind, tenant)
 
 

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 
 from claviger.cckm.calls import Parameter, Permission, Route
-from claviger.cckm.describing.glossary import ID, SEGMENTS, TAGS
+from claviger.cckm.describing.glossary import FIELDS, ID, SEGMENTS, TAGS
 from claviger.cckm.describing.schemas import Schema, Schemas
 from claviger.cckm.errors import ErrorBody, Kind, every_kind
 
@@ -203,8 +203,9 @@ def _query_parameter(parameter: Parameter) -> dict[str, Any]:
     if parameter.values:
         schema["enum"] = list(parameter.values)
     made: dict[str, Any] = {"name": parameter.name, "in": "query"}
-    if parameter.description:
-        made["description"] = parameter.description
+    meaning = parameter.description or getattr(FIELDS.get(parameter.name), "meaning", "")
+    if meaning:
+        made["description"] = meaning
     if parameter.repeated:
         return made | {"schema": {"type": "array", "items": schema}, "style": "form", "explode": True}
     return made | {"schema": schema}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from claviger.store.contract import Store, Tx
 
 _REVISION = "cckm_access_revision"
+SECRETS_REVISION = "cckm_azure_secrets_revision"
 
 
 async def sealed(store: Store, kind: str, ident: str) -> tuple[int, bytes] | None:
@@ -45,6 +46,11 @@ async def access_revision(store: Store) -> int:
 def bump_access_revision(tx: Tx) -> None:
     """To be called by every change of what `access_revision` speaks of, in its own transaction."""
     tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = ?", _REVISION)
+
+
+def bump_secrets_revision(tx: Tx) -> None:
+    """To be called by every change of what lists of secrets show, in its own transaction."""
+    tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = ?", SECRETS_REVISION)
 
 
 async def meta(store: Store, key: str) -> str | None:

@@ -263,6 +263,6 @@ def _anchor(tag: str) -> str:
 
 
 def _breakable(path: str) -> str:
-    """A path that may break before each slash, its varying segments set apart."""
-    marked = VARYING.sub(r"<var>{\1}</var>", escape(path))
-    return marked.replace("/", "<wbr>/").replace("<<wbr>/var>", "</var>")
+    """A path that breaks before a slash alone, its varying segments set apart."""
+    segments = [VARYING.sub(r"<var>{\1}</var>", escape(part)) for part in path.removeprefix(PREFIX).split("/")[1:]]
+    return PREFIX + "".join(f'<span class="segment">/{segment}</span>' for segment in segments)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from claviger import __version__
+from claviger.cli.administration import admin_commands
 from claviger.cli.applications import app_commands, tenant_commands
 from claviger.cli.environment import doctor_command, env_command
 from claviger.cli.executing import exec_command
@@ -60,6 +61,7 @@ for command in (
     role_commands,
     policy_commands,
     tenant_commands,
+    admin_commands,
     keys_commands,
     export_command,
     import_command,

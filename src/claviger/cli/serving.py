@@ -12,12 +12,14 @@ import click
 
 from claviger import bootstrap
 from claviger.bootstrap import Services
+from claviger.cckm.access.first import take_one_time_password
 from claviger.cli import running
 from claviger.cli.output import show_fields
 from claviger.cli.running import Running
-from claviger.cli.session import data_option, json_option
+from claviger.cli.session import data_option, in_house, json_option
 from claviger.core.clock import SystemClock
 from claviger.core.errors import Unavailable
+from claviger.core.sensitive import Sensitive
 from claviger.keyvault.hosts import is_cloud_host
 from claviger.server import run as running_server
 from claviger.server.authority import find_trust_store, open_authority, write_bundle
@@ -71,6 +73,8 @@ def start_command(data: Path | None, listen: str | None) -> None:
     click.echo(f'  eval "$({command} env{shown})"')
     click.echo("\nand then, for example:\n")
     click.echo(f"  {_python()} examples/python/secret_life.py")
+    click.echo(f"\nThe control plane is at {found.url}/api/v1, described at {found.url}/api/v1/docs.")
+    _tell_one_time_password(in_house(data, lambda house: take_one_time_password(house.notes)))
     click.echo(f"\nStop it with: {command} stop{shown}")
 
 
@@ -95,9 +99,17 @@ def health_command(data: Path | None, as_json: bool) -> None:
     show_fields(told, as_json)
 
 
+def _tell_one_time_password(password: Sensitive | None) -> None:
+    """Shows it, this once, where there is one: to the terminal alone, since it is a secret."""
+    if password is not None:
+        click.echo(f"Sign in as admin with this one-time password, shown only now: {password.reveal_text()}")
+
+
 async def _serve(settings: Settings) -> None:
     async with bootstrap.built(settings, SystemClock()) as services:
         tls = await _tls(settings, services)
+        if sys.stdout.isatty():
+            _tell_one_time_password(await take_one_time_password(services.house.notes))
 
         def started(serving: Serving) -> None:
             gc.collect()

@@ -33,6 +33,14 @@ class Tx(Protocol):
         """Runs an INSERT that ends in `RETURNING id`; that id."""
         ...
 
+    def at_end(self, write: Callable[[Tx, list[Any]], None], item: Any) -> None:
+        """Has `write` called once before the commit, with the items of all changes that share it, in their order.
+
+        For rows that many changes append to one table: one statement instead of one each. What `write` raises refuses
+        the changes; items of a change that raised are dropped with it. `write` only uses the transaction it is given.
+        """
+        ...
+
 
 class Store(Protocol):
     """One open database.

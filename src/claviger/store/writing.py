@@ -30,6 +30,7 @@ ALONE_BUDGET_S = 20.0
 Change = Callable[[Tx], Any]
 Waiting = tuple[Change, "asyncio.Future[Any]"]
 Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
+Ending = tuple[Callable[[Tx, list[Any]], None], Any]
 
 
 class Session(Protocol):
@@ -71,13 +72,17 @@ class Session(Protocol):
 
 
 class BatchTx:
-    """The transaction as one change sees it; notes whether the change wrote and whether the database refused it."""
+    """The transaction as its changes see it, one after the other.
 
-    __slots__ = ("_session", "failure", "wrote")
+    Notes of the present change whether it wrote and what it left for the end, and whether the database refused anything.
+    """
+
+    __slots__ = ("_session", "failure", "left", "wrote")
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.wrote = False
+        self.left: list[Ending] = []
         self.failure: BaseException | None = None
 
     def fetch(self, sql: str, *args: Value) -> list[Row]:
@@ -107,6 +112,20 @@ class BatchTx:
     def insert(self, sql: str, *args: Value) -> int:
         """Runs an INSERT that ends in `RETURNING id`; that id."""
         return int(self.fetch(sql, *args)[0][0])
+
+    def at_end(self, write: Callable[[Tx, list[Any]], None], item: Any) -> None:
+        """Leaves `item` for one call of `write` before the commit."""
+        self.left.append((write, item))
+
+    def end(self, left: list[Ending]) -> None:
+        """Writes what changes have left. Raises what their functions raise, and what the database refused."""
+        items: dict[Callable[[Tx, list[Any]], None], list[Any]] = {}
+        for write, item in left:
+            items.setdefault(write, []).append(item)
+        for write, of_it in items.items():
+            write(self, of_it)
+        if self.failure is not None:
+            raise self.failure
 
 
 class GroupWriter:
@@ -224,11 +243,13 @@ class GroupWriter:
             session.rollback()
             return [(future, None, copy(error)) for _, future in batch]
         tx = BatchTx(session)
+        left: list[Ending] = []
         for change, future in batch:
             if future.cancelled():  # nobody waits for it any more
                 outcomes.append((future, None, None))
                 continue
             tx.wrote = False
+            tx.left = []
             try:
                 result = change(tx)
             except BaseException as error:  # noqa: BLE001 - passed on to its caller
@@ -241,6 +262,12 @@ class GroupWriter:
                 session.rollback()
                 return self._commit_alone(batch)
             outcomes.append((future, result, None))
+            left += tx.left
+        try:
+            tx.end(left)
+        except BaseException:  # noqa: BLE001 - alone, each change is told of its own
+            session.rollback()
+            return self._commit_alone(batch)
         try:
             session.commit()
         except BaseException as error:  # noqa: BLE001 - passed on to every caller
@@ -263,8 +290,7 @@ class GroupWriter:
             try:
                 session.begin()
                 result = change(tx)
-                if tx.failure is not None:
-                    raise tx.failure
+                tx.end(tx.left)
                 session.commit()
             except BaseException as error:  # noqa: BLE001 - passed on to its caller
                 session.rollback()

@@ -98,9 +98,7 @@ class TokenGate:
     async def _caller(self, claims: Claims) -> Caller:
         user_id = plain_user_id(claims.sub) or ""
         custom = claims.cust
-        found = await records.standing(
-            self._store, user_id, custom.domain_id, claims.aud, claims.jwtid, custom.sid
-        )
+        found = await records.standing(self._store, user_id, custom.domain_id, claims.aud, claims.jwtid, custom.sid)
         if found is None:
             raise _gone("its user no longer exists")
         if found.is_revoked or found.token_epoch != custom.epoch:

@@ -1,4 +1,4 @@
-"""Hashes passwords with Argon2id, off the event loop, few at a time: one hash takes 64 MiB and some hundredths of a second.
+"""Hashes passwords with Argon2id, off the event loop, few at a time: one hash takes 64 MiB and a tenth of a second.
 
 Whoever asks when too many are waiting already is told so at once (`Busy`). A password of a user that does not exist is
 checked against a hash that nothing matches, so that the time of an answer does not tell who exists.

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from claviger.cckm import records as shared
 from claviger.cckm.access import records
+from claviger.cckm.access.keys.wire import PublishedKey
 from claviger.cckm.access.records import SigningKeyRow
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
@@ -43,18 +44,6 @@ class SigningKey(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"<signing key {self.row.kid}>"
-
-
-class PublishedKey(msgspec.Struct, frozen=True):
-    """A public key as JWKS shows it (RFC 7517, RFC 7518 §6.2)."""
-
-    kty: str
-    use: str
-    kid: str
-    alg: str
-    crv: str
-    x: str
-    y: str
 
 
 class SigningKeys:

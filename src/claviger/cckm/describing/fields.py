@@ -117,7 +117,7 @@ class Fields:
         if "pattern" in plain:
             yield f"Fits <code>{escape(plain['pattern'])}</code>."
         default = schema.get("default", plain.get("default"))
-        if default not in (None, "", [], {}) and not answered:
+        if default not in (None, "") and not isinstance(default, list | dict) and not answered:
             yield f"Default <code>{escape(_json(default))}</code>."
 
     def _plain(self, schema: Json) -> Json:

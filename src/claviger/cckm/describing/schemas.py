@@ -15,6 +15,7 @@ from claviger.cckm.calls import ListOf, Route
 from claviger.cckm.describing.glossary import FIELDS, SECRET_FIELDS
 from claviger.cckm.errors import ErrorBody
 from claviger.cckm.listing import Page
+from claviger.core.sensitive import Sensitive
 
 Schema = dict[str, Any]
 
@@ -47,7 +48,7 @@ class Schemas:
         shown = self._reached(route.gives for route in routes if _spoken(route) is not None)
         for name, schema in sorted(self.components.items()):
             _give_types(schema)
-            _explain(schema, is_shown=name in shown)
+            _explain(name, schema, is_shown=name in shown)
 
     def of(self, kind: Any) -> Schema:
         """The schema of a type that one of the routes takes or gives."""
@@ -83,7 +84,7 @@ class Schemas:
     def _example_of_object(self, schema: Schema, depth: int) -> dict[str, Any]:
         fields: Mapping[str, Schema] = schema.get("properties", {})
         wanted = list(schema.get("required", ()))
-        if not wanted and depth == 0:
+        if not wanted:
             wanted = [name for name, field in fields.items() if "examples" in field][:2]
         return {name: self._example_of_field(name, fields[name], depth) for name in wanted}
 
@@ -118,9 +119,9 @@ def _unpaged(kind: Any) -> Any:
     return ListOf[Any] if kind is Page else kind
 
 
-def _of_another_type(_kind: type) -> Schema:
+def _of_another_type(kind: type) -> Schema:
     """A type that msgspec does not know goes over the wire as text."""
-    return {"type": "string"}
+    return {"type": "string", "format": "password"} if kind is Sensitive else {"type": "string"}
 
 
 def _names(found: Mapping[str, Schema]) -> dict[str, str]:
@@ -170,10 +171,10 @@ def _give_types(schema: Schema) -> None:
     schema["type"] = (kinds if len(kinds) > 1 else kinds[0]) if kinds else list(ANY_TYPE)
 
 
-def _explain(schema: Schema, *, is_shown: bool) -> None:
+def _explain(struct: str, schema: Schema, *, is_shown: bool) -> None:
     """Words and examples from the glossary, and the mark of what is secret. `is_shown`: answers hold it too."""
     for name, field in schema.get("properties", {}).items():
-        word = FIELDS.get(name)
+        word = FIELDS.get(f"{struct}.{name}") or FIELDS.get(name)
         if word is not None:
             field.setdefault("description", word.meaning)
         if name in SECRET_FIELDS or is_secret(field):

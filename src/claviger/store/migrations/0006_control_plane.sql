@@ -1,6 +1,7 @@
 -- The control plane: who may use it, which clouds it reaches, what it knows of them, and what it is about to do there.
 -- Nothing here refers to a table of the embedded clouds: they are strangers that meet over HTTPS.
 INSERT INTO meta (key, value) VALUES ('cckm_access_revision', '0');
+INSERT INTO meta (key, value) VALUES ('cckm_azure_secrets_revision', '0');
 INSERT INTO meta (key, value) VALUES ('cckm_refused_sign_ins', '0');
 
 -- Every sealed value of the control plane, by what it is: a connection's credential, a secret's backup, a signing key.
@@ -61,7 +62,7 @@ CREATE TABLE cckm_members (
     PRIMARY KEY (domain_id, group_name, user_id),
     FOREIGN KEY (domain_id, group_name) REFERENCES cckm_groups (domain_id, name) ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE INDEX cckm_members_by_user ON cckm_members (user_id, domain_id);
+CREATE INDEX cckm_members_by_user ON cckm_members (user_id, domain_id, group_name);
 
 -- grantee is 'user:UUID' or 'group:NAME'; actions are words with spaces between them.
 CREATE TABLE cckm_acls (
@@ -82,7 +83,6 @@ CREATE TABLE cckm_refresh_tokens (
     user_id TEXT NOT NULL REFERENCES cckm_users (id) ON DELETE CASCADE,
     domain_id TEXT NOT NULL REFERENCES cckm_domains (id) ON DELETE CASCADE,
     client_id TEXT NOT NULL,
-    details TEXT NOT NULL,
     unused_limit_s INTEGER,
     created_at REAL NOT NULL,
     used_at REAL NOT NULL,
@@ -118,7 +118,7 @@ CREATE TABLE cckm_client_members (
     PRIMARY KEY (domain_id, group_name, client_id),
     FOREIGN KEY (domain_id, group_name) REFERENCES cckm_groups (domain_id, name) ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE INDEX cckm_client_members_by_client ON cckm_client_members (client_id, domain_id);
+CREATE INDEX cckm_client_members_by_client ON cckm_client_members (client_id, domain_id, group_name);
 
 CREATE TABLE cckm_signing_keys (
     kid TEXT PRIMARY KEY,

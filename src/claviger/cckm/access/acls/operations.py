@@ -14,9 +14,7 @@ from claviger.cckm.errors import validation
 from claviger.store.contract import Store, Tx
 
 
-def change_acls(
-    tx: Tx, domain_id: str, container_id: str, entries: Sequence[AclEntry], known: Collection[str]
-) -> None:
+def change_acls(tx: Tx, domain_id: str, container_id: str, entries: Sequence[AclEntry], known: Collection[str]) -> None:
     """Applies entries one after the other to the ACL of a container, which the caller has found in this domain.
 
     `known` are the actions that there are. An entry that is left without an action disappears (CCKM contract §8).

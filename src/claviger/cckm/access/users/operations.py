@@ -27,7 +27,6 @@ from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
 
-
 class Users:
     """The users of a caller's domain: those who live there, and the root domain's who are in a group of it."""
 
@@ -141,9 +140,7 @@ class Users:
             raise validation({"password": "is changed with PATCH /api/v1/auth/changepw"})
         before = await self.own(caller)
         _check_fields(asked, before)
-        own = UserChange(
-            name=asked.name, email=asked.email, nickname=asked.nickname, user_metadata=asked.user_metadata
-        )
+        own = UserChange(name=asked.name, email=asked.email, nickname=asked.nickname, user_metadata=asked.user_metadata)
         now = self._clock.now()
 
         def change(tx: Tx) -> User:

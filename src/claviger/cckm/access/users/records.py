@@ -54,9 +54,7 @@ _NAMES = (
     "id, domain_id, username, name, email, password_change_required, password_changed_at, token_epoch, failed_count, "
     "locked_until, last_login, details, created_at, updated_at"
 )
-_SEEN_HERE = (
-    "(u.domain_id = ? OR EXISTS (SELECT 1 FROM cckm_members m WHERE m.user_id = u.id AND m.domain_id = ?))"
-)
+_SEEN_HERE = "(u.domain_id = ? OR EXISTS (SELECT 1 FROM cckm_members m WHERE m.user_id = u.id AND m.domain_id = ?))"
 _IN_GROUP = (
     "EXISTS (SELECT 1 FROM cckm_members m WHERE m.user_id = u.id AND m.domain_id = ? AND m.group_name IN ({marks}))"
 )
@@ -75,7 +73,24 @@ _details = msgspec.json.Decoder(UserDetails)
 
 
 def _user(row: Sequence[Any]) -> User:
-    return User(*row[:5], bool(row[5]), *row[6:11], _details.decode(row[11]), *row[12:])
+    user_id, home, username, name, email, must_change, changed_at, epoch, *rest = row
+    failed, locked, last, details, created_at, updated_at = rest
+    return User(
+        id=user_id,
+        domain_id=home,
+        username=username,
+        name=name,
+        email=email,
+        password_change_required=bool(must_change),
+        password_changed_at=changed_at,
+        token_epoch=epoch,
+        failed_count=failed,
+        locked_until=locked,
+        last_login=last,
+        details=_details.decode(details),
+        created_at=created_at,
+        updated_at=updated_at,
+    )
 
 
 def _listed(names: str = _NAMES) -> str:
@@ -195,16 +210,12 @@ def set_password(tx: Tx, user_id: str, password_hash: str, must_change: bool, no
 
 def set_failures(tx: Tx, user_id: str, count: int, locked_until: float) -> None:
     """Notes how often in a row a user has failed to sign in, and until when he is locked out."""
-    tx.execute(
-        "UPDATE cckm_users SET failed_count = ?, locked_until = ? WHERE id = ?", count, locked_until, user_id
-    )
+    tx.execute("UPDATE cckm_users SET failed_count = ?, locked_until = ? WHERE id = ?", count, locked_until, user_id)
 
 
 def count_refused(tx: Tx) -> None:
     """Counts a refused sign-in of nobody: a write for a write, or its time would tell that there is no such user."""
-    tx.execute(
-        "UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'cckm_refused_sign_ins'"
-    )
+    tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'cckm_refused_sign_ins'")
 
 
 def signed_in(tx: Tx, user_id: str, now: float, new_hash: str | None) -> None:

@@ -11,7 +11,7 @@ from claviger.cckm.access.users.operations import Users
 from claviger.cckm.access.users.records import SEARCHED, SORTED, Search, User
 from claviger.cckm.access.users.rules import plain_user_id, shown_user_id
 from claviger.cckm.access.users.wire import LoginFlags, NewUser, UserChange, UserShown
-from claviger.cckm.calls import CCKM_ADMINS, ROOT_DOMAIN, Answer, Call, Parameter, Route, members
+from claviger.cckm.calls import CCKM_ADMINS, ROOT_DOMAIN, Answer, Call, ListOf, Parameter, Route, members
 from claviger.cckm.listing import PAGING, Page, sort_of, window_of
 from claviger.cckm.resource import header, timestamp
 from claviger.core.clock import Clock
@@ -53,7 +53,7 @@ class UserRoutes:
                 tag=TAG,
                 summary="List users",
                 description="Users who live in the domain, and the root domain's who are in a group of it.",
-                gives=Page,
+                gives=ListOf[UserShown],
                 query=_QUERY,
             ),
             Route(
@@ -115,9 +115,7 @@ class UserRoutes:
             found = await self._users.listed(call.caller, search, order, window.skip, count)
         groups = await self._users.groups_of(call.caller, found) if call.query.boolean("return_groups") else {}
         now = self._clock.now()
-        return Answer(
-            Page(window.skip, window.limit, total, [shown(user, now, groups.get(user.id)) for user in found])
-        )
+        return Answer(Page(window.skip, window.limit, total, [shown(user, now, groups.get(user.id)) for user in found]))
 
     async def _create(self, call: Call) -> Answer:
         return Answer(shown(await self._users.create(call.caller, call.body(NewUser)), 0.0, []), 201)

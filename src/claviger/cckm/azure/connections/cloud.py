@@ -330,10 +330,15 @@ class AzureClouds:
         """A way that is not stored, for a test of parameters. Whoever asks for it opens and closes it."""
         return AzureCloud(details, credentials, self._limits, self._budgets, self._proxy)
 
+    def forget(self, connection_id: str) -> None:
+        """Sets aside every way of a connection that was deleted."""
+        for key in [key for key in self._open if key[0] == connection_id]:
+            self._retired.append(self._open.pop(key))
+
     def _retire(self, connection_id: str) -> None:
         """Sets aside what a change of the connection has made old, and the least recently used beyond the limit."""
         same = [key for key in self._open if key[0] == connection_id]
-        for key in same[:-1] if len(same) > 1 else []:
+        for key in same[:-1]:
             self._retired.append(self._open.pop(key))
         while len(self._open) > self._limits.clouds:
             self._retired.append(self._open.popitem(last=False)[1])

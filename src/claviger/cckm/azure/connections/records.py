@@ -97,7 +97,17 @@ async def all_kinds(store: Store, domain_id: str) -> list[AnyConnection]:
     )
     return [
         AnyConnection(
-            *row[:5], _common_details.decode(row[5]), None if row[6] is None else bool(row[6]), *row[7:9], *row[10:]
+            id=row[0],
+            domain_id=row[1],
+            service=row[2],
+            name=row[3],
+            cloud_name=row[4],
+            details=_common_details.decode(row[5]),
+            last_connection_ok=None if row[6] is None else bool(row[6]),
+            last_connection_error=row[7],
+            last_connection_at=row[8],
+            created_at=row[10],
+            updated_at=row[11],
         )
         for row in rows
     ]
@@ -183,6 +193,11 @@ def users_count(tx: Tx, ident: str) -> int:
     """How many vaults use a connection."""
     row = tx.fetch_one("SELECT COUNT(*) FROM cckm_azure_vaults WHERE connection_id = ?", ident)
     return 0 if row is None else int(row[0])
+
+
+def embedded_is_noted(tx: Tx, key: str) -> bool:
+    """Whether the embedded cloud has been registered before."""
+    return tx.fetch_one("SELECT 1 FROM meta WHERE key = ?", key) is not None
 
 
 def add_csr(tx: Tx, ident: str, domain_id: str, at: float) -> None:

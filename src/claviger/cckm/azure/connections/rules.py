@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, TypeVar
 
 import msgspec
 
@@ -23,8 +22,6 @@ MOST_NAME = 256
 MOST_TEXT = 1024
 MOST_PEM = 32 * 1024
 MOST_PAIRS = 64
-
-T = TypeVar("T")
 
 _LABELS = r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PORT = r"(?::[1-9][0-9]{0,4})?"
@@ -214,11 +211,8 @@ def _sizes(details: AzureDetails) -> dict[str, str]:
     found = {}
     if len(details.description) > MOST_TEXT:
         found["description"] = f"may have up to {MOST_TEXT} characters"
-    if details.cert_duration and not 1 <= details.cert_duration <= MOST_CERT_DAYS:
-        found["cert_duration"] = f"must be a number of days from 1 to {MOST_CERT_DAYS}"
-    for field in ("azure_stack_server_cert", "certificate"):
-        if len(getattr(details, field)) > MOST_PEM:
-            found[field] = f"may have up to {MOST_PEM} characters"
+    if len(details.azure_stack_server_cert) > MOST_PEM:
+        found["azure_stack_server_cert"] = f"may have up to {MOST_PEM} characters"
     for field in ("meta", "labels"):
         if len(getattr(details, field)) > MOST_PAIRS:
             found[field] = f"may have up to {MOST_PAIRS} entries"
@@ -242,7 +236,9 @@ def _of_azure_stack(details: AzureDetails) -> dict[str, str]:
     return found
 
 
-CredentialKind = Literal["secret", "own certificate", "external certificate"]
+def is_duration(days: int) -> bool:
+    """Whether a certificate may be good for so many days."""
+    return 1 <= days <= MOST_CERT_DAYS
 
 
 def check_credentials(secret: bool, own: bool, external: bool, cloud_name: str) -> dict[str, str]:

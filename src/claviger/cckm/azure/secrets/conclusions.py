@@ -12,7 +12,7 @@ import msgspec
 
 from claviger.cckm.azure.secrets import records
 from claviger.cckm.azure.secrets.cloud import CloudSecret
-from claviger.cckm.azure.secrets.records import SecretRow, Told
+from claviger.cckm.azure.secrets.rows import SecretRow, Told
 from claviger.cckm.azure.secrets.rules import Operation, Status, decide
 from claviger.cckm.azure.secrets.work import CREATE, RESTORE_ELSEWHERE, Outcome, Work
 from claviger.cckm.azure.vaults.records import VaultRow

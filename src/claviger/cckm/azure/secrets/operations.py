@@ -19,7 +19,7 @@ from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.secrets import conclusions, records
 from claviger.cckm.azure.secrets.cloud import VaultSecrets, vault_secrets
 from claviger.cckm.azure.secrets.listing import list_secrets
-from claviger.cckm.azure.secrets.records import SecretRow
+from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Operation, Status, decide
 from claviger.cckm.azure.secrets.showing import shown
 from claviger.cckm.azure.secrets.wire import SecretRecord

@@ -16,7 +16,7 @@ from claviger.cckm.azure.secrets.rows import STORED, SecretRow, View, row_of, va
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.store.contract import Store, Tx, Value
 
-_WRITTEN = f"{STORED}, facet_id, name_key"
+_WRITTEN = f"{STORED}, facet_id, name_key, expires_at, purge_at"
 _OWN = ", ".join(f"s.{name}" for name in STORED.split(", "))
 JOINED = "cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num"
 VIEWED = f"{_OWN}, v.id, v.domain_id, v.azure_name, v.subscription_id, v.location, v.cloud_name, v.details"
@@ -205,4 +205,4 @@ def _latest(tx: Tx, rows: Sequence[SecretRow]) -> list[SecretRow]:
 
 
 def _values(row: SecretRow) -> list[Value]:
-    return [*values_of(row), row.facet_id, row.name_key]
+    return [*values_of(row), row.facet_id, row.name_key, row.told.expires_at, row.told.purge_at]

@@ -8,7 +8,7 @@ import msgspec
 
 from claviger.cckm.azure.secrets.listing import FILTERS
 from claviger.cckm.azure.secrets.operations import Operations
-from claviger.cckm.azure.secrets.records import SecretRow
+from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import (
     LONGEST_WAIT_S,
     Operation,
@@ -23,7 +23,7 @@ from claviger.cckm.azure.secrets.rules import (
 from claviger.cckm.azure.secrets.wire import CreateSecret, NewAttributes, RestoreSecret, SecretRecord, UpdateSecret
 from claviger.cckm.azure.secrets.work import CREATE, RESTORE_ELSEWHERE, Work
 from claviger.cckm.azure.vaults.records import VaultRow
-from claviger.cckm.calls import Answer, Call, Parameter, Permission, Route, in_container
+from claviger.cckm.calls import Answer, Call, ListOf, Parameter, Permission, Route, in_container
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import PAGING
 from claviger.core.errors import Invalid
@@ -66,7 +66,7 @@ class SecretRoutes:
                 tag=TAG,
                 summary="List secrets",
                 query=(*PAGING, *FILTERS),
-                gives=list[SecretRecord],
+                gives=ListOf[SecretRecord],
             ),
             Route(
                 method="POST",

@@ -241,7 +241,7 @@ class Vaults:
     @staticmethod
     def _check_connection(tx: Tx, connection: Connection) -> None:
         """It may have been deleted while the cloud was asked."""
-        if not records.connection_stands(tx, connection.domain_id, connection.id):
+        if connections.load(tx, connection.domain_id, connection.id) is None:
             raise _no_connection()
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from claviger.cckm.azure.vaults.rules import HSM_TYPE, only_one, record_name
+from claviger.cckm.records import bump_secrets_revision
 from claviger.jobs import records as intents
 from claviger.store.contract import Row, Store, Tx
 
@@ -164,12 +165,6 @@ def is_managed(tx: Tx, domain_id: str, azure_vault_id: str) -> bool:
     )
 
 
-def connection_stands(tx: Tx, domain_id: str, connection_id: str) -> bool:
-    """Whether the connection has not been deleted meanwhile."""
-    found = tx.fetch_one("SELECT 1 FROM cckm_connections WHERE id = ? AND domain_id = ?", connection_id, domain_id)
-    return found is not None
-
-
 def add(tx: Tx, fresh: VaultRow) -> VaultRow:
     """Stores a new vault; it as it is then, with its num."""
     num = tx.fetch_one(
@@ -181,7 +176,8 @@ def add(tx: Tx, fresh: VaultRow) -> VaultRow:
 
 
 def replace(tx: Tx, changed: VaultRow) -> None:
-    """Stores what has changed about a vault."""
+    """Stores what has changed about a vault. Its secrets show some of it."""
+    bump_secrets_revision(tx)
     columns = ", ".join(f"{name} = ?" for name in _NEW.split(", "))
     values = msgspec.structs.astuple(changed)
     tx.execute(f"UPDATE cckm_azure_vaults SET {columns} WHERE num = ?", *values[1:], values[0])
@@ -195,6 +191,7 @@ def operation_under_way(tx: Tx, vault_id: str) -> bool:
 def remove(tx: Tx, vault: VaultRow) -> None:
     """Removes a vault's row. Its secrets belong to nobody from then on, and wait for `sweep_some`."""
     tx.execute("DELETE FROM cckm_azure_vaults WHERE num = ?", vault.num)
+    bump_secrets_revision(tx)
     tx.execute(
         "UPDATE cckm_azure_secret_facets SET domain_id = '' WHERE domain_id = ? AND vault_num = ?",
         vault.domain_id,

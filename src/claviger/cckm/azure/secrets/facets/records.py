@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
+from claviger.cckm.records import bump_secrets_revision
 from claviger.store.contract import Tx
 
 T = TypeVar("T")
@@ -55,7 +56,10 @@ class Tally:
             self._tags[name, value, facet_id] += by
 
     def save(self) -> None:
-        """Moves the counts."""
+        """Moves the counts, and the revision by which lists know that something has changed."""
+        if not self._moved:
+            return
+        bump_secrets_revision(self._tx)
         for facet_id, by in self._moved.items():
             if by:
                 self._tx.execute("UPDATE cckm_azure_secret_facets SET count = count + ? WHERE id = ?", by, facet_id)

@@ -1,0 +1,1 @@
+"""The keys that sign tokens, as others may see them."""

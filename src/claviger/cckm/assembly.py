@@ -1,0 +1,123 @@
+"""Puts the control plane together: every resource, the table of all routes, the background work.
+
+A new provider, or a new kind of resource, is a few lines here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from claviger.cckm.access.assembly import AccessParts, access_parts
+from claviger.cckm.access.first import ensure_admin
+from claviger.cckm.app import ControlPlane
+from claviger.cckm.azure.connections.cloud import AzureClouds
+from claviger.cckm.azure.connections.operations import Connections, EmbeddedAzure, ensure_embedded
+from claviger.cckm.azure.connections.routes import ConnectionRoutes
+from claviger.cckm.azure.secrets.operations import KIND as SECRETS
+from claviger.cckm.azure.secrets.operations import Operations as Secrets
+from claviger.cckm.azure.secrets.routes import SecretRoutes
+from claviger.cckm.azure.secrets.work import ACTS
+from claviger.cckm.azure.subscriptions.operations import Subscriptions
+from claviger.cckm.azure.subscriptions.routes import SubscriptionRoutes
+from claviger.cckm.azure.unbuilt import unbuilt_routes
+from claviger.cckm.azure.vaults.operations import Vaults
+from claviger.cckm.azure.vaults.removal import Removals
+from claviger.cckm.azure.vaults.routes import VaultRoutes
+from claviger.cckm.calls import Route
+from claviger.cckm.reference import ReferenceRoutes
+from claviger.cckm.routing import Routing
+from claviger.cckm.sealed import Safe
+from claviger.core.clock import Clock
+from claviger.core.errors import Refusal
+from claviger.core.sensitive import Sensitive
+from claviger.jobs.intents import Finisher, Intents
+from claviger.sealing.keyring import Keyring
+from claviger.sealing.notes import SealedNotes
+from claviger.store.contract import Store
+from claviger.switches.board import Switches
+
+STOP_LIMIT_S = 5.0
+
+log = logging.getLogger("claviger.cckm")
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What the control plane stands on. `clock` dates records; tokens and leases go by `machine`."""
+
+    store: Store
+    keyring: Keyring
+    notes: SealedNotes
+    clock: Clock
+    machine: Clock
+    switches: Switches | None = None
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the settings say about the control plane."""
+
+    version: str
+    admin_password: Sensitive | None = None
+    echo_values: bool = False
+
+
+class Plane:
+    """The control plane as one thing that starts, answers (`app`) and stops."""
+
+    def __init__(self, ground: Ground, choices: Choices, count: Callable[[str, int], None]) -> None:
+        self._ground = ground
+        self._choices = choices
+        store, clock = ground.store, ground.clock
+        self._safe = Safe(store, ground.keyring)
+        self.access: AccessParts = access_parts(store, self._safe, ground.notes, clock, ground.machine)
+        self._clouds = AzureClouds(self._safe)
+        self._removals = Removals(store)
+        intents = Intents(store, clock, ground.machine)
+        self.secrets = Secrets(
+            store, self._safe, intents, self._clouds, clock, ground.switches, echo=choices.echo_values
+        )
+        self._finisher = Finisher(intents, {SECRETS + kind: self.secrets.finish for kind in ACTS})
+        self.routing = Routing(self._routes())
+        self.app = ControlPlane(self.routing, self.access.gate, count)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _routes(self) -> list[Route]:
+        store, clock, clouds = self._ground.store, self._ground.clock, self._clouds
+        return [
+            *self.access.routes,
+            *ConnectionRoutes(Connections(store, self._safe, clock, clouds)).routes(),
+            *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
+            *VaultRoutes(Vaults(store, clock, clouds, self._removals)).routes(),
+            *SecretRoutes(self.secrets).routes(),
+            *unbuilt_routes(),
+            *ReferenceRoutes(lambda: self.routing.routes, self._choices.version).routes(),
+        ]
+
+    async def prepare(self) -> None:
+        """Makes what every installation has: the root domain, and the user `admin`. Raises Misconfigured."""
+        ground = self._ground
+        preset = self._choices.admin_password
+        await ensure_admin(ground.store, self.access.passwords, ground.notes, ground.clock, preset)
+
+    async def start(self, embedded: EmbeddedAzure | None) -> None:
+        """Registers the embedded Azure where it now listens, and takes up what an earlier process left open."""
+        if embedded is not None:
+            await ensure_embedded(self._ground.store, self._safe, self._ground.clock, embedded)
+        work: Mapping[str, Callable[[], object]] = {"finisher": self._finisher.run, "removals": self._removals.run}
+        self._tasks = [asyncio.create_task(run(), name=name) for name, run in work.items()]  # type: ignore[arg-type]
+
+    async def stop(self) -> None:
+        """Ends the background work, which the next start goes on with."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self._clouds.close()
+        except (TimeoutError, Refusal):
+            log.warning("connections to a cloud were cut off by the stop")
+        self.access.passwords.close()

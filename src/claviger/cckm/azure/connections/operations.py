@@ -1,0 +1,343 @@
+"""What can be done with connections: make, read, change, test, delete them (CCKM contract, common §7).
+
+Credentials are one sealed JSON per connection and are never read back but to reach the cloud. A change of credentials
+or addresses makes a new revision, and with that a new way to the cloud.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import msgspec
+from msgspec import UNSET
+
+from claviger.cckm.azure.connections import records, shown
+from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureCloud, AzureClouds, credentials_of, sealed_form
+from claviger.cckm.azure.connections.proofs import Proof, Proofs
+from claviger.cckm.azure.connections.rules import (
+    MOST_CERT_DAYS,
+    MOST_PEM,
+    AzureDetails,
+    Connection,
+    Credentials,
+    is_duration,
+    problems_of,
+)
+from claviger.cckm.azure.connections.wire import AzureConnectionIn, AzureConnectionOut, CsrIn, CsrOut, TestResult
+from claviger.cckm.calls import ROOT_DOMAIN, Query
+from claviger.cckm.errors import validation
+from claviger.cckm.listing import Page
+from claviger.cckm.records import meta, set_meta
+from claviger.cckm.sealed import Safe
+from claviger.core.clock import Clock
+from claviger.core.errors import Conflict, Invalid, NotFound, Refusal
+from claviger.core.ids import new_uuid
+from claviger.core.sensitive import Sensitive
+from claviger.crypto import certificates
+from claviger.store.contract import Store, Tx
+
+MOST = 1000
+_TAKEN_OVER = (
+    "description",
+    "products",
+    "client_id",
+    "tenant_id",
+    "cloud_name",
+    "active_directory_endpoint",
+    "management_url",
+    "resource_manager_url",
+    "key_vault_dns_suffix",
+    "vault_resource_url",
+    "azure_stack_server_cert",
+    "azure_stack_connection_type",
+)
+EMBEDDED_NAME = "embedded-azure"
+_EMBEDDED = "cckm_embedded_connection"
+_EMBEDDED_SAYS = "The Azure that is part of this server: real vaults, on this machine, without a cloud account"
+_WORDS_ONLY = ("description", "meta", "labels", "products")
+
+
+class EmbeddedAzure(msgspec.Struct, frozen=True):
+    """How the Azure that is part of this server is reached, and by which of its applications."""
+
+    tenant_id: str
+    client_id: str
+    client_secret: Sensitive
+    port: int
+    authority_pem: str
+
+
+class Connections:
+    """Everything about connections of a domain, named by id or name."""
+
+    def __init__(self, store: Store, safe: Safe, clock: Clock, clouds: AzureClouds) -> None:
+        self._store = store
+        self._safe = safe
+        self._clock = clock
+        self._clouds = clouds
+        self._proofs = Proofs(store, safe, clock)
+
+    async def listing(self, domain_id: str, query: Query) -> Page:
+        """A page of the connections to Azure. Raises Invalid."""
+        return shown.listed(await records.all_of(self._store, domain_id), query, shown.azure)
+
+    async def listing_of_all(self, domain_id: str, query: Query) -> Page:
+        """A page of the connections of all services. Raises Invalid."""
+        return shown.listed(await records.all_kinds(self._store, domain_id), query, shown.common)
+
+    async def read(self, domain_id: str, id_or_name: str) -> AzureConnectionOut:
+        """One connection to Azure. Raises NotFound."""
+        return shown.azure(await self._found(domain_id, id_or_name))
+
+    async def create(self, domain_id: str, asked: AzureConnectionIn) -> AzureConnectionOut:
+        """Makes a connection. Raises Invalid, and Conflict("NameTaken")."""
+        details, proof = await self._understood(domain_id, asked, with_name=True)
+        name = str(asked.name)
+        now = self._clock.now()
+        made = Connection(
+            id=new_uuid(),
+            domain_id=domain_id,
+            name=name,
+            cloud_name=details.cloud_name,
+            details=details,
+            revision=1,
+            created_at=now,
+            updated_at=now,
+        )
+
+        def change(tx: Tx) -> None:
+            if records.name_is_taken(tx, domain_id, name):
+                raise Conflict("NameTaken", message=f"there is a connection with the name {name} already")
+            if records.count(tx, domain_id) >= MOST:
+                raise Conflict("TooMany", message=f"a domain may have {MOST} connections")
+            self._proofs.use(tx, proof)
+            records.add(tx, made)
+
+        await self._safe.write([(SEALED_AS, made.id, sealed_form(proof.credentials))], change)
+        return shown.azure(made)
+
+    async def change(self, domain_id: str, id_or_name: str, asked: AzureConnectionIn) -> AzureConnectionOut:
+        """Changes what is given. Raises NotFound and Invalid."""
+        known = await self._found(domain_id, id_or_name)
+        if asked.name is not UNSET and asked.name != known.name:
+            raise validation({"name": "cannot be changed"})
+        self._check(None, changed(known.details, asked), asked)
+        proof = await self._proofs.changed(known, asked)
+
+        def change(tx: Tx) -> Connection:
+            current = records.load(tx, domain_id, known.id)
+            if current is None:
+                raise _missing()
+            details = changed(current.details, asked)
+            if proof is not None:
+                self._proofs.use(tx, proof)
+                details = proof.shown_in(details)
+            moved = proof is not None or _is_new_way(current.details, details)
+            made = msgspec.structs.replace(
+                current,
+                cloud_name=details.cloud_name,
+                details=details,
+                revision=current.revision + moved,
+                updated_at=self._clock.now(),
+            )
+            records.change(tx, made)
+            return made
+
+        items = [] if proof is None else [(SEALED_AS, known.id, sealed_form(proof.credentials))]
+        return shown.azure(await self._safe.write(items, change))
+
+    async def delete(self, domain_id: str, id_or_name: str, *, azure_only: bool = False, force: bool = False) -> None:
+        """Deletes a connection. Raises NotFound, and Conflict("ConnectionUsed") unless forced.
+
+        After a forced delete the vaults that use it keep its name (§7.6).
+        """
+
+        def change(tx: Tx) -> str:
+            if azure_only and records.load(tx, domain_id, id_or_name) is None:
+                raise _missing()
+            found = records.find_any(tx, domain_id, id_or_name)
+            if found is None:
+                raise _missing()
+            ident, name = found
+            users = records.users_count(tx, ident)
+            if users and not force:
+                raise Conflict("ConnectionUsed", message=f"the connection {name} is used by {users} vaults")
+            records.remove(tx, ident)
+            Safe.remove(tx, SEALED_AS, ident)
+            return ident
+
+        self._clouds.forget(await self._store.write(change))
+
+    async def test(self, domain_id: str, id_or_name: str) -> TestResult:
+        """Signs in anew with a stored connection, and notes how that ended. Raises NotFound."""
+        known = await self._found(domain_id, id_or_name)
+        sealed = await self._safe.must_open(SEALED_AS, known.id)
+        result = await _tried(self._clouds.try_out(known.details, credentials_of(sealed)))
+        error = None if result.connection_ok else str(result.connection_error)
+        at = self._clock.now()
+        await self._store.write(lambda tx: records.note_test(tx, known.id, result.connection_ok, error, at))
+        return result
+
+    async def try_out(self, domain_id: str, asked: AzureConnectionIn) -> TestResult:
+        """Tests what a connection would be made of; stores nothing. Raises Invalid for what could not be stored."""
+        if asked.is_certificate_used is True:
+            self._check(None, changed(_blank(), asked), asked)
+            said = "a certificate that this server makes can be tested once it is made and Azure knows it"
+            return TestResult(connection_ok=False, connection_error=said)
+        details, proof = await self._understood(domain_id, asked, with_name=False)
+        return await _tried(self._clouds.try_out(details, proof.credentials))
+
+    async def request_certificate(self, domain_id: str, asked: CsrIn) -> CsrOut:
+        """Makes a key and a signing request for it; the key waits a day for its certificate. Raises Invalid."""
+        return CsrOut(await self._proofs.request(domain_id, asked))
+
+    async def _found(self, domain_id: str, id_or_name: str) -> Connection:
+        found = await records.find(self._store, domain_id, id_or_name)
+        if found is None:
+            raise _missing()
+        return found
+
+    async def _understood(
+        self, domain_id: str, asked: AzureConnectionIn, *, with_name: bool
+    ) -> tuple[AzureDetails, Proof]:
+        details = changed(_blank(), asked)
+        required = {"name": asked.name, "client_id": asked.client_id, "tenant_id": asked.tenant_id}
+        problems = {
+            field: "is required"
+            for field, value in required.items()
+            if value is UNSET and (with_name or field != "name")
+        }
+        name = asked.name if with_name and isinstance(asked.name, str) else None
+        self._check(name, details, asked, problems)
+        proof = await self._proofs.fresh(domain_id, details, asked)
+        return proof.shown_in(details), proof
+
+    def _check(
+        self,
+        name: str | None,
+        details: AzureDetails,
+        asked: AzureConnectionIn,
+        missing: dict[str, str] | None = None,
+    ) -> None:
+        problems = problems_of(name, details) | (missing or {})
+        if isinstance(asked.cert_duration, int) and asked.cert_duration and not is_duration(asked.cert_duration):
+            problems["cert_duration"] = f"must be a number of days from 1 to {MOST_CERT_DAYS}"
+        if isinstance(asked.certificate, str) and len(asked.certificate) > MOST_PEM:
+            problems["certificate"] = f"may have up to {MOST_PEM} characters"
+        if details.azure_stack_server_cert and "azure_stack_server_cert" not in problems:
+            try:
+                certificates.read_certificates(details.azure_stack_server_cert)
+            except Invalid as refusal:
+                problems["azure_stack_server_cert"] = str(refusal.facts["message"])
+        if problems:
+            raise validation(problems)
+
+
+def changed(details: AzureDetails, asked: AzureConnectionIn) -> AzureDetails:
+    """The details with what is given, but for credentials. In meta and labels, null takes an entry away (§7.2)."""
+    given = {field: getattr(asked, field) for field in _TAKEN_OVER if getattr(asked, field) is not UNSET}
+    for field in ("meta", "labels"):
+        if getattr(asked, field) is not UNSET:
+            merged = {**getattr(details, field), **getattr(asked, field)}
+            given[field] = {name: value for name, value in merged.items() if value is not None}
+    return msgspec.structs.replace(details, **given)
+
+
+async def ensure_embedded(store: Store, safe: Safe, clock: Clock, embedded: EmbeddedAzure) -> None:
+    """Registers the embedded Azure as a connection of the root domain, once for ever; for each start of a server.
+
+    Where it is there, its addresses and authority are brought up to date, and the secret of the application that it was
+    registered with. Where somebody has deleted it, it is not made again. The root domain has to exist.
+    """
+    ident = await meta(store, _EMBEDDED)
+    known = None if ident is None else await records.find(store, ROOT_DOMAIN, ident)
+    if ident is not None and known is None:
+        return
+    addresses = _addresses(embedded)
+    sealed = sealed_form(Credentials(client_secret=embedded.client_secret))
+    items = [(SEALED_AS, ident or new_uuid(), sealed)]
+    if known is not None:
+        if not _is_as_registered(known.details, embedded) or await safe.open(SEALED_AS, known.id) == sealed:
+            items = []  # other credentials were chosen since, or these are what is there
+        if not items and known.details == msgspec.structs.replace(known.details, **addresses):
+            return
+    now = clock.now()
+
+    def update(tx: Tx) -> None:
+        current = records.load(tx, ROOT_DOMAIN, str(ident))
+        if current is None:
+            raise _Settled
+        details = msgspec.structs.replace(current.details, **addresses)
+        revision = current.revision + 1
+        records.change(tx, msgspec.structs.replace(current, details=details, revision=revision, updated_at=now))
+
+    def register(tx: Tx) -> None:
+        if records.embedded_is_noted(tx, _EMBEDDED):
+            raise _Settled
+        made = _embedded_connection(tx, items[0][1], embedded, now)
+        set_meta(tx, _EMBEDDED, made.id)
+        records.add(tx, made)
+
+    with contextlib.suppress(_Settled):
+        await safe.write(items, register if known is None else update)
+
+
+def _is_as_registered(details: AzureDetails, embedded: EmbeddedAzure) -> bool:
+    return details.client_id == embedded.client_id and not details.certificate
+
+
+def _embedded_connection(tx: Tx, ident: str, embedded: EmbeddedAzure, now: float) -> Connection:
+    name = EMBEDDED_NAME
+    while records.name_is_taken(tx, ROOT_DOMAIN, name):
+        name += "-"
+    details = AzureDetails(client_id=embedded.client_id, tenant_id=embedded.tenant_id, description=_EMBEDDED_SAYS)
+    details = msgspec.structs.replace(details, **_addresses(embedded))
+    return Connection(
+        id=ident,
+        domain_id=ROOT_DOMAIN,
+        name=name,
+        cloud_name=details.cloud_name,
+        details=details,
+        revision=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+class _Settled(Exception):
+    """Another process has registered it, or somebody has deleted it, in this very moment."""
+
+
+def _addresses(embedded: EmbeddedAzure) -> dict[str, str]:
+    port = embedded.port
+    return {
+        "active_directory_endpoint": f"https://login.localhost:{port}",
+        "management_url": f"https://management.localhost:{port}",
+        "resource_manager_url": f"https://management.localhost:{port}",
+        "key_vault_dns_suffix": f"vault.localhost:{port}",
+        "vault_resource_url": f"https://vault.localhost:{port}",
+        "azure_stack_server_cert": embedded.authority_pem,
+    }
+
+
+def _is_new_way(before: AzureDetails, after: AzureDetails) -> bool:
+    """Whether the cloud is reached in another way: something changed that is more than a word about the connection."""
+    return msgspec.structs.replace(before, **{field: getattr(after, field) for field in _WORDS_ONLY}) != after
+
+
+def _blank() -> AzureDetails:
+    return AzureDetails(client_id="0", tenant_id="0")
+
+
+async def _tried(cloud: AzureCloud) -> TestResult:
+    try:
+        await cloud.check()
+    except Refusal as refusal:
+        return TestResult(connection_ok=False, connection_error=str(refusal.facts.get("message", refusal.reason)))
+    finally:
+        await cloud.close()
+    return TestResult(connection_ok=True)
+
+
+def _missing() -> NotFound:
+    return NotFound("NotFound", message="there is no such connection")

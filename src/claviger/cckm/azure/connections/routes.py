@@ -1,0 +1,226 @@
+"""Connections over HTTP (CCKM contract, common §7.1)."""
+
+from __future__ import annotations
+
+from claviger.cckm.azure.connections.operations import Connections
+from claviger.cckm.azure.connections.shown import LIST_PARAMETERS
+from claviger.cckm.azure.connections.wire import (
+    AzureConnectionIn,
+    AzureConnectionOut,
+    CommonOut,
+    CsrIn,
+    CsrOut,
+    DeleteIn,
+    TestResult,
+)
+from claviger.cckm.calls import CCKM_ADMINS, Answer, Call, ListOf, Route, members
+
+CONNECTION_ADMINS = "Connection Admins"
+_TAG = "Connections"
+_ALL = "/connectionmgmt/connections"
+_AZURE = "/connectionmgmt/services/azure"
+_READS = members(CCKM_ADMINS, CONNECTION_ADMINS)
+_CHANGES = members(CONNECTION_ADMINS)
+_EXAMPLE = {
+    "name": "production",
+    "tenant_id": "0f0f0f0f-0000-4000-8000-000000000001",
+    "client_id": "0f0f0f0f-0000-4000-8000-000000000002",
+    "client_secret": "$CLIENT_SECRET",
+}
+
+
+class ConnectionRoutes:
+    """Answers calls about connections."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [*self._of_azure(), *self._of_all()]
+
+    def _of_azure(self) -> list[Route]:
+        many, one = f"{_AZURE}/connections", f"{_AZURE}/connections/{{id}}"
+        return [
+            Route(
+                method="GET",
+                path=many,
+                handler=self.listing,
+                permission=_READS,
+                tag=_TAG,
+                summary="List connections to Azure",
+                gives=ListOf[AzureConnectionOut],
+                query=LIST_PARAMETERS,
+            ),
+            Route(
+                method="POST",
+                path=many,
+                handler=self.create,
+                permission=_CHANGES,
+                tag=_TAG,
+                summary="Make a connection to Azure",
+                description="With a client secret, with a certificate that this server makes (`is_certificate_used`), "
+                "or with one for a signing request made here (`certificate`). Every address of the cloud may be given.",
+                takes=AzureConnectionIn,
+                gives=AzureConnectionOut,
+                status=201,
+                errors=(409,),
+                example=_EXAMPLE,
+            ),
+            Route(
+                method="GET",
+                path=one,
+                handler=self.read,
+                permission=_READS,
+                tag=_TAG,
+                summary="Read a connection to Azure, by id or name",
+                gives=AzureConnectionOut,
+            ),
+            Route(
+                method="PATCH",
+                path=one,
+                handler=self.change,
+                permission=_CHANGES,
+                tag=_TAG,
+                summary="Change a connection to Azure",
+                description='Fields that are absent, null or "" stay. `meta` and `labels` are merged; null removes a '
+                "key. To renew a certificate that this server made, give another `cert_duration`.",
+                takes=AzureConnectionIn,
+                gives=AzureConnectionOut,
+                errors=(409,),
+            ),
+            Route(
+                method="DELETE",
+                path=one,
+                handler=self.delete,
+                permission=_CHANGES,
+                tag=_TAG,
+                summary="Delete a connection to Azure",
+                description="Refused while vaults use it.",
+                status=204,
+                errors=(409,),
+            ),
+            Route(
+                method="POST",
+                path=f"{one}/test",
+                handler=self.test,
+                permission=_READS,
+                tag=_TAG,
+                summary="Test a stored connection to Azure",
+                description="Signs in anew. A failed test is an answer like any other.",
+                gives=TestResult,
+            ),
+            Route(
+                method="POST",
+                path=f"{_AZURE}/connection-test",
+                handler=self.try_out,
+                permission=_READS,
+                tag=_TAG,
+                summary="Test what a connection to Azure would be made of",
+                description="Nothing is stored.",
+                takes=AzureConnectionIn,
+                gives=TestResult,
+                example=_EXAMPLE,
+            ),
+        ]
+
+    def _of_all(self) -> list[Route]:
+        return [
+            Route(
+                method="GET",
+                path=_ALL,
+                handler=self.listing_of_all,
+                permission=_READS,
+                tag=_TAG,
+                summary="List connections to all clouds",
+                gives=ListOf[CommonOut],
+                query=LIST_PARAMETERS,
+            ),
+            Route(
+                method="DELETE",
+                path=f"{_ALL}/{{id}}",
+                handler=self.delete_any,
+                permission=_CHANGES,
+                tag=_TAG,
+                summary="Delete a connection to any cloud",
+                description="Refused while something uses it.",
+                status=204,
+                errors=(409,),
+            ),
+            Route(
+                method="POST",
+                path=f"{_ALL}/{{id}}/delete",
+                handler=self.force_delete,
+                permission=_CHANGES,
+                tag=_TAG,
+                summary="Delete a connection even where something uses it",
+                description="What uses it keeps its name, and can be given another connection.",
+                takes=DeleteIn,
+                status=204,
+                errors=(409,),
+            ),
+            Route(
+                method="POST",
+                path=f"{_ALL}/csr",
+                handler=self.request_certificate,
+                permission=_CHANGES,
+                tag=_TAG,
+                summary="Make a certificate signing request",
+                description="Its key stays here and waits 24 hours for the certificate.",
+                takes=CsrIn,
+                gives=CsrOut,
+                status=201,
+                errors=(409,),
+            ),
+        ]
+
+    async def listing(self, call: Call) -> Answer:
+        """GET /services/azure/connections."""
+        return Answer(await self._connections.listing(call.caller.domain_id, call.query))
+
+    async def create(self, call: Call) -> Answer:
+        """POST /services/azure/connections."""
+        asked = call.body(AzureConnectionIn)
+        return Answer(await self._connections.create(call.caller.domain_id, asked), status=201)
+
+    async def read(self, call: Call) -> Answer:
+        """GET /services/azure/connections/{id}."""
+        return Answer(await self._connections.read(call.caller.domain_id, call.params["id"]))
+
+    async def change(self, call: Call) -> Answer:
+        """PATCH /services/azure/connections/{id}."""
+        asked = call.body(AzureConnectionIn)
+        return Answer(await self._connections.change(call.caller.domain_id, call.params["id"], asked))
+
+    async def delete(self, call: Call) -> Answer:
+        """DELETE /services/azure/connections/{id}."""
+        await self._connections.delete(call.caller.domain_id, call.params["id"], azure_only=True)
+        return Answer(status=204)
+
+    async def test(self, call: Call) -> Answer:
+        """POST /services/azure/connections/{id}/test."""
+        return Answer(await self._connections.test(call.caller.domain_id, call.params["id"]))
+
+    async def try_out(self, call: Call) -> Answer:
+        """POST /services/azure/connection-test."""
+        return Answer(await self._connections.try_out(call.caller.domain_id, call.body(AzureConnectionIn)))
+
+    async def listing_of_all(self, call: Call) -> Answer:
+        """GET /connections."""
+        return Answer(await self._connections.listing_of_all(call.caller.domain_id, call.query))
+
+    async def delete_any(self, call: Call) -> Answer:
+        """DELETE /connections/{id}."""
+        await self._connections.delete(call.caller.domain_id, call.params["id"])
+        return Answer(status=204)
+
+    async def force_delete(self, call: Call) -> Answer:
+        """POST /connections/{id}/delete."""
+        asked = call.body(DeleteIn)
+        await self._connections.delete(call.caller.domain_id, call.params["id"], force=asked.force)
+        return Answer(status=204)
+
+    async def request_certificate(self, call: Call) -> Answer:
+        """POST /connections/csr."""
+        made = await self._connections.request_certificate(call.caller.domain_id, call.body(CsrIn))
+        return Answer(made, status=201)

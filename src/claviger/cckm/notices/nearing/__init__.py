@@ -1,0 +1,1 @@
+"""Dates that come near: expiries, and the ends of retentions."""

@@ -1,0 +1,201 @@
+"""What notices there are, where they may go, and when they are tried again. Pure.
+
+A receiver is named by an admin of the product, and is usually inside the same network, so private addresses are
+allowed. Never allowed are addresses that only mean something to the machine itself (link-local ones, where clouds keep
+the credentials of their machines), whatever name leads there, and the server's own switchboard.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Iterable
+from enum import Enum
+
+from claviger.cckm.azure.connections.rules import is_local
+from claviger.core.sensitive import Sensitive
+
+
+class Type(Enum):
+    """What a notice tells. The words never change; `docs/notices.md` says what each carries."""
+
+    NEAR_EXPIRY = "near-expiry"
+    NEAR_FINAL_DELETION = "near-final-deletion"
+    DRIFT = "drift"
+    BRAKE = "brake"
+    FAILED_JOB = "failed-job"
+    REFUSED_PURGE = "refused-purge"
+    APPROVAL_WANTED = "approval-wanted"
+    TEST = "test"
+
+
+class State(Enum):
+    """Where a delivery stands, as it is stored: only what is `due` is sent."""
+
+    DUE = "due"
+    QUEUED = "queued"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+WAITING = "waiting"
+STATES = {WAITING: (State.DUE, State.QUEUED), "delivered": (State.DELIVERED,), "dead": (State.DEAD,)}
+"""What calls name the states."""
+
+TYPES = tuple(kind.value for kind in Type)
+EVENT_PREFIX = "claviger."
+SYSTEM_TRUST = "system"
+GONE = "gone"
+"""Why a subscription was disabled: the receiver answered 410."""
+
+MOST_SUBSCRIPTIONS = 50
+MOST_WAITING = 10_000
+MOST_ENDED = 20_000
+KEPT_DELIVERED_S = 7 * 86_400.0
+KEPT_DEAD_S = 30 * 86_400.0
+OLD_SECRET_S = 86_400.0
+"""For so long after a change of secret, notices are signed with the earlier one too."""
+
+MOST_URL = 2048
+MOST_DESCRIPTION = 1024
+MOST_PEM = 32 * 1024
+MOST_DATA = 32 * 1024
+MOST_ERROR = 300
+MOST_SUBJECT = 1024
+SECRET_BYTES = (24, 64)
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+
+BACKOFF_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0, 28_800.0)
+"""How long to wait after each failed attempt: eleven attempts in about a day, then a delivery is dead."""
+MOST_ATTEMPTS = len(BACKOFF_S) + 1
+LONGEST_RETRY_AFTER_S = 86_400.0
+LONGEST_PAUSE_S = 60.0
+
+SWITCHBOARD = "/claviger/switches"
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_URL = re.compile(
+    rf"(?P<scheme>https?)://(?:(?P<name>{_LABEL}(?:\.{_LABEL})*\.?)|\[(?P<six>[0-9A-Fa-f:.]{{2,45}})\])"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>/[!-~]*)?(?P<query>\?[!-~]*)?",
+)
+_ESCAPED = re.compile(r"%([0-9A-Fa-f]{2})")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+_REFUSED = [
+    (ipaddress.ip_network(network), why)
+    for network, why in (
+        ("169.254.0.0/16", "link-local"),
+        ("fe80::/10", "link-local"),
+        ("0.0.0.0/8", "no host's address"),
+        ("::/128", "no host's address"),
+        ("224.0.0.0/4", "a multicast address"),
+        ("ff00::/8", "a multicast address"),
+        ("240.0.0.0/4", "a reserved address"),
+        # Where clouds keep credentials of their machines outside the link-local range: Azure, Alibaba, AWS, Google.
+        ("168.63.129.16/32", "a cloud's address for its machines"),
+        ("100.100.100.200/32", "a cloud's address for its machines"),
+        ("fd00:ec2::254/128", "a cloud's address for its machines"),
+        ("fd20:ce::254/128", "a cloud's address for its machines"),
+    )
+]
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_COMPATIBLE = ipaddress.ip_network("::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def event_type(kind: Type) -> str:
+    """The `type` of the CloudEvent."""
+    return f"{EVENT_PREFIX}{kind.value}"
+
+
+def why_refused(address: str) -> str | None:
+    """Why nothing is ever sent to an IP address, or None. An address inside another one counts as itself."""
+    found = _inner(ipaddress.ip_address(address))
+    return next((why for network, why in _REFUSED if found in network), None)
+
+
+def url_problem(url: str) -> str | None:
+    """What is wrong with the URL of a receiver, or None. What its name resolves to is looked at when it is sent to."""
+    found = _URL.fullmatch(url)
+    if len(url) > MOST_URL or found is None or int(found["port"] or 443) > 65_535 or _BAD_ESCAPE.search(url):
+        return f"must be an https URL of up to {MOST_URL} characters, without a user, a fragment or spaces"
+    if "#" in url:
+        return "must have no fragment"
+    host = found["six"] or found["name"]
+    literal = _literal(host)
+    if found["six"] and literal is None:
+        return "has a host that is no IPv6 address"
+    why = why_refused(host) if literal is not None else None
+    if why is not None:
+        return f"names {host}, which is {why}"
+    if found["scheme"] == "http" and not (is_local(host) if literal is None else _inner(literal).is_loopback):
+        return "must be https; http is for this machine itself (localhost) alone"
+    path = _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), (found["path"] or "/").partition("?")[0])
+    if any(part in (".", "..") for part in path.split("/")):
+        return "must have no . or .. in its path"
+    if path.startswith(SWITCHBOARD):
+        return "is the switchboard's"
+    return None
+
+
+def types_problem(types: Iterable[str]) -> str | None:
+    """What is wrong with a choice of types, or None."""
+    if all(kind in TYPES for kind in types):
+        return None
+    return f"must be some of {', '.join(TYPES)}"
+
+
+def key_of(secret: Sensitive) -> bytes | None:
+    """The bytes that a subscription's secret stands for (Standard Webhooks); None where it is not of that form."""
+    try:
+        key = base64.b64decode(secret.reveal_text().removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return key if SECRET_BYTES[0] <= len(key) <= SECRET_BYTES[1] else None
+
+
+def written(key: bytes) -> Sensitive:
+    """A secret as it is shown to receivers."""
+    return Sensitive(SECRET_PREFIX + base64.b64encode(key).decode())
+
+
+def pause_after(attempts: int, retry_after_s: float | None) -> float | None:
+    """How long to wait after so many attempts that failed; None where that was the last."""
+    if attempts > len(BACKOFF_S):
+        return None
+    return max(BACKOFF_S[attempts - 1], min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S))
+
+
+def pause_of_receiver(failures: int) -> float:
+    """How long nothing at all is sent to a receiver that could not be reached so many times in a row."""
+    return min(LONGEST_PAUSE_S, 2.0 ** min(failures, 10))
+
+
+def bands(days: Iterable[int]) -> list[tuple[int, int]]:
+    """From each number of days down to the next smaller one, the nearest first: (30, 7) gives (0, 7), (7, 30).
+
+    Raises ValueError for a number below 1.
+    """
+    steps = sorted(set(days))
+    if steps and steps[0] < 1:
+        raise ValueError("days ahead are whole numbers from 1")
+    return list(zip([0, *steps], steps, strict=False))
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address only wraps, or the address itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    wrapped = address.ipv4_mapped or address.sixtofour
+    if wrapped is None and (address in _NAT64 or (address in _COMPATIBLE and int(address) > 1)):
+        wrapped = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return wrapped or address
