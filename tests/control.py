@@ -36,9 +36,7 @@ from claviger.store.opening import open_store
 
 START = 1_800_000_000.0
 PASSWORD = "correct-horse-9-Battery"
-CHEAP = Parameters(
-    type=Type.ID, version=19, salt_len=16, hash_len=32, time_cost=1, memory_cost=64, parallelism=1
-)
+CHEAP = Parameters(type=Type.ID, version=19, salt_len=16, hash_len=32, time_cost=1, memory_cost=64, parallelism=1)
 _SPARE = itertools.count(1)
 
 
@@ -92,9 +90,7 @@ class ControlClient:
             content = json.dumps(body).encode()
         if content is not None:
             sent.setdefault("Content-Type", "application/json")
-        answer = await self.http.request(
-            method, f"/api/v1{path}", content=content, headers=sent, params=query or None
-        )
+        answer = await self.http.request(method, f"/api/v1{path}", content=content, headers=sent, params=query or None)
         told = f"{method} {path}: {answer.status_code} {answer.text[:2000]}"
         assert answer.status_code < 500 or answer.status_code == expect, told
         assert expect is None or answer.status_code == expect, told
@@ -128,7 +124,9 @@ class Control:
         self.parts: AccessParts = access_parts(store, self.safe, self.notes, clock, clock, self.passwords)
         self.routing = Routing([*self.parts.routes, *(more(self) if more else ())])
         self.counted: list[tuple[str, int]] = []
-        self.plane = ControlPlane(self.routing, self.parts.gate, lambda name, status: self.counted.append((name, status)))
+        self.plane = ControlPlane(
+            self.routing, self.parts.gate, lambda name, status: self.counted.append((name, status))
+        )
         self.address = "203.0.113.9"
 
     def client(self, token: str | None = None, address: str | None = None) -> ControlClient:
@@ -150,15 +148,15 @@ class Control:
     ) -> ControlClient:
         """A new user of the admin's domain, in these groups of it, signed in there."""
         name = username or spare()
-        made = await admin.accept(
-            "POST", "/usermgmt/users", {"username": name, "password": PASSWORD, **more}
-        )
+        made = await admin.accept("POST", "/usermgmt/users", {"username": name, "password": PASSWORD, **more})
         for group in groups:
             await admin.accept("POST", f"/usermgmt/groups/{quoted(group)}/users/{made['user_id']}")
         return await self.signed_in(name, domain=domain)
 
 
-async def domain_with_admin(control: Control, root: ControlClient, name: str | None = None) -> tuple[str, ControlClient]:
+async def domain_with_admin(
+    control: Control, root: ControlClient, name: str | None = None
+) -> tuple[str, ControlClient]:
     """A new domain's id, and its admin, a user of the root domain, signed in there."""
     username, domain = spare("boss"), name or spare("domain")
     await root.accept("POST", "/usermgmt/users", {"username": username, "password": PASSWORD})

@@ -91,6 +91,7 @@ class Domains:
                 raise _no_such_domain()
             after = changed(domain, asked, now)
             records.replace(tx, after)
+            shared.bump_access_revision(tx)
             return after
 
         return await self._store.write(change)

@@ -19,7 +19,7 @@ from claviger.cckm.access.groups.rules import SYSTEM_GROUPS, name_problem
 from claviger.cckm.access.groups.wire import GroupChange, NewGroup
 from claviger.cckm.access.metadata import merged
 from claviger.cckm.access.users import records as users
-from claviger.cckm.calls import ADMINS, ROOT_DOMAIN, Caller
+from claviger.cckm.calls import ADMINS, Caller
 from claviger.cckm.errors import validation
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, NotFound
@@ -129,13 +129,12 @@ class Groups:
         return await self.get(caller, name)
 
     async def remove_user(self, caller: Caller, name: str, user_id: str) -> None:
-        """Takes a user out of a group. Raises NotFound, Forbidden, and Conflict for the root domain's last admin."""
+        """Takes a user out of a group. Raises NotFound, Forbidden, and Conflict for the domain's last admin."""
 
         def change(tx: Tx) -> None:
             _may_fill(tx, caller, name)
-            is_root_admins = caller.domain_id == ROOT_DOMAIN and name == ADMINS
-            if is_root_admins and records.is_last_admin(tx, ROOT_DOMAIN, user_id):
-                raise Conflict("LastAdmin", message="the last admin of the root domain stays one")
+            if name == ADMINS and caller.domain_id in records.domains_led_alone(tx, user_id):
+                raise Conflict("LastAdmin", message="the last admin of a domain stays one")
             if not records.remove_member(tx, caller.domain_id, name, user_id):
                 raise NotFound("NotFound", message="there is no such user in this group")
             shared.bump_access_revision(tx)

@@ -126,12 +126,17 @@ def is_member(tx: Tx, domain_id: str, name: str, user_id: str) -> bool:
     return row is not None
 
 
-def is_last_admin(tx: Tx, domain_id: str, user_id: str) -> bool:
-    """Whether a user is in a domain's `admin` group, and nobody else is."""
+def domains_led_alone(tx: Tx, user_id: str) -> frozenset[str]:
+    """The domains in whose group `admin` is this user and nobody else."""
     rows = tx.fetch(
-        "SELECT user_id FROM cckm_members WHERE domain_id = ? AND group_name = ? LIMIT 2", domain_id, ADMINS
+        "SELECT m.domain_id FROM cckm_members m WHERE m.user_id = ? AND m.group_name = ? AND NOT EXISTS ("
+        "SELECT 1 FROM cckm_members o WHERE o.domain_id = m.domain_id AND o.group_name = ? AND o.user_id <> ?)",
+        user_id,
+        ADMINS,
+        ADMINS,
+        user_id,
     )
-    return [row[0] for row in rows] == [user_id]
+    return frozenset(row[0] for row in rows)
 
 
 def of_user(tx: Tx, domain_id: str, user_id: str) -> frozenset[str]:

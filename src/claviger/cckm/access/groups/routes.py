@@ -120,7 +120,7 @@ class GroupRoutes:
                 permission=MAY_CHANGE,
                 tag=TAG,
                 summary="Remove a user from a group",
-                description="The last admin of the root domain stays one.",
+                description="The last admin of a domain stays one.",
                 status=204,
                 errors=(409,),
             ),

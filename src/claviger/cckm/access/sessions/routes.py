@@ -223,7 +223,7 @@ class SessionRoutes:
             asked.username,
             asked.password,
             asked.new_password,
-            Where(None, asked.auth_domain, asked.auth_domain_path),
+            Where(asked.domain, asked.auth_domain, asked.auth_domain_path),
             call.address,
         )
         return Answer(status=204)

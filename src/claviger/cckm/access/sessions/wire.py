@@ -75,6 +75,7 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
     password: Sensitive
     new_password: Sensitive
     username: str | None = None
+    domain: str | None = None
     auth_domain: str | None = None
     auth_domain_path: str | None = None
     connection: str = LOCAL

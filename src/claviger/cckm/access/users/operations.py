@@ -19,7 +19,7 @@ from claviger.cckm.access.users import records
 from claviger.cckm.access.users.records import Search, User, UserDetails
 from claviger.cckm.access.users.rules import password_problem, text_problem, username_problem
 from claviger.cckm.access.users.wire import NewUser, UserChange
-from claviger.cckm.calls import ADMINS, ROOT_DOMAIN, Caller
+from claviger.cckm.calls import ADMINS, Caller
 from claviger.cckm.errors import validation
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, NotFound
@@ -149,6 +149,7 @@ class Users:
                 raise NotFound("NotFound")
             after = changed(user, own, now)
             records.replace(tx, after)
+            shared.bump_access_revision(tx)
             return after
 
         return await self._store.write(change)
@@ -163,15 +164,15 @@ class Users:
     async def delete(self, caller: Caller, user_id: str) -> None:
         """Deletes a user with his memberships, sessions, clients and entries in ACLs.
 
-        Raises NotFound, Forbidden as `update` does, and Conflict for oneself and the last admin of the root domain.
+        Raises NotFound, Forbidden as `update` does, and Conflict for oneself and the last admin of a domain.
         """
 
         def change(tx: Tx) -> None:
             user = _manageable(tx, caller, user_id)
             if user.id == caller.user_id:
                 raise Conflict("OwnUser", message="nobody deletes himself; ask another admin")
-            if groups.is_last_admin(tx, ROOT_DOMAIN, user.id):
-                raise Conflict("LastAdmin", message="the last admin of the root domain cannot be deleted")
+            if groups.domains_led_alone(tx, user.id):
+                raise Conflict("LastAdmin", message="the last admin of a domain cannot be deleted")
             acls.remove_grantee(tx, user_grantee(user.id))
             records.remove(tx, user.id)
             shared.bump_access_revision(tx)

@@ -1,0 +1,126 @@
+"""Verifies the log in a database: everything that an export has, and that columns and counts say what the records say."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from claviger.audit import records
+from claviger.audit.entry import Recorded
+from claviger.audit.records import Row, Shared, object_key, shared_by
+from claviger.audit.verify import Checker, Finding, Found
+from claviger.core.errors import Damaged, Refusal
+from claviger.store.contract import Store
+
+PAGE = 5_000
+FACETS = 10_000
+
+
+async def check_stored(store: Store, checker: Checker) -> None:
+    """Feeds the log to a checker, beside a server that goes on writing. Raises Found, and Busy where it cannot be read."""
+    await _Reading(store, checker).run()
+
+
+class _Reading:
+    def __init__(self, store: Store, checker: Checker) -> None:
+        self._store = store
+        self._checker = checker
+        self._facets: dict[int, Shared] = {}
+        self._found: Counter[int] = Counter()
+
+    async def run(self) -> None:
+        checker = self._checker
+        try:
+            head = await records.head(self._store)
+        except (ValueError, TypeError):
+            raise Found(Finding("the head of the log is broken")) from None
+        if await records.rows_before(self._store, 0):
+            raise Found(Finding("there are records with a number below 0"))
+        signed = -1
+        while True:  # by pages of checkpoints, and within one by pages of records
+            notes = await records.checkpoints_after(self._store, signed, PAGE)
+            for size, note in notes:
+                if size > head.size:
+                    break
+                await self._records_up_to(size)
+                checker.checkpoint(size, note)
+            if len(notes) < PAGE or notes[-1][0] > head.size:
+                break
+            signed = notes[-1][0]
+        await self._records_up_to(head.size)
+        head_now = await records.head(self._store)
+        if head_now.size == head.size:  # else a server goes on writing, and what it wrote since is for the next time
+            if await self._page(head.size - 1, 1):
+                raise checker.found_in(head.size, "is none of the log's: its head says that it ends before")
+            beyond = [size for size, _ in await records.checkpoints_after(self._store, head.size, 1)]
+            if beyond and (await records.head(self._store)).size == head.size:
+                raise checker.found_in(head.size, f"is missing: the log was signed with {beyond[0]} records")
+        checker.end(head.size, head.encoded())
+        await self._compare_counts(grows=head_now.size != head.size)
+
+    async def _records_up_to(self, size: int) -> None:
+        checker = self._checker
+        while checker.size < size:
+            rows = await self._page(checker.size - 1, min(PAGE, size - checker.size))
+            if not rows:
+                raise checker.found_in(checker.size, "is missing")
+            if any(row.facet_id not in self._facets for row in rows):
+                await self._read_facets()
+            for row in rows:
+                if row.seq >= size:  # the ones between are missing
+                    raise checker.found_in(checker.size, "is missing")
+                self._check(row)
+
+    def _check(self, row: Row) -> None:
+        seq, at, facet_id, key, hashes, body = row
+        if type(body) is not bytes or type(hashes) is not bytes:
+            raise self._checker.found_in(seq, "is of the wrong type")
+        entry = self._checker.record(seq, body, hashes)
+        if at != entry.at or key != object_key(entry.object.id) or self._facets.get(facet_id) != shared_by(entry):
+            raise self._checker.found_in(seq, f"is filed as something that it is not ({self._misfiled(row, entry)})")
+        self._found[facet_id] += 1
+
+    def _misfiled(self, row: Row, entry: Recorded) -> str:
+        if row.at != entry.at:
+            return "its time"
+        return "its object" if row.object_key != object_key(entry.object.id) else "what it is filtered by"
+
+    async def _page(self, seq: int, most: int) -> list[Row]:
+        """A page, or, where something in it cannot even be read, the finding."""
+        try:
+            return await records.rows_after(self._store, seq, most)
+        except Damaged as damaged:
+            raise Found(Finding(f"the database cannot be read: {damaged.facts.get('problem', damaged.reason)}")) from None
+        except UnicodeError:
+            if most == 1:
+                raise self._checker.found_in(seq + 1, "cannot be read") from None
+        rows: list[Row] = []
+        for at in range(most):
+            try:
+                rows += await records.rows_after(self._store, seq + at, 1)
+            except UnicodeError:
+                if rows:
+                    return rows
+                raise self._checker.found_in(seq + 1, "cannot be read") from None
+        return rows
+
+    async def _read_facets(self) -> None:
+        after = max(self._facets, default=-(2**62))
+        try:
+            while found := await records.facets_after(self._store, after, FACETS):
+                self._facets |= {facet_id: shared for facet_id, shared, _ in found}
+                after = found[-1][0]
+        except UnicodeError:
+            raise Found(Finding("the table of what records share cannot be read")) from None
+
+    async def _compare_counts(self, *, grows: bool) -> None:
+        """Counts may only be ahead, and only while somebody writes."""
+        after, counted = -(2**62), 0
+        try:
+            while found := await records.facets_after(self._store, after, FACETS):
+                for facet_id, shared, count in found:
+                    counted += 1
+                    if self._found[facet_id] > count or (self._found[facet_id] < count and not grows):
+                        raise Found(Finding(f"the count of “{shared.action}” by {shared.username or 'nobody'} is wrong"))
+                after = found[-1][0]
+        except (UnicodeError, Refusal):
+            raise Found(Finding("the table of what records share cannot be read")) from None
