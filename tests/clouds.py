@@ -15,7 +15,7 @@ from claviger.core.sensitive import Sensitive
 from tests.serving import Application, Estate
 
 
-def endpoints(port: int, authority_pem: str) -> dict[str, str]:
+def endpoints(port: int, authority_pem: str) -> dict[str, Any]:
     """The fields of a connection that lead to an embedded Azure on a port."""
     return {
         "active_directory_endpoint": f"https://login.localhost:{port}",

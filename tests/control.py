@@ -33,6 +33,7 @@ from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from claviger.store.contract import Store
 from claviger.store.opening import open_store
+from tests.server import RunningServer
 
 START = 1_800_000_000.0
 PASSWORD = "correct-horse-9-Battery"
@@ -109,6 +110,12 @@ class ControlClient:
         return (await self.ask(method, path, body, expect=expect, **more)).json()
 
 
+def remote(server: RunningServer, host: str = "localhost") -> ControlClient:
+    """A client for a server that runs as a program of its own."""
+    base_url = f"https://{host}:{server.port}"
+    return ControlClient(httpx.AsyncClient(base_url=base_url, verify=server.trust, timeout=30, trust_env=False))
+
+
 class Control:
     """One process's view of a control plane. Open two on one URL and they are two processes."""
 
@@ -128,6 +135,9 @@ class Control:
             self.routing, self.parts.gate, lambda name, status: self.counted.append((name, status))
         )
         self.address = "203.0.113.9"
+
+    def _count(self, route: str, status: int) -> None:
+        self.counted.append((route, status))
 
     def client(self, token: str | None = None, address: str | None = None) -> ControlClient:
         """A client, of an address of its own where one is given."""

@@ -176,11 +176,7 @@ def _services(
     purges = Purges(store, keyring, clock)
     management = Management(store, clock, purges)
     sweeper = Sweeper(secrets, purges, clock, settings.sweep_s)
-    plane = Plane(
-        Ground(store, keyring, house.notes, clock, machine, switches),
-        Choices(__version__, settings.admin_password, settings.echo_values),
-        metrics.counter("cckm"),
-    )
+    plane = _plane(house, machine, switches, metrics)
     background = _Background(house, sweeper, purges, plane, embedded)
     places = _Places(
         hosts=hosts,
@@ -207,18 +203,32 @@ def _services(
         board=Switchboard(switches, board_token, sweeper.wake) if switches else None,
         plane=plane.app,
     )
+    front = _front(house, places, metrics, background)
+    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management, plane)
+
+
+def _plane(house: House, machine: Clock, switches: Switches | None, metrics: Metrics) -> Plane:
+    settings = house.settings
+    return Plane(
+        Ground(house.store, house.keyring, house.notes, house.clock, machine, switches),
+        Choices(__version__, settings.admin_password, settings.echo_values),
+        metrics.counter("cckm"),
+    )
+
+
+def _front(house: House, places: _Places, metrics: Metrics, background: _Background) -> Front:
     front = Front(
         places.pick,
         metrics=metrics,
-        clock=clock,
+        clock=house.clock,
         version=__version__,
         services={"keyvault": __version__, "cckm": __version__},
-        metrics_public=settings.metrics_public,
+        metrics_public=house.settings.metrics_public,
         failure_body_at=_failure_body_at,
         start=lambda: background.start(front.port),
         stop=background.stop,
     )
-    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management, plane)
+    return front
 
 
 def _login_host(

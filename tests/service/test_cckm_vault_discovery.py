@@ -14,6 +14,7 @@ from tests.clouds import details_of
 from tests.managed_vaults import HEADER, NO_ID, add, adding, discovered, entry, plane_on, to_arm
 from tests.plane import ADMIN, ELSEWHERE, OTHER_DOMAIN, Plane, user_id
 from tests.serving import Estate
+from tests.vaults import VaultClient
 
 # ---------------------------------------------------------------- discovery
 
@@ -279,9 +280,17 @@ async def test_a_subscription_that_azure_does_not_show_has_no_name(plane: Plane,
 # ---------------------------------------------------------------- the embedded Azure
 
 
-async def test_the_embedded_azure_is_a_cloud_like_any_other(estate: Estate, sqlite_url: str) -> None:
-    """A server in a process of its own, reached over HTTPS as its demo application; with and without soft delete."""
-    kept, unkept = estate.make_vault(), estate.make_vault("--no-soft-delete")
+@pytest.fixture
+def kept_and_unkept(estate: Estate) -> tuple[VaultClient, VaultClient]:
+    """A vault with soft delete and one without. Commands run where no event loop does, so not in the test itself."""
+    return estate.make_vault(), estate.make_vault("--no-soft-delete")
+
+
+async def test_the_embedded_azure_is_a_cloud_like_any_other(
+    estate: Estate, kept_and_unkept: tuple[VaultClient, VaultClient], sqlite_url: str
+) -> None:
+    """A server in a process of its own, reached over HTTPS as its demo application."""
+    kept, unkept = kept_and_unkept
     async with plane_on(sqlite_url) as plane:
         await plane.connect("demo", details_of(estate), estate.demo_application.client_secret)
         (subscription,) = await plane.accept("POST", "/get-subscriptions", {"connection": "demo"})

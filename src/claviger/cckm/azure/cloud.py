@@ -84,6 +84,8 @@ def _refusal_of(failure: Exception, hidden: Iterable[Sensitive]) -> Refusal:
         if _is_not_sent(failure.inner_exception) or isinstance(failure, sdk.ServiceRequestTimeoutError):
             return Unavailable("CloudUnreachable", message=said(f"Azure cannot be reached: {failure.message}", hidden))
         return Unavailable("CloudUndecided", message=said(f"Azure did not answer: {failure.message}", hidden))
+    if isinstance(failure, ValueError) and "challenge" in str(failure):  # the SDK's check of who gets a token
+        return Forbidden("CloudRefused", message=said(f"the vault asks for a token of another cloud: {failure}"))
     log.warning("an answer of Azure was not understood", exc_info=failure)
     return Unavailable("CloudUndecided", message=f"Azure's answer was not understood ({type(failure).__name__})")
 

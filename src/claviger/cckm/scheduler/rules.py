@@ -1,0 +1,162 @@
+"""What a job configuration may say, and when it is due: cron expressions, dates, parameters. Pure.
+
+A cron expression has the five fields and the meaning of Debian's cron, in UTC: where neither the day of the month nor the
+day of the week begins with a star, a day that fits either will do. A slot is a whole minute that the expression names;
+none lies before the start date or after the end date.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+from cronsim import CronSim, CronSimError
+
+SYNCHRONIZATION = "cckm_synchronization"
+AZURE = "AzureCloud"
+ANY_NODE = "any"
+
+LONGEST_NAME = 256
+LONGEST_TEXT = 2048
+LONGEST_CRON = 200
+LONGEST_IDENT = 300
+MOST_VAULTS = 1000
+MOST_CONFIGS = 1000
+LATE_S = 90.0
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """An operation of the product: what it is, and for which clouds this server has it."""
+
+    name: str
+    meaning: str
+    clouds: tuple[str, ...] = ()
+
+
+OFFERS: tuple[Offer, ...] = (
+    Offer(SYNCHRONIZATION, "Compares the records of vaults with what is in the cloud.", (AZURE,)),
+    Offer("cckm_key_rotation", "Rotates keys."),
+    Offer("cckm_key_backup", "Backs keys up."),
+    Offer("cckm_add_containers", "Finds containers and brings them under management."),
+    Offer("cckm_xks_credential_rotation", "Rotates the credentials of external key stores."),
+    Offer("database_backup", "Backs the database up."),
+)
+"""Every operation that the contract names (§9.2), also those that this server lacks: it says so."""
+
+_CLOUDS = frozenset({"aws", AZURE, "gcp", "oci", "sfdc", "sap", "dsm", "hsm-luna"})
+_FIELDS = (
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of month", "1 to 31, or L for the last day"),
+    ("month", "1 to 12, or JAN to DEC"),
+    ("day of week", "0 to 7 (0 and 7 are Sunday), or SUN to SAT"),
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_ZERO_YEAR = "0001-01-01"
+
+
+class Params(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a synchronisation is to do (CCKM contract §9.3). `key_vaults` are ids or names, as they were given."""
+
+    cloud_name: str
+    key_vaults: tuple[str, ...] = ()
+    synchronize_all: bool = False
+    take_cloud_key_backup: bool = False
+
+
+def operation_problem(operation: str) -> str | None:
+    """What is wrong with an operation's name."""
+    known = {offer.name: offer for offer in OFFERS}
+    here = ", ".join(offer.name for offer in OFFERS if offer.clouds)
+    if operation not in known:
+        return f"is not an operation; this server has {here}"
+    if not known[operation].clouds:
+        return f"this server does not have {operation} yet; it has {here}"
+    return None
+
+
+def params_problems(params: Params) -> dict[str, str]:
+    """What is wrong with parameters, by field."""
+    problems = {}
+    if params.cloud_name not in _CLOUDS:
+        problems["cloud_name"] = f"is not a cloud; this server synchronizes {AZURE}"
+    elif params.cloud_name != AZURE:
+        problems["cloud_name"] = f"this server does not synchronize {params.cloud_name} yet; it does {AZURE}"
+    if params.synchronize_all and params.key_vaults:
+        problems["synchronize_all"] = "excludes key_vaults: give one of them"
+    if not params.synchronize_all and not params.key_vaults:
+        problems["key_vaults"] = "names no vault: give at least one, or synchronize_all"
+    if len(params.key_vaults) > MOST_VAULTS:
+        problems["key_vaults"] = f"names more than {MOST_VAULTS} vaults"
+    return problems
+
+
+def cron_problem(run_at: str) -> str | None:
+    """What is wrong with a cron expression, and in which of its fields."""
+    if len(run_at) > LONGEST_CRON or not run_at.isascii() or not run_at.isprintable():
+        return f"must be at most {LONGEST_CRON} plain characters"
+    fields = run_at.split()
+    if len(fields) != len(_FIELDS):
+        names = ", ".join(name for name, _ in _FIELDS)
+        return f"must have five fields ({names}), and has {len(fields)}"
+    for index, (name, allowed) in enumerate(_FIELDS):
+        alone = ["*"] * len(_FIELDS)
+        alone[index] = fields[index]
+        if not _understood(" ".join(alone)):
+            return f"the {name} '{fields[index]}' is not valid: {allowed}; with *, lists (,), ranges (-), steps (/)"
+    if not _understood(run_at) or next_slot(run_at, 0.0) is None:
+        return "names a day that no month has"
+    return None
+
+
+def _understood(run_at: str) -> bool:
+    try:
+        CronSim(run_at, datetime.fromtimestamp(0, UTC))
+    except (CronSimError, ValueError):
+        return False
+    return True
+
+
+def next_slot(run_at: str, after: float) -> int | None:
+    """The first slot of a valid expression after a time; None where there is none within the next 50 years."""
+    try:
+        found = next(CronSim(run_at, datetime.fromtimestamp(math.floor(after), UTC)), None)
+    except (OverflowError, ValueError):  # the end of the calendar
+        return None
+    return None if found is None else int(found.timestamp())
+
+
+def next_run(
+    run_at: str, after: float, *, disabled: bool, start_at: float | None, end_at: float | None
+) -> int | None:
+    """The slot that a configuration is due at next, after a time."""
+    if disabled:
+        return None
+    if start_at is not None and start_at > after:
+        after = math.ceil(start_at) - 1
+    slot = next_slot(run_at, after)
+    return None if slot is None or (end_at is not None and slot > end_at) else slot
+
+
+def parse_date(text: str) -> float | None:
+    """Epoch seconds of an RFC 3339 date; None for Go's zero time, which means unset. Raises ValueError."""
+    if not _DATE.fullmatch(text):
+        raise ValueError(text)
+    if text.startswith(_ZERO_YEAR):
+        return None
+    return datetime.fromisoformat(text.upper()).timestamp()
+
+
+def dates_problem(start_at: float | None, end_at: float | None) -> str | None:
+    """What is wrong with a start date and an end date together."""
+    if start_at is not None and end_at is not None and end_at <= start_at:
+        return "must be after start_date"
+    return None
+
+
+def prefixed(block: str, problems: Mapping[str, str]) -> dict[str, str]:
+    """Problems of the fields of a block of parameters, named as the caller wrote them."""
+    return {f"{block}.{field}": problem for field, problem in problems.items()}

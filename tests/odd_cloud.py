@@ -1,0 +1,165 @@
+"""An Azure on the loopback that misbehaves on demand: a login host and vaults that answer what a test has written down.
+
+It keeps to the protocol where nothing is asked for: tokens, the challenge for a request without one, a bundle. Runs on the
+test's own event loop and keeps what it was asked, so that a test can count how often a change arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from tests.certificates import pem, rsa_key
+
+HOSTS = ("localhost", "*.localhost", "*.vault.localhost")
+CUT = "cut"
+HANG = "hang"
+
+
+@dataclass
+class Said:
+    """An answer. A body that is not bytes is sent as JSON."""
+
+    status: int = 200
+    body: Any = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def raw(self) -> bytes:
+        body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+        kind = {} if isinstance(self.body, bytes) else {"Content-Type": "application/json"}
+        told = {"Content-Length": str(len(body)), **kind, **self.headers}
+        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
+        return f"HTTP/1.1 {self.status} Odd\r\n{head}\r\n".encode() + body
+
+
+Step = Said | str
+
+
+class OddCloud:
+    """`script` is what authorised requests are answered, one after the other; then a bundle. `login` likewise."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.authority = ""
+        self.script: list[Step] = []
+        self.login: list[Step] = []
+        self.seen: list[tuple[str, str, bytes]] = []
+        self.sign_ins = 0
+        self.resource: str | None = None
+
+    @property
+    def asked(self) -> list[str]:
+        """The methods of the authorised requests."""
+        return [method for method, _, _ in self.seen]
+
+    def bundle(self) -> dict[str, Any]:
+        """A secret as Azure tells it."""
+        return {
+            "id": f"https://demo.vault.localhost:{self.port}/secrets/s/{'0' * 32}",
+            "value": "v",
+            "attributes": {"enabled": True, "created": 1, "updated": 1, "recoveryLevel": "Purgeable"},
+        }
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, for as long as it lasts."""
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                line, *rest = head.strip().split("\r\n")
+                headers = {name.lower(): value for name, value in (each.split(": ", 1) for each in rest)}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                method, path, _ = line.split(" ")
+                step = self._step(method, path, headers, body)
+                if step == CUT:
+                    break
+                if step == HANG:
+                    await asyncio.sleep(60)
+                assert isinstance(step, Said)
+                writer.write(step.raw())
+                await writer.drain()
+        with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
+            writer.close()
+
+    def _step(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Step:
+        if headers["host"].startswith("login."):
+            self.sign_ins += 1
+            if self.login:
+                return self.login.pop(0)
+            return Said(200, {"access_token": "t0ken", "expires_in": 3600, "token_type": "Bearer"})
+        if "authorization" not in headers:
+            resource = self.resource or f"https://vault.localhost:{self.port}"
+            challenge = f'Bearer authorization="https://login.localhost:{self.port}/t1", resource="{resource}"'
+            return Said(401, {"error": {"code": "Unauthorized"}}, {"WWW-Authenticate": challenge})
+        self.seen.append((method, path, body))
+        return self.script.pop(0) if self.script else Said(200, self.bundle())
+
+    def endpoints(self) -> dict[str, Any]:
+        """The fields of a connection that lead here."""
+        return {
+            "active_directory_endpoint": f"https://login.localhost:{self.port}",
+            "management_url": f"https://management.localhost:{self.port}",
+            "resource_manager_url": f"https://management.localhost:{self.port}",
+            "key_vault_dns_suffix": f"vault.localhost:{self.port}",
+            "vault_resource_url": f"https://vault.localhost:{self.port}",
+            "azure_stack_server_cert": self.authority,
+        }
+
+
+@lru_cache(maxsize=1)
+def _certificate() -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an odd cloud")])
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(rsa_key().public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(rsa_key(), hashes.SHA256())
+    )
+
+
+@asynccontextmanager
+async def odd_cloud(folder: Path) -> AsyncIterator[OddCloud]:
+    """The cloud on a free port."""
+    cloud = OddCloud()
+    file = folder / "odd.pem"
+    file.write_bytes(pem(_certificate(), rsa_key()))
+    cloud.authority = _certificate().public_bytes(Encoding.PEM).decode()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        await cloud.serve(reader, writer)
+
+    server = await asyncio.start_server(tracked, "127.0.0.1", 0, ssl=context)
+    cloud.port = server.sockets[0].getsockname()[1]
+    try:
+        yield cloud
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
