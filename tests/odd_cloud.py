@@ -1,7 +1,7 @@
 """An Azure on the loopback that misbehaves on demand: a login host and vaults that answer what a test has written down.
 
-It keeps to the protocol where nothing is asked for: tokens, the challenge for a request without one, a bundle. Runs on the
-test's own event loop and keeps what it was asked, so that a test can count how often a change arrived.
+It keeps to the protocol where nothing is asked for: tokens, the challenge for a request without one, a bundle. It runs
+on the test's own event loop and keeps what it was asked, so that a test can count how often a change arrived.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.certificates import pem, rsa_key
 
-HOSTS = ("localhost", "*.localhost", "*.vault.localhost")
+HOSTS = ("login.localhost", "management.localhost", "demo.vault.localhost")
 CUT = "cut"
 HANG = "hang"
 
@@ -37,6 +37,9 @@ class Said:
     status: int = 200
     body: Any = b""
     headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.body!r}"[:60]
 
     def raw(self) -> bytes:
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -60,6 +63,7 @@ class OddCloud:
         self.seen: list[tuple[str, str, bytes]] = []
         self.sign_ins = 0
         self.resource: str | None = None
+        self.arrived = asyncio.Event()
 
     @property
     def asked(self) -> list[str]:
@@ -105,6 +109,7 @@ class OddCloud:
             challenge = f'Bearer authorization="https://login.localhost:{self.port}/t1", resource="{resource}"'
             return Said(401, {"error": {"code": "Unauthorized"}}, {"WWW-Authenticate": challenge})
         self.seen.append((method, path, body))
+        self.arrived.set()
         return self.script.pop(0) if self.script else Said(200, self.bundle())
 
     def endpoints(self) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     echo_values: bool = False
     metrics_public: bool = False
     sweep_s: int = 60
+    audit_witness: Path | None = None
     switches: bool = False
     log_level: str = "info"
 
@@ -174,6 +175,7 @@ _SENSITIVE = frozenset(
 _PATHS = frozenset(
     {
         "archive_passphrase_file",
+        "audit_witness",
         "database_url_file",
         "root_key_file",
         "root_passphrase_file",

@@ -337,8 +337,7 @@ async def test_too_many_at_once(odd: OddCloud) -> None:
     async with way_to(odd, at_once=1, queue_s=0.1, read_s=5) as cloud:
         odd.script = [HANG]
         slow = asyncio.create_task(secrets_of(cloud).get("s"))
-        while not odd.seen:
-            await asyncio.sleep(0.01)
+        await odd.arrived.wait()
         assert (await refusal_of(secrets_of(cloud).get("s"))).reason == "CloudThrottled"
         assert len(odd.seen) == 1
         slow.cancel()

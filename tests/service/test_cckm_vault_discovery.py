@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from claviger.cckm.azure.connections.rules import AzureDetails
-from claviger.cckm.azure.vaults import records
+from claviger.cckm.azure.vaults import records, rules
 from claviger.cckm.calls import ROOT_DOMAIN
 from tests.arm import SUBSCRIPTION, TENANT, Arm
 from tests.clouds import details_of
@@ -211,10 +212,26 @@ async def test_all_or_nothing(plane: Plane, arm: Arm) -> None:
 async def test_a_vault_is_managed_once(plane: Plane, arm: Arm) -> None:
     await add(plane, arm, "vault-1")
     ident = arm.add("vault-1")
-    fresh = entry(arm.add("vault-2"))
+    fresh, asked = entry(arm.add("vault-2")), len(arm.asked)
     for again in (ident, ident.upper()):
         body = adding(fresh, entry(again))
         await plane.refuse("POST", "/add-vaults", body, status=409, part="is managed already")
+    assert arm.asked[asked:] == []
+
+
+async def test_of_two_who_add_a_vault_at_once_one_is_refused(plane: Plane, arm: Arm) -> None:
+    body = adding(entry(arm.add("vault-1")))
+    answers = await asyncio.gather(*(plane.ask("POST", "/add-vaults", body) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert await plane.count("cckm_azure_vaults") == 1
+
+
+async def test_a_domain_has_room_for_so_many_vaults(plane: Plane, arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "MOST_VAULTS", 3)
+    await add(plane, arm, "vault-1", "vault-2")
+    two = adding(entry(arm.add("vault-3")), entry(arm.add("vault-4")))
+    await plane.refuse("POST", "/add-vaults", two, status=409, part="at most 3 vaults")
+    await add(plane, arm, "vault-3")
 
 
 async def test_another_domain_may_manage_the_same_vault(plane: Plane, arm: Arm) -> None:

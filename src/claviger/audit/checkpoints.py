@@ -28,8 +28,8 @@ from claviger.store.contract import Store
 log = logging.getLogger("claviger.audit")
 
 KEY_NAME = "audit-signing-key"
-EVERY_COUNT = 1_000
-EVERY_S = 30.0
+EVERY_COUNT = 10_000
+EVERY_S = 60.0
 LOOK_S = 1.0
 
 

@@ -60,25 +60,33 @@ def _text(text: object, most: int) -> str:
 
 
 # Fields stand in the order of the alphabet: that is the canonical order, and it costs nothing.
-class Actor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who did it. Empty is: unknown, or nobody but Claviger itself. `session_id` is that of a token or a session."""
+class RecordedActor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who did it, as it stands in the log."""
 
     address: str = ""
     session_id: str = ""
     user_id: str = ""
     username: str = ""
 
+
+class Actor(RecordedActor, frozen=True, kw_only=True):
+    """Who did it. Empty is: unknown, or nobody but Claviger itself. `session_id` is that of a token or a session."""
+
     def __post_init__(self) -> None:
         _trim(self, self.__struct_fields__, LONGEST_WORD)
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What it was done to. `container` is the vault, tenancy or group that holds it."""
+class RecordedSubject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What it was done to, as it stands in the log."""
 
     container: str = ""
     id: str = ""
     kind: str = ""
     name: str = ""
+
+
+class Subject(RecordedSubject, frozen=True, kw_only=True):
+    """What it was done to. `container` is the vault, tenancy or group that holds it."""
 
     def __post_init__(self) -> None:
         _trim(self, self.__struct_fields__, LONGEST_NAME)
@@ -92,12 +100,12 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """An entry as it stands in the log. `at` is seconds since the epoch; `status` the one that was answered, or 0."""
 
     action: str
-    actor: Actor = NOBODY
+    actor: RecordedActor = NOBODY
     at: float
     details: dict[str, Any] = {}
     domain_id: str = ""
     format: Literal[1] = 1
-    object: Subject = NOTHING
+    object: RecordedSubject = NOTHING
     origin: Origin
     outcome: Outcome
     request_id: str = ""
@@ -111,7 +119,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.outcome == "granted"
 
 
-class Entry(Recorded, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Entry(Recorded, frozen=True, kw_only=True):
     """An entry to be written: cut to the limits above.
 
     Making one raises TypeError for a `Sensitive`, bytes or anything else that is not plain, ValueError for a time that

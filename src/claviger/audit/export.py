@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from claviger.audit import proofs, records
-from claviger.audit.verify import Checker, Finding, Found
+from claviger.audit.signed_note import PublicKey
+from claviger.audit.verify import Checker, Finding, Found, Report
 from claviger.core.errors import Misconfigured
 from claviger.store.contract import Store
 
@@ -23,14 +24,19 @@ PAGE = 2_000
 LONGEST_LINE = 1024 * 1024
 
 
+class _Record(msgspec.Struct, forbid_unknown_fields=True):
+    """The line of a record."""
+
+    seq: int
+    hashes: bytes
+    record: msgspec.Raw
+
+
 class _Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Any of the lines; which one, the fields that are there tell."""
+    """Any of the other lines; which one, the fields that are there tell."""
 
     claviger_audit_log: int | None = None
     origin: str | None = None
-    seq: int | None = None
-    hashes: bytes | None = None
-    record: msgspec.Raw | None = None
     checkpoint: str | None = None
     size: int | None = None
     root: bytes | None = None
@@ -38,6 +44,8 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Line)
+_record_decoder = msgspec.json.Decoder(_Record)
+_RECORD = b'{"seq":'
 
 
 def record_line(seq: int, hashes: bytes, body: bytes) -> bytes:
@@ -77,11 +85,20 @@ async def export(store: Store, origin: str, path: Path) -> int:
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise Misconfigured(
-            "AuditExport", path=str(path), problem=error.strerror, fix="name a file that does not exist yet, in a folder "
-            "that may be written"
-        ) from None  # fmt: skip
+        fix = "name a file that does not exist yet, in a folder that may be written"
+        raise Misconfigured("AuditExport", path=str(path), problem=error.strerror, fix=fix) from None
     return size
+
+
+def verify_export(path: Path, key: PublicKey, notes: Iterable[str] = ()) -> Report:
+    """Verifies an export with a public key and what witnesses have kept. Raises Misconfigured("AuditExport")."""
+    checker = Checker(key)
+    try:
+        checker.expect(notes)
+        check_export(path, checker)
+    except Found as found:
+        return checker.report(found.finding)
+    return checker.report(None)
 
 
 def check_export(path: Path, checker: Checker) -> None:
@@ -93,9 +110,9 @@ def check_export(path: Path, checker: Checker) -> None:
         if ended:
             raise Found(Finding(f"line {number} of the export stands behind its end"))
         if number == 1:
-            if line.claviger_audit_log != FORMAT or raw != _encoder.encode(line) + b"\n":
+            if isinstance(line, _Record) or line.claviger_audit_log != FORMAT or raw != _encoder.encode(line) + b"\n":
                 raise Found(Finding("line 1 of the export does not say that this is an export of an audit log"))
-        elif line.seq is not None and line.hashes is not None and line.record is not None:
+        elif isinstance(line, _Record):
             body = bytes(line.record)
             if record_line(line.seq, line.hashes, body) != raw:
                 raise checker.found_in(line.seq, f"is not in the form of an export, in line {number}")
@@ -116,9 +133,9 @@ def check_export(path: Path, checker: Checker) -> None:
         raise checker.found_in(checker.size, "is missing: the export has no end")
 
 
-def _read(number: int, raw: bytes) -> _Line:
+def _read(number: int, raw: bytes) -> _Record | _Line:
     try:
-        return _decoder.decode(raw)
+        return _record_decoder.decode(raw) if raw.startswith(_RECORD) else _decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise Found(Finding(f"line {number} of the export is not readable")) from None
 

@@ -32,7 +32,7 @@ RETRY_S = 0.5
 class AuditLog:
     """Appends to the log. Several of them, also in several processes, may write to one database.
 
-    `buffer` works between `start`, or the beginning of `run`, and `stop`. Everything but `note` belongs to the event loop.
+    `buffer` works between the beginning of `run` and `stop`. Everything but `note` belongs to the event loop.
     """
 
     def __init__(self, store: Store, *, buffer_limit: int = BUFFER_LIMIT) -> None:
@@ -80,7 +80,9 @@ class AuditLog:
             hashes = [frontier.append(leaf.hash) for leaf in leaves]
             moved = frontier.encoded()
             if not records.move_head(tx, size, roots, frontier.size, moved):
-                raise Damaged("AuditHead", problem="the audit log has no head", fix="restore the database from a backup")
+                raise Damaged(
+                    "AuditHead", problem="the audit log has no head", fix="restore the database from a backup"
+                )
         facets = records.count_facets(tx, [leaf.shared for leaf in leaves])
         records.add(tx, size, leaves, hashes, facets)
         self._head = frontier.size, moved
@@ -104,7 +106,7 @@ class AuditLog:
         self._waiting.append(_leaf(entry))
 
     async def run(self) -> None:
-        """Writes what was buffered, until cancelled. What cannot be written waits, and everything buffered is refused."""
+        """Writes what was buffered, until cancelled. What cannot be written waits; meanwhile `buffer` refuses."""
         self._open = True
         while True:
             await self._wakened.wait()

@@ -62,7 +62,9 @@ async def consistency(store: Store, old: int, new: int | None = None) -> Consist
     held = (await records.head(store)).size
     new = held if new is None else new
     if not 0 <= old <= new <= held:
-        raise Invalid("AuditProof", message=f"the log has {held} records; give two sizes up to that, the smaller one first")
+        raise Invalid(
+            "AuditProof", message=f"the log has {held} records; give two sizes up to that, the smaller one first"
+        )
     spans = consistency_spans(old, new)
     wanted = [*nodes_of(spans), *whole_subtrees(Span(0, old)), *whole_subtrees(Span(0, new))]
     hashes = await _hashes(store, wanted)
@@ -77,5 +79,7 @@ async def root_at(store: Store, size: int) -> bytes:
 async def _hashes(store: Store, nodes: Sequence[Node]) -> dict[Node, bytes]:
     found = await records.node_hashes(store, nodes)
     if len(found) != len(set(nodes)):
-        raise Damaged("AuditTree", problem="hashes of the audit log are missing", fix="claviger audit verify names the place")
+        raise Damaged(
+            "AuditTree", problem="hashes of the audit log are missing", fix="claviger audit verify names the place"
+        )
     return found

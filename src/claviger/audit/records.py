@@ -117,9 +117,7 @@ def add(tx: Tx, first: int, leaves: Sequence[Leaf], hashes: Sequence[bytes], fac
         for place, leaf in enumerate(some, start):
             values += (first + place, leaf.at, facets[leaf.shared], leaf.object_key, hashes[place], leaf.body)
         places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
-        tx.execute(
-            f"INSERT INTO audit_records (seq, at, facet_id, object_key, hashes, body) VALUES {places}", *values
-        )
+        tx.execute(f"INSERT INTO audit_records (seq, at, facet_id, object_key, hashes, body) VALUES {places}", *values)
 
 
 # Reading the tree.
@@ -191,7 +189,132 @@ async def last_checkpoint(store: Store) -> tuple[int, str] | None:
 
 async def checkpoints_after(store: Store, size: int, most: int) -> list[tuple[int, str]]:
     """Checkpoints behind a size, in their order."""
-    rows = await store.read(
-        "SELECT size, note FROM audit_checkpoints WHERE size > ? ORDER BY size LIMIT ?", size, most
-    )
+    rows = await store.read("SELECT size, note FROM audit_checkpoints WHERE size > ? ORDER BY size LIMIT ?", size, most)
     return [(int(size), str(note)) for size, note in rows]
+
+
+# Lists.
+
+
+class Wanted(NamedTuple):
+    """Which facets a list asks for: a condition in SQL, and its values."""
+
+    condition: str
+    values: tuple[Value, ...]
+
+
+class Stretch(NamedTuple):
+    """Which part of an ordered list."""
+
+    order: str
+    skip: int
+    limit: int
+
+
+async def facets_wanted(store: Store, wanted: Wanted) -> tuple[int, int]:
+    """How many facets fit, and how many records those have."""
+    row = await store.read_one(
+        f"SELECT COUNT(*), COALESCE(SUM(count), 0) FROM audit_facets WHERE {wanted.condition}", *wanted.values
+    )
+    return (0, 0) if row is None else (int(row[0]), int(row[1]))
+
+
+async def facet_ids(store: Store, wanted: Wanted) -> list[int]:
+    """The facets that fit."""
+    rows = await store.read(f"SELECT id FROM audit_facets WHERE {wanted.condition}", *wanted.values)
+    return [int(row[0]) for row in rows]
+
+
+EVERYTHING = Wanted("", ())
+"""All records there are, whatever their facet."""
+
+
+def _within(wanted: Wanted) -> str:
+    return f"IN (SELECT id FROM audit_facets WHERE {wanted.condition})"
+
+
+async def count_between(store: Store, wanted: Wanted, after: float, before: float) -> int:
+    """How many records of these facets have a time from `after` to `before`."""
+    if wanted is EVERYTHING:
+        row = await store.read_one("SELECT COUNT(*) FROM audit_records WHERE at >= ? AND at <= ?", after, before)
+        return 0 if row is None else int(row[0])
+    row = await store.read_one(
+        f"SELECT COUNT(*) FROM audit_records WHERE facet_id {_within(wanted)} AND at >= ? AND at <= ?",
+        *wanted.values,
+        after,
+        before,
+    )
+    return 0 if row is None else int(row[0])
+
+
+async def walked(store: Store, wanted: Wanted, after: float, before: float, page: Stretch) -> list[int]:
+    """Numbers of records, found by walking through all of them in the order of time: for filters that most fit."""
+    condition = "" if wanted is EVERYTHING else f"AND facet_id + 0 {_within(wanted)} "
+    rows = await store.read(
+        f"SELECT seq FROM audit_records WHERE at >= ? AND at <= ? {condition}ORDER BY {page.order} LIMIT ? OFFSET ?",
+        after,
+        before,
+        *wanted.values,
+        page.limit,
+        page.skip,
+    )
+    return [int(row[0]) for row in rows]
+
+
+async def sorted_out(store: Store, wanted: Wanted, after: float, before: float, page: Stretch) -> list[int]:
+    """The same, found by collecting and sorting: for filters that few fit."""
+    order = page.order.replace("at ", "at + 0 ", 1)  # keeps the database from walking through all
+    rows = await store.read(
+        f"SELECT seq FROM audit_records WHERE facet_id {_within(wanted)} AND at >= ? AND at <= ? "
+        f"ORDER BY {order} LIMIT ? OFFSET ?",
+        *wanted.values,
+        after,
+        before,
+        page.limit,
+        page.skip,
+    )
+    return [int(row[0]) for row in rows]
+
+
+async def merged(store: Store, ids: Sequence[int], after: float, before: float, page: Stretch) -> list[int]:
+    """The same, found by merging the beginnings of some facets: for first pages of filters with not too many facets."""
+    one = (
+        "SELECT seq, at FROM (SELECT seq, at FROM audit_records WHERE facet_id = ? AND at >= ? AND at <= ? "
+        f"ORDER BY {page.order} LIMIT ?) AS some"
+    )
+    values: list[Value] = []
+    for facet_id in ids:
+        values += (facet_id, after, before, page.skip + page.limit)
+    rows = await store.read(
+        f"{' UNION ALL '.join([one] * len(ids))} ORDER BY {page.order} LIMIT ? OFFSET ?",
+        *values,
+        page.limit,
+        page.skip,
+    )
+    return [int(row[0]) for row in rows]
+
+
+async def about(store: Store, key: int, size: int, wanted: Wanted, after: float, before: float) -> list[Row]:
+    """All records of an object's key, block by block of the index."""
+    rows = await store.read(
+        "WITH RECURSIVE blocks (number) AS (SELECT 0 UNION ALL SELECT number + 1 FROM blocks WHERE number < ?) "
+        "SELECT seq, at, facet_id, object_key, hashes, body FROM blocks CROSS JOIN audit_records "
+        f"WHERE seq / 512 = number AND object_key = ? AND facet_id + 0 {_within(wanted)} AND at >= ? AND at <= ?",
+        max(0, size - 1) // 512,
+        key,
+        *wanted.values,
+        after,
+        before,
+    )
+    return [Row(*row) for row in rows]
+
+
+async def bodies(store: Store, numbers: Sequence[int]) -> dict[int, bytes]:
+    """The canonical bytes of records, by number."""
+    found: dict[int, bytes] = {}
+    for start in range(0, len(numbers), 500):
+        some = numbers[start : start + 500]
+        marks = ", ".join("?" * len(some))
+        rows = await store.read(f"SELECT seq, body FROM audit_records WHERE seq IN ({marks})", *some)
+        found |= {int(seq): bytes(body) for seq, body in rows}
+    return found

@@ -50,7 +50,9 @@ class PublicKey:
                     return key
         except (binascii.Error, ValueError):
             pass
-        raise Invalid("PublicKey", message="the public key must read NAME+HASH+KEY, as `claviger audit public-key` prints")
+        raise Invalid(
+            "PublicKey", message="the public key must read NAME+HASH+KEY, as `claviger audit public-key` prints"
+        )
 
     @property
     def hash(self) -> bytes:

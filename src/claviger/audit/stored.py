@@ -1,22 +1,35 @@
-"""Verifies the log in a database: everything that an export has, and that columns and counts say what the records say."""
+"""Verifies the log in a database: all that an export has, and that columns and counts say what records say."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from claviger.audit import records
 from claviger.audit.entry import Recorded
 from claviger.audit.records import Row, Shared, object_key, shared_by
-from claviger.audit.verify import Checker, Finding, Found
-from claviger.core.errors import Damaged, Refusal
+from claviger.audit.signed_note import PublicKey
+from claviger.audit.verify import Checker, Finding, Found, Report
+from claviger.core.errors import Damaged
 from claviger.store.contract import Store
 
 PAGE = 5_000
 FACETS = 10_000
 
 
+async def verify_stored(store: Store, key: PublicKey, notes: Iterable[str] = ()) -> Report:
+    """Verifies the log of a database with a public key and what witnesses have kept. Raises Busy where it is away."""
+    checker = Checker(key)
+    try:
+        checker.expect(notes)
+        await check_stored(store, checker)
+    except Found as found:
+        return checker.report(found.finding)
+    return checker.report(None)
+
+
 async def check_stored(store: Store, checker: Checker) -> None:
-    """Feeds the log to a checker, beside a server that goes on writing. Raises Found, and Busy where it cannot be read."""
+    """Feeds the log to a checker, also while a server goes on writing. Raises Found, and Busy."""
     await _Reading(store, checker).run()
 
 
@@ -47,15 +60,18 @@ class _Reading:
                 break
             signed = notes[-1][0]
         await self._records_up_to(head.size)
-        head_now = await records.head(self._store)
-        if head_now.size == head.size:  # else a server goes on writing, and what it wrote since is for the next time
-            if await self._page(head.size - 1, 1):
+        extra = await self._page(head.size - 1, 1)
+        beyond = [size for size, _ in await records.checkpoints_after(self._store, head.size, 1)]
+        if (extra or beyond) and await self._rests(head.size):
+            if extra:
                 raise checker.found_in(head.size, "is none of the log's: its head says that it ends before")
-            beyond = [size for size, _ in await records.checkpoints_after(self._store, head.size, 1)]
-            if beyond and (await records.head(self._store)).size == head.size:
-                raise checker.found_in(head.size, f"is missing: the log was signed with {beyond[0]} records")
+            raise checker.found_in(head.size, f"is missing: the log was signed with {beyond[0]} records")
         checker.end(head.size, head.encoded())
-        await self._compare_counts(grows=head_now.size != head.size)
+        await self._compare_counts(head.size)
+
+    async def _rests(self, size: int) -> bool:
+        """Whether the log has not grown: then nothing may be behind its head."""
+        return (await records.head(self._store)).size == size
 
     async def _records_up_to(self, size: int) -> None:
         checker = self._checker
@@ -89,7 +105,9 @@ class _Reading:
         try:
             return await records.rows_after(self._store, seq, most)
         except Damaged as damaged:
-            raise Found(Finding(f"the database cannot be read: {damaged.facts.get('problem', damaged.reason)}")) from None
+            raise Found(
+                Finding(f"the database cannot be read: {damaged.facts.get('problem', damaged.reason)}")
+            ) from None
         except UnicodeError:
             if most == 1:
                 raise self._checker.found_in(seq + 1, "cannot be read") from None
@@ -112,15 +130,16 @@ class _Reading:
         except UnicodeError:
             raise Found(Finding("the table of what records share cannot be read")) from None
 
-    async def _compare_counts(self, *, grows: bool) -> None:
+    async def _compare_counts(self, size: int) -> None:
         """Counts may only be ahead, and only while somebody writes."""
-        after, counted = -(2**62), 0
+        after = -(2**62)
         try:
             while found := await records.facets_after(self._store, after, FACETS):
                 for facet_id, shared, count in found:
-                    counted += 1
-                    if self._found[facet_id] > count or (self._found[facet_id] < count and not grows):
-                        raise Found(Finding(f"the count of “{shared.action}” by {shared.username or 'nobody'} is wrong"))
+                    counted = self._found[facet_id]
+                    if counted > count or (counted < count and await self._rests(size)):
+                        who = shared.username or "nobody"
+                        raise Found(Finding(f"the count of records “{shared.action}” by {who} is wrong"))
                 after = found[-1][0]
-        except (UnicodeError, Refusal):
+        except UnicodeError:
             raise Found(Finding("the table of what records share cannot be read")) from None

@@ -17,15 +17,15 @@ EMPTY_ROOT = sha256(b"").digest()
 
 
 class Node(NamedTuple):
-    """A whole subtree: of 2**level leaves, the index-th of its size."""
+    """A whole subtree: of 2**level leaves, the `place`-th of its size, from 0."""
 
     level: int
-    index: int
+    place: int
 
     @property
     def last(self) -> int:
         """The leaf that completes it."""
-        return ((self.index + 1) << self.level) - 1
+        return ((self.place + 1) << self.level) - 1
 
 
 class Span(NamedTuple):
@@ -58,7 +58,7 @@ class Frontier:
         self._roots = [roots[at : at + HASH_LENGTH] for at in range(0, len(roots), HASH_LENGTH)]
 
     def append(self, leaf: bytes) -> bytes:
-        """Adds a leaf by its hash; that hash and, behind it, the hashes of the subtrees it completes, smallest first."""
+        """Adds a leaf by its hash; that hash and, behind it, those of the subtrees it completes, smallest first."""
         size, roots, completed = self.size, self._roots, leaf
         while size & 1:
             leaf = sha256(b"\x01" + roots.pop() + leaf).digest()

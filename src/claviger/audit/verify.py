@@ -2,10 +2,10 @@
 
 `Checker` is fed records, checkpoints and the end, in their order, and recomputes everything: each record's canonical
 form and hash, every node of the tree, every checkpoint's signature and root, and what a witness saw. It stops at the
-first thing that is wrong. Where it is fed from is in `sources.py`: a database, or an export.
+first thing that is wrong. It is fed by `stored.py` from a database, by `export.py` from a file.
 
-What is promised: a record that a checkpoint covers, ours or one that a witness has, cannot be changed, moved, left out or
-added without this finding it. Records behind the last checkpoint only have their hashes, which anybody can compute.
+What is promised: a record that a checkpoint covers, ours or one that a witness has, cannot be changed, moved, left out
+or added without this finding it. Records behind the last checkpoint only have their hashes, which anybody can compute.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Found(Exception):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """What a verification came to. `signed_count` records are covered by a checkpoint, `witnessed_count` by a witness."""
+    """What a verification came to. The first `signed_count` records are covered by a checkpoint, and so on."""
 
     record_count: int
     checkpoint_count: int
@@ -66,11 +66,6 @@ class Report(msgspec.Struct, kw_only=True):
         return self.finding is None
 
 
-def witnessed(key: PublicKey, notes: Iterable[str]) -> list[Checkpoint]:
-    """The checkpoints that a witness has. Raises Found for one that is not of this log."""
-    return [_checked(key, note, f"checkpoint {number} of the witness") for number, note in enumerate(notes, 1)]
-
-
 def _checked(key: PublicKey, note: str, what: str) -> Checkpoint:
     try:
         checkpoint = checkpoint_of(key.opened(note))
@@ -84,8 +79,7 @@ def _checked(key: PublicKey, note: str, what: str) -> Checkpoint:
 class Checker:
     """One verification. Every method raises Found at the first thing that is wrong."""
 
-    def __init__(self, key: PublicKey, seen: Iterable[Checkpoint] = ()) -> None:
-        """`seen` is what witnesses have."""
+    def __init__(self, key: PublicKey) -> None:
         self.size = 0
         self.checkpoint_count = 0
         self.signed_count = 0
@@ -93,10 +87,15 @@ class Checker:
         self._key = key
         self._frontier = Frontier()
         self._seen: dict[int, list[Checkpoint]] = defaultdict(list)
-        for checkpoint in seen:
-            self._seen[checkpoint.size].append(checkpoint)
-        self._last_seen = max(self._seen, default=0)
+        self._last_seen = 0
         self._doubt: tuple[Finding, Finding] | None = None
+
+    def expect(self, notes: Iterable[str]) -> None:
+        """What witnesses have kept; to be given before anything else."""
+        for number, note in enumerate(notes, 1):
+            seen = _checked(self._key, note, f"checkpoint {number} of the witness")
+            self._seen[seen.size].append(seen)
+            self._last_seen = max(self._last_seen, seen.size)
         self._compare_seen()
 
     def record(self, seq: int, body: bytes, hashes: bytes) -> Recorded:

@@ -94,6 +94,18 @@ class FileWitness:
         )
 
 
+def read_witness(path: Path) -> tuple[list[str], list[int]]:
+    """All signed checkpoints of a witness's file, and the numbers of the lines that are none.
+
+    Raises Misconfigured("AuditWitness") where the file cannot be read.
+    """
+    try:
+        return notes_in(path.read_bytes())
+    except OSError as error:
+        fix = "name the file that CLAVIGER_AUDIT_WITNESS names, or a copy of it"
+        raise Misconfigured("AuditWitness", path=str(path), problem=error.strerror, fix=fix) from None
+
+
 def notes_in(content: bytes) -> tuple[list[str], list[int]]:
     """The signed checkpoints of a witness's file, and the numbers of the lines that are none."""
     notes, broken = [], []

@@ -10,6 +10,7 @@ import click
 from claviger import __version__
 from claviger.cli.administration import admin_commands
 from claviger.cli.applications import app_commands, tenant_commands
+from claviger.cli.auditing import audit_commands
 from claviger.cli.environment import doctor_command, env_command
 from claviger.cli.executing import exec_command
 from claviger.cli.keys import keys_commands
@@ -63,6 +64,7 @@ for command in (
     tenant_commands,
     admin_commands,
     keys_commands,
+    audit_commands,
     export_command,
     import_command,
     switches_command,

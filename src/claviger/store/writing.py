@@ -74,7 +74,7 @@ class Session(Protocol):
 class BatchTx:
     """The transaction as its changes see it, one after the other.
 
-    Notes of the present change whether it wrote and what it left for the end, and whether the database refused anything.
+    Knows of the present change whether it wrote and what it left for the end, and whether the database refused it.
     """
 
     __slots__ = ("_session", "failure", "left", "wrote")

@@ -82,7 +82,8 @@ def _refusal_of(failure: Exception, hidden: Iterable[Sensitive]) -> Refusal:
     if isinstance(failure, sdk.AzureError):
         # aiohttp's transport calls every failure of a connection "not sent", so the cause behind it decides.
         if _is_not_sent(failure.inner_exception) or isinstance(failure, sdk.ServiceRequestTimeoutError):
-            return Unavailable("CloudUnreachable", message=said(f"Azure cannot be reached: {failure.message}", hidden))
+            why = failure.message.replace(" ssl:True", "").replace(" ssl:default", "")
+            return Unavailable("CloudUnreachable", message=said(f"Azure cannot be reached: {why}", hidden))
         return Unavailable("CloudUndecided", message=said(f"Azure did not answer: {failure.message}", hidden))
     if isinstance(failure, ValueError) and "challenge" in str(failure):  # the SDK's check of who gets a token
         return Forbidden("CloudRefused", message=said(f"the vault asks for a token of another cloud: {failure}"))

@@ -137,6 +137,11 @@ def listeners(tx: Tx, domain_id: str) -> list[SubscriptionRow]:
     return [_subscription(row) for row in rows]
 
 
+async def all_ids(store: Store) -> list[str]:
+    """The ids of all subscriptions."""
+    return [row[0] for row in await store.read("SELECT id FROM cckm_notice_subscriptions ORDER BY id")]
+
+
 async def domains_that_hear(store: Store, kind: Type) -> set[str]:
     """The domains in which somebody gets notices of this type."""
     rows = await store.read("SELECT DISTINCT domain_id, types FROM cckm_notice_subscriptions WHERE disabled = 0")

@@ -12,6 +12,8 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Iterable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from enum import Enum
 
 from claviger.cckm.azure.connections.rules import is_local
@@ -116,6 +118,11 @@ def why_refused(address: str) -> str | None:
     return next((why for network, why in _REFUSED if found in network), None)
 
 
+def is_odd_address(host: str) -> bool:
+    """Whether a host is all digits but no address as addresses are written (2852039166): it is never asked for."""
+    return _literal(host) is None and host.replace(".", "").isdigit()
+
+
 def url_problem(url: str) -> str | None:
     """What is wrong with the URL of a receiver, or None. What its name resolves to is looked at when it is sent to."""
     found = _URL.fullmatch(url)
@@ -123,20 +130,26 @@ def url_problem(url: str) -> str | None:
         return f"must be an https URL of up to {MOST_URL} characters, without a user, a fragment or spaces"
     if "#" in url:
         return "must have no fragment"
-    host = found["six"] or found["name"]
-    literal = _literal(host)
-    if found["six"] and literal is None:
-        return "has a host that is no IPv6 address"
-    why = why_refused(host) if literal is not None else None
-    if why is not None:
-        return f"names {host}, which is {why}"
-    if found["scheme"] == "http" and not (is_local(host) if literal is None else _inner(literal).is_loopback):
-        return "must be https; http is for this machine itself (localhost) alone"
+    wrong = _host_problem(found["six"] or found["name"], found["scheme"])
+    if wrong is not None:
+        return wrong
     path = _ESCAPED.sub(lambda escaped: chr(int(escaped[1], 16)), (found["path"] or "/").partition("?")[0])
     if any(part in (".", "..") for part in path.split("/")):
         return "must have no . or .. in its path"
     if path.startswith(SWITCHBOARD):
         return "is the switchboard's"
+    return None
+
+
+def _host_problem(host: str, scheme: str) -> str | None:
+    literal = _literal(host)
+    if literal is None and (":" in host or is_odd_address(host)):
+        return "has an address that is not valid, or in an unusual form"
+    why = None if literal is None else why_refused(host)
+    if why is not None:
+        return f"names {host}, which is {why}"
+    if scheme == "http" and not (is_local(host) if literal is None else _inner(literal).is_loopback):
+        return "must be https; http is for this machine itself (localhost) alone"
     return None
 
 
@@ -166,6 +179,18 @@ def pause_after(attempts: int, retry_after_s: float | None) -> float | None:
     if attempts > len(BACKOFF_S):
         return None
     return max(BACKOFF_S[attempts - 1], min(retry_after_s or 0.0, LONGEST_RETRY_AFTER_S))
+
+
+def retry_after(text: str, now: float) -> float | None:
+    """Seconds to wait by a `Retry-After`, which is a number of them or a date; None where it is neither."""
+    told = text.strip()
+    if told.isascii() and told.isdigit() and len(told) <= 9:
+        return float(told)
+    try:
+        date = parsedate_to_datetime(told)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def pause_of_receiver(failures: int) -> float:

@@ -119,7 +119,7 @@ class NearFinalDeletion(_OfSecret, frozen=True, kw_only=True):
 
 
 class Drift(_OfSecret, frozen=True, kw_only=True):
-    """A secret is not in its cloud as it was known here: `missing`, `new` or `different` (then `fields` tells in what)."""
+    """A secret is not in its cloud as it was known: `change` is `missing`, `new` or `different`, then in `fields`."""
 
     change: str
     fields: list[str] = []

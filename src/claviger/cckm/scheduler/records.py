@@ -1,7 +1,8 @@
-"""Rows of job configurations and jobs, and the SQL for them. What is shown of a job lies partly in the run it started."""
+"""Rows of job configurations and jobs, and the SQL for them. What a job shows lies partly in the run that it started."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -24,8 +25,8 @@ _FINISHED = "CASE WHEN r.id IS NULL THEN j.finished_at ELSE r.completed_at END"
 _JOBS_FROM = "FROM cckm_jobs j LEFT JOIN job_runs r ON r.id = j.run_id"
 _JOBS = (
     "SELECT j.id, j.domain_id, j.job_config_id, j.name, j.operation, "
-    f"{_STATUS}, j.message, j.due_at, j.run_id, j.skipped_count, j.skipped_at, j.created_at, j.started_at, {_FINISHED}, "
-    f"COALESCE(r.message, ''), COALESCE(r.updated_at, 0) {_JOBS_FROM}"
+    f"{_STATUS}, j.message, j.due_at, j.run_id, j.skipped_count, j.skipped_at, j.created_at, j.started_at, "
+    f"{_FINISHED}, COALESCE(r.message, ''), COALESCE(r.updated_at, 0) {_JOBS_FROM}"
 )
 JOB_FILTERS: Mapping[str, str] = {
     "id": "j.id",
@@ -71,9 +72,7 @@ class JobConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     def planned(self, now: float) -> JobConfig:
         """The same, due at its next slot from now on."""
-        slot = rules.next_run(
-            self.run_at, now, disabled=self.disabled, start_at=self.start_at, end_at=self.end_at
-        )
+        slot = rules.next_run(self.run_at, now, disabled=self.disabled, start_at=self.start_at, end_at=self.end_at)
         return msgspec.structs.replace(self, next_run_at=slot, planned_at=now)
 
 
@@ -147,7 +146,9 @@ def count(tx: Tx, domain_id: str) -> int:
 
 def add(tx: Tx, config: JobConfig) -> None:
     """Stores a new configuration."""
-    tx.execute(f"INSERT INTO cckm_job_configs ({_CONFIG_COLUMNS}) VALUES ({', '.join('?' * 15)})", *_config_values(config))
+    tx.execute(
+        f"INSERT INTO cckm_job_configs ({_CONFIG_COLUMNS}) VALUES ({', '.join('?' * 15)})", *_config_values(config)
+    )
 
 
 def replace(tx: Tx, config: JobConfig) -> None:
@@ -249,6 +250,12 @@ async def job_by_id(store: Store, domain_id: str, ident: str) -> Job | None:
     return None if row is None else Job(*row)
 
 
+async def find_job(store: Store, ident: str) -> Job | None:
+    """A job of any domain."""
+    row = await store.read_one(f"{_JOBS} WHERE j.id = ?", ident)
+    return None if row is None else Job(*row)
+
+
 async def count_jobs(store: Store, domain_id: str, filters: Mapping[str, Sequence[str]]) -> int:
     """How many jobs of a domain match. `filters` are by names of `JOB_FILTERS`; `*` stands for anything."""
     where, args = _where(domain_id, filters)
@@ -284,4 +291,4 @@ def _where(domain_id: str, filters: Mapping[str, Sequence[str]]) -> tuple[str, l
 
 def _like(word: str) -> str:
     escaped = word.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return escaped.replace("*", "%")
+    return re.sub(r"\*+", "%", escaped)

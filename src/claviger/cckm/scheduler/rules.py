@@ -1,8 +1,8 @@
 """What a job configuration may say, and when it is due: cron expressions, dates, parameters. Pure.
 
-A cron expression has the five fields and the meaning of Debian's cron, in UTC: where neither the day of the month nor the
-day of the week begins with a star, a day that fits either will do. A slot is a whole minute that the expression names;
-none lies before the start date or after the end date.
+A cron expression has the five fields and the meaning of Debian's cron, in UTC: where neither the day of the month nor
+the day of the week begins with a star, a day that fits either will do. A slot is a whole minute that the expression
+names; none lies before the start date or after the end date.
 """
 
 from __future__ import annotations
@@ -54,6 +54,16 @@ _FIELDS = (
     ("month", "1 to 12, or JAN to DEC"),
     ("day of week", "0 to 7 (0 and 7 are Sunday), or SUN to SAT"),
 )
+_NUMBERS = {
+    **{
+        name: number
+        for number, name in enumerate(
+            ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], 1
+        )
+    },
+    **{name: number for number, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])},
+}
+_STEPPED_RANGE = re.compile(r"(\w+)-(\w+)/0*[1-9]\d*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _ZERO_YEAR = "0001-01-01"
 
@@ -81,7 +91,9 @@ def operation_problem(operation: str) -> str | None:
 def params_problems(params: Params) -> dict[str, str]:
     """What is wrong with parameters, by field."""
     problems = {}
-    if params.cloud_name not in _CLOUDS:
+    if not params.cloud_name:
+        problems["cloud_name"] = "is required"
+    elif params.cloud_name not in _CLOUDS:
         problems["cloud_name"] = f"is not a cloud; this server synchronizes {AZURE}"
     elif params.cloud_name != AZURE:
         problems["cloud_name"] = f"this server does not synchronize {params.cloud_name} yet; it does {AZURE}"
@@ -114,24 +126,34 @@ def cron_problem(run_at: str) -> str | None:
 
 def _understood(run_at: str) -> bool:
     try:
-        CronSim(run_at, datetime.fromtimestamp(0, UTC))
+        CronSim(_plain(run_at), datetime.fromtimestamp(0, UTC))
     except (CronSimError, ValueError):
         return False
     return True
 
 
+def _plain(run_at: str) -> str:
+    """The expression without steps in ranges of one value: cronsim 2.8 takes 5-5/2 for 5/2, which goes on to the end."""
+
+    def number(word: str) -> object:
+        return int(word) if word.isdigit() else _NUMBERS.get(word, word)
+
+    def plain(found: re.Match[str]) -> str:
+        return found[1] if number(found[1]) == number(found[2]) else found[0]
+
+    return _STEPPED_RANGE.sub(plain, run_at.upper())
+
+
 def next_slot(run_at: str, after: float) -> int | None:
     """The first slot of a valid expression after a time; None where there is none within the next 50 years."""
     try:
-        found = next(CronSim(run_at, datetime.fromtimestamp(math.floor(after), UTC)), None)
+        found = next(CronSim(_plain(run_at), datetime.fromtimestamp(math.floor(after), UTC)), None)
     except (OverflowError, ValueError):  # the end of the calendar
         return None
     return None if found is None else int(found.timestamp())
 
 
-def next_run(
-    run_at: str, after: float, *, disabled: bool, start_at: float | None, end_at: float | None
-) -> int | None:
+def next_run(run_at: str, after: float, *, disabled: bool, start_at: float | None, end_at: float | None) -> int | None:
     """The slot that a configuration is due at next, after a time."""
     if disabled:
         return None

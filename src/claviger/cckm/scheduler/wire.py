@@ -28,7 +28,7 @@ Vaults = Annotated[
 
 
 class SynchronizationParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What to synchronize. Give `key_vaults`, or `synchronize_all`. A change replaces which vaults, and keeps the cloud."""
+    """What to synchronize: `key_vaults`, or `synchronize_all`. In a change, a choice replaces the one before."""
 
     cloud_name: Name | None = None
     key_vaults: Vaults = []

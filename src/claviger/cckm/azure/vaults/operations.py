@@ -107,6 +107,7 @@ class Vaults:
             for row in rows:
                 if records.is_managed(tx, domain_id, row.azure_vault_id):
                     raise _already(row.azure_name)
+            rules.check_room(records.count(tx, domain_id), len(rows))
             subscriptions.note(tx, subscription)
             return [records.add(tx, row) for row in rows]
 

@@ -165,6 +165,12 @@ def is_managed(tx: Tx, domain_id: str, azure_vault_id: str) -> bool:
     )
 
 
+def count(tx: Tx, domain_id: str) -> int:
+    """How many vaults the domain manages."""
+    found = tx.fetch_one("SELECT COUNT(*) FROM cckm_azure_vaults WHERE domain_id = ?", domain_id)
+    return 0 if found is None else int(found[0])
+
+
 def add(tx: Tx, fresh: VaultRow) -> VaultRow:
     """Stores a new vault; it as it is then, with its num."""
     num = tx.fetch_one(
@@ -208,8 +214,8 @@ def left_behind(tx: Tx) -> int | None:
 def sweep_some(tx: Tx, vault_num: int, most: int) -> int:
     """Removes up to `most` secrets of a removed vault with their tags, values and backups; how many.
 
-    Fewer than `most` means that nothing of the vault is left. A backup that a record of another vault still names
-    stays: a restore into another vault may have been made from it.
+    Fewer than `most` means that nothing of the vault is left. What the facets counted is of no use any more, so counts
+    of tags go whole; tags go with their rows. A backup that a record of another vault names stays.
     """
     rows = tx.fetch("SELECT num, id, backup FROM cckm_azure_secrets WHERE vault_num = ? LIMIT ?", vault_num, most)
     if rows:
@@ -220,13 +226,6 @@ def sweep_some(tx: Tx, vault_num: int, most: int) -> int:
             f"JOIN cckm_azure_secrets s ON s.num = t.secret_num WHERE t.secret_num IN ({_marks(nums)}))",
             *nums,
         )
-        tx.execute(
-            "DELETE FROM cckm_azure_secret_tag_counts WHERE (name, value) IN "
-            f"(SELECT name, value FROM cckm_azure_secret_tags WHERE secret_num IN ({_marks(nums)})) "
-            "AND facet_id IN (SELECT id FROM cckm_azure_secret_facets WHERE domain_id = '' AND vault_num = ?)",
-            *(*nums, vault_num),
-        )
-        tx.execute(f"DELETE FROM cckm_azure_secret_tags WHERE secret_num IN ({_marks(nums)})", *nums)
         tx.execute(f"DELETE FROM cckm_azure_secrets WHERE num IN ({_marks(nums)})", *nums)
         _remove_sealed(tx, _WITH_VALUE, [row[1] for row in rows])
         backups = {str(row[2]) for row in rows if row[2] is not None}

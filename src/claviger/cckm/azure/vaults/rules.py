@@ -11,13 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from claviger.cckm.errors import validation
-from claviger.core.errors import Invalid
+from claviger.core.errors import Conflict, Invalid
 
 VAULT_TYPE = "Microsoft.KeyVault/vaults"
 HSM_TYPE = "Microsoft.KeyVault/managedHSMs"
 WORDS: Mapping[str, str] = {VAULT_TYPE: "vault", HSM_TYPE: "managedHsm"}
 """The words by which a list is filtered for a type (Azure contract §3.4)."""
 
+MOST_VAULTS = 10_000
+"""Of one domain. A list of them is filtered and sorted in memory."""
 MOST_AT_ONCE = 1000
 DEFAULT_PAGE = 10
 LARGEST_PAGE = 1000
@@ -145,6 +147,12 @@ def check_added(asked: Sequence[Asked], subscription_id: str) -> list[ArmId]:
     if problems:
         raise validation(problems)
     return list(found.values())
+
+
+def check_room(present: int, more: int) -> None:
+    """Raises Conflict("TooManyVaults") where a domain cannot manage so many more."""
+    if present + more > MOST_VAULTS:
+        raise Conflict("TooManyVaults", message=f"a domain can manage at most {MOST_VAULTS} vaults")
 
 
 def key_of(parsed: ArmId) -> str:

@@ -69,7 +69,7 @@ class NewNotice(msgspec.Struct, frozen=True):
 
 
 def _delivery(row: Row) -> DeliveryRow:
-    return DeliveryRow(*row[:5], Type(row[5]), *row[6:10], State(row[10]), *row[11:17])
+    return DeliveryRow(*row[:5], Type(row[5]), *row[6:10], State(row[10]), *row[11:17])  # type: ignore[call-arg]
 
 
 def add(tx: Tx, ident: str, subscription_id: str, notice: NewNotice, *, holder: str = "", try_at: float = 0.0) -> None:
@@ -203,7 +203,8 @@ def put_off(tx: Tx, delivery: DeliveryRow, try_at: float, status: int | None, er
 def let_go(tx: Tx, delivery: DeliveryRow) -> None:
     """Ends a lease as if there had been no attempt."""
     tx.execute(
-        "UPDATE cckm_notice_deliveries SET holder = '', try_at = 0, attempts = attempts - 1 WHERE num = ? AND holder = ?",
+        "UPDATE cckm_notice_deliveries SET holder = '', try_at = 0, attempts = attempts - 1 "
+        "WHERE num = ? AND holder = ?",
         delivery.num,
         delivery.holder,
     )
@@ -260,11 +261,6 @@ async def holders(store: Store) -> list[str]:
 def expire(tx: Tx, holder: str) -> None:
     """Ends the leases of a holder that is dead."""
     tx.execute("UPDATE cckm_notice_deliveries SET holder = '', try_at = 0 WHERE holder = ?", holder)
-
-
-async def subscriptions_with_ended(store: Store) -> list[str]:
-    """The subscriptions that may have something to be pruned."""
-    return [row[0] for row in await store.read("SELECT id FROM cckm_notice_subscriptions ORDER BY id")]
 
 
 def prune(tx: Tx, subscription_id: str, delivered_before: float, dead_before: float, keep: int, most: int) -> int:

@@ -1,31 +1,29 @@
 """Pages of secrets, whatever is filtered and sorted by, in a time that hardly depends on how many there are.
 
-Totals are sums over facets. A page is read from the nearer end, in the way that is expected to be the shortest: gather
-the rows of the facets that match and sort them; merge what each facet has in order; or walk along the order of all rows
-and leave out what does not match. A walk goes in steps and leaves marks, from which later ones start. Sorting by what a
-facet has (status, vault, region) makes groups, whose counts say which of them a page lies in.
+Totals are sums over facets, and a page is read from the nearer end (`ways.py`). Sorting by what a facet has (status,
+vault, region) makes groups, whose counts say which of them a page lies in. What facets cannot tell is scanned for
+(`scans.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_right
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from claviger.cckm.azure.secrets.listing.filters import Asked, Vault, asked_of, vaults_among
+from claviger.cckm.azure.secrets.listing.filters import Vault, asked_of, vaults_among
 from claviger.cckm.azure.secrets.listing.memory import Memory, Notes
 from claviger.cckm.azure.secrets.listing.records import Clause, Counted, Key, ListReads, Order, every
 from claviger.cckm.azure.secrets.listing.scans import scanned
+from claviger.cckm.azure.secrets.listing.ways import Scope, Ways
 from claviger.cckm.azure.secrets.showing import shown
 from claviger.cckm.azure.secrets.wire import SecretRecord
 from claviger.cckm.calls import Query
 from claviger.cckm.listing import Page, sort_of, window_of
-from claviger.store.contract import Row, Store
+from claviger.store.contract import Store
 
-STEP = 8192
 VIEWS_A_READ = 1000
-MOST_LANES = 64
 MOST_GROUPS = 8
 
 SORTS: Mapping[str, Key | None] = {
@@ -39,22 +37,6 @@ SORTS: Mapping[str, Key | None] = {
 """The column that a row is sorted by, or None where its facet says it. What was created later has a greater num."""
 
 Sort = Sequence[tuple[str, bool]]
-
-
-class Scope(NamedTuple):
-    """What rows are wanted: a condition on facets, and at most one tag with its values."""
-
-    facet: Clause
-    tag: tuple[str, Sequence[str] | None] | None
-    asked: Asked
-    vaults: tuple[int, ...] | None
-
-
-class Mark(NamedTuple):
-    """A place on a walk: how many matches lie up to this row, which is none before the first."""
-
-    passed: int
-    row: Row | None
 
 
 class Group(NamedTuple):
@@ -71,6 +53,7 @@ class SecretLists:
 
     def __init__(self, store: Store) -> None:
         self._reads = ListReads(store)
+        self._ways = Ways(self._reads)
         self._memory = Memory()
 
     async def page(self, domain_id: str, query: Query, containers: frozenset[str] | None) -> Page:
@@ -103,7 +86,7 @@ class SecretLists:
             total = len(found)
             nums = found[window.skip : window.skip + window.count_of(total)].tolist()
         else:
-            measured = await self._measured(notes, scope)
+            measured = await self._ways.measured(notes, scope)
             total = measured.rows
             count = window.count_of(total)
             nums = await self._nums(notes, scope, measured, sorts, known, window.skip, count) if count else []
@@ -121,23 +104,11 @@ class SecretLists:
             records += [shown(view) for view in await self._reads.views(nums[at : at + VIEWS_A_READ], where)]
         return records
 
-    async def _scanned(self, notes: Notes, scope: Scope, sorts: Sort, known: Mapping[int, Vault]) -> Any:
+    async def _scanned(self, notes: Notes, scope: Scope, sorts: Sort, known: Mapping[int, Vault]) -> array[int]:
         key = ("scan", scope.facet, repr(scope.asked), tuple(sorts))
-        found = notes.get(key)
+        found: array[int] | None = notes.get(key)
         if found is None:
             found = await scanned(self._reads, scope.facet, scope.asked, sorts, known)
-            notes.put(key, found)
-        return found
-
-    async def _measured(self, notes: Notes, scope: Scope) -> Counted:
-        """How many facets and rows match."""
-        key = ("count", scope.facet, repr(scope.tag))
-        found: Counted | None = notes.get(key)
-        if found is None:
-            found = await self._reads.counted(scope.facet)
-            if scope.tag is not None:
-                tag = self._reads.tag("c", *scope.tag)
-                found = Counted(found.facets, await self._reads.counted_tag(scope.facet, tag))
             notes.put(key, found)
         return found
 
@@ -156,7 +127,7 @@ class SecretLists:
         order = Order(SORTS[last] or "num", descending)
         keys = [each for each in sorts if SORTS[each[0]] is None]
         if not keys:
-            return await self._ordered(notes, scope, measured, order, skip, count)
+            return await self._ways.ordered(notes, scope, measured, order, skip, count)
         groups = await self._groups(notes, scope, keys, known)
         nums: list[int] = []
         before = 0
@@ -172,9 +143,10 @@ class SecretLists:
         for group, first, wanted in touched:
             inner = scope._replace(facet=every([scope.facet, *self._of_group(group, keys)]))
             if wanted:
-                nums += await self._ordered(notes, inner, await self._measured(notes, inner), order, first, wanted)
+                facets = (await self._ways.measured(notes, inner._replace(tag=None))).facets
+                nums += await self._ways.ordered(notes, inner, Counted(facets, group.rows), order, first, wanted)
             else:
-                nums += await self._whole(inner, group, order, keys, known)
+                nums += await self._whole_groups(inner, group, order, keys, known)
         return nums
 
     async def _groups(self, notes: Notes, scope: Scope, keys: Sort, known: Mapping[int, Vault]) -> list[Group]:
@@ -207,7 +179,7 @@ class SecretLists:
             clauses.append(self._reads.among("f.vault_num", sorted(group.vaults), numbers=True))
         return clauses
 
-    async def _whole(
+    async def _whole_groups(
         self, scope: Scope, group: Group, order: Order, keys: Sort, known: Mapping[int, Vault]
     ) -> list[int]:
         """All rows of several groups, which are put together in `group`, in the order of the groups."""
@@ -219,90 +191,6 @@ class SecretLists:
         inside.sort(key=lambda each: (each[1][1], each[1][0]), reverse=order.descending)
         inside.sort(key=lambda each: each[0])
         return [row[0] for _, row in inside]
-
-    async def _ordered(
-        self, notes: Notes, scope: Scope, measured: Counted, order: Order, skip: int, count: int
-    ) -> list[int]:
-        """Rows from `skip` on in a row's own order, read from the nearer end."""
-        far = measured.rows - skip - count
-        if far >= skip:
-            return await self._from_end(notes, scope, measured, order, skip, count)
-        found = await self._from_end(notes, scope, measured, order.reversed(), max(far, 0), count)
-        return found[::-1]
-
-    async def _from_end(
-        self, notes: Notes, scope: Scope, measured: Counted, order: Order, skip: int, count: int
-    ) -> list[int]:
-        """The shortest of the ways, by what each row costs on it, in microseconds."""
-        reads, tagged = self._reads, scope.tag is not None
-        all_rows = await self._all_rows(notes)
-        need, matches = skip + count, max(measured.rows, 1)
-        each = 3.0 if tagged else 1.5 if order.key == "name_key" else 0.6
-        facet_rows = measured.rows if not tagged else (await self._measured(notes, scope._replace(tag=None))).rows
-        costs = {"gather": 3.0 * measured.facets + each * facet_rows}
-        if tagged:
-            costs["gather tagged"] = each * matches
-        elif measured.facets <= MOST_LANES and order.key != "name_key":
-            costs["merge"] = 30.0 * measured.facets + 0.5 * min(measured.facets * need, matches)
-        elif order.key == "name_key" and scope.vaults is not None and len(scope.vaults) <= MOST_LANES:
-            costs["merge"] = 30.0 * len(scope.vaults) + 2.0 * len(scope.vaults) * need
-        examined = min(need * all_rows / matches, all_rows)
-        is_all = not tagged and matches == all_rows
-        costs["walk"] = examined * (0.05 if is_all else 3.0 if tagged else 1.0)
-        way = min(costs, key=lambda name: costs[name])
-        tag = reads.has_tag(scope.asked)
-        if way == "gather":
-            return await reads.gather(order, scope.facet, tag, skip, count)
-        if way == "gather tagged" and scope.tag is not None:
-            return await reads.gather_tagged(order, scope.facet, reads.tag("t", *scope.tag), skip, count)
-        if way == "merge":
-            return await reads.merge(order, await self._lanes(scope, order), skip, count)
-        where = Clause("") if is_all else every([reads.in_facet(scope.facet), tag])
-        return await self._walk(notes, order, where, all_rows / matches, skip, count)
-
-    async def _lanes(self, scope: Scope, order: Order) -> list[Clause]:
-        if order.key == "name_key":
-            facet = self._reads.in_facet(scope.facet)
-            return [every([Clause("s.vault_num = ?", (num,)), facet]) for num in scope.vaults or ()]
-        ids = await self._reads.facet_ids(scope.facet, MOST_LANES)
-        return [Clause("s.facet_id = ?", (ident,)) for ident in ids]
-
-    async def _all_rows(self, notes: Notes) -> int:
-        found: int | None = notes.get("rows")
-        if found is None:
-            found = await self._reads.all_rows()
-            notes.put("rows", found)
-        return found
-
-    async def _walk(self, notes: Notes, order: Order, where: Clause, spread: float, skip: int, count: int) -> list[int]:
-        """Along all rows in steps, from the last mark before the page. `spread`: rows to look at for a match."""
-        note = ("walk", order, where)
-        marks: list[Mark] = list(notes.get(note) or [Mark(0, None)])
-        known = len(marks)
-        at = bisect_right(marks, skip, key=lambda mark: mark.passed) - 1
-        passed, start = marks[at]
-        nums: list[int] = []
-        while len(nums) < count:
-            end = await self._reads.end_of_step(order, start, STEP)
-            ahead, left = skip + len(nums) - passed, count - len(nums)
-            here: int | None = None
-            found: list[int] = []
-            if (ahead + left) * spread > STEP:
-                here = await self._reads.count_step(order, start, end, where)
-            if here is None or here > ahead:
-                found = await self._reads.step(order, start, end, where, ahead, left)
-                nums += found
-            if end is None or len(found) == left:
-                break
-            if here is None:
-                here = ahead + len(found) if found else await self._reads.count_step(order, start, end, where)
-            passed, start, at = passed + here, end, at + 1
-            if at == len(marks):
-                marks.append(Mark(passed, start))
-            await asyncio.sleep(0)
-        if len(marks) > known:
-            notes.put(note, marks)
-        return nums
 
 
 def _together(groups: Sequence[Group]) -> Group:

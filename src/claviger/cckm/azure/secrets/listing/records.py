@@ -108,16 +108,21 @@ class ListReads:
             return Clause(f"{alias}.name = ? AND {alias}.value = ?", (name, values[0]))
         return every([Clause(f"{alias}.name = ?", (name,)), self.among(f"{alias}.value", values)])
 
+    def tags(self, alias: str, asked: Asked) -> list[Clause]:
+        """A condition on `t` for each name of a tag that is asked for; a row needs one of them."""
+        values: dict[str, set[str | None]] = {}
+        for name, value in asked.tags:
+            values.setdefault(name, set()).add(value)
+        return [
+            self.tag(alias, name, None if None in given else sorted(value for value in given if value is not None))
+            for name, given in sorted(values.items())
+        ]
+
     def has_tag(self, asked: Asked) -> Clause:
         """Whether `s` has one of the tags that are asked for."""
         if not asked.tags:
             return Clause("")
-        names = sorted({name for name, _ in asked.tags})
-        each = [
-            self.tag("t", name, None if None in given else sorted(value for value in given if value is not None))
-            for name in names
-            for given in [{value for known, value in asked.tags if known == name}]
-        ]
+        each = self.tags("t", asked)
         either = " OR ".join(f"({clause.sql})" for clause in each)
         args = tuple(arg for clause in each for arg in clause.args)
         return Clause(f"EXISTS (SELECT 1 FROM {_TAGS} t WHERE t.secret_num = s.num AND ({either}))", args)
@@ -151,15 +156,13 @@ class ListReads:
         """How many rows there are, of any domain."""
         return int((await self._one(f"SELECT COALESCE(SUM(count), 0) FROM {_FACETS}", Clause("")))[0])
 
-    async def counted_tag(self, facet: Clause, tag: Clause) -> int:
-        """How many rows have the tag (a condition on `c`) and a facet that matches."""
-        where = every([tag, facet])
-        row = await self._one(
-            f"SELECT COALESCE(SUM(c.count), 0) FROM {_TAG_COUNTS} c CROSS JOIN {_FACETS} f "
-            f"WHERE f.id = c.facet_id AND {where.sql}",
-            where,
-        )
-        return int(row[0])
+    async def counted_tag(self, facet: Clause | None, tag: Clause) -> int:
+        """How many rows have the tag (a condition on `c`) and a facet that matches, or any."""
+        if facet is None:
+            source, where = f"{_TAG_COUNTS} c", tag
+        else:
+            source, where = f"{_TAG_COUNTS} c CROSS JOIN {_FACETS} f", every([tag, Clause("f.id = c.facet_id"), facet])
+        return int((await self._one(f"SELECT COALESCE(SUM(c.count), 0) FROM {source} WHERE {where.sql}", where))[0])
 
     async def groups(
         self, facet: Clause, tag: Clause | None, *, status: bool, vault: bool
@@ -256,6 +259,19 @@ class ListReads:
         where = Clause(facet.sql, (*facet.args, most))
         return [row[0] for row in await self._all(f"SELECT f.id FROM {_FACETS} f WHERE {where.sql} LIMIT ?", where)]
 
+    async def top_facets(self, order: Order, facet: Clause, most: int) -> list[int]:
+        """Of the facets that match, those whose first rows come first."""
+        first = (
+            f"SELECT x.num FROM {_SECRETS} x WHERE x.facet_id = f.id ORDER BY {order.sql.replace('s.', 'x.')} LIMIT 1"
+        )
+        return await self._nums(
+            f"SELECT f.id FROM {_FACETS} f CROSS JOIN {_SECRETS} s WHERE {facet.sql} AND s.num = ({first}) "
+            f"ORDER BY {order.sql} LIMIT ? OFFSET ?",
+            facet,
+            most,
+            0,
+        )
+
     async def views(self, nums: Sequence[int], where: Clause) -> list[View]:
         """The rows of these nums, in this order. One that does not match (any more) is left out."""
         clause = every([self.among("s.num", nums, numbers=True), where])
@@ -269,6 +285,13 @@ class ListReads:
         """These columns of all rows that match."""
         order = " ORDER BY s.name_key, s.num" if by_name else ""
         return await self._all(f"SELECT {', '.join(columns)} FROM {_SECRETS} s WHERE {where.sql}{order}", where)
+
+    async def scan_tag(self, columns: Sequence[str], tag: Clause, where: Clause) -> list[Row]:
+        """These columns of all rows that have a tag (a condition on `t`) and match."""
+        clause = every([tag, Clause("s.num = t.secret_num"), where])
+        return await self._all(
+            f"SELECT {', '.join(columns)} FROM {_TAGS} t CROSS JOIN {_SECRETS} s WHERE {clause.sql}", clause
+        )
 
     async def last_num(self) -> int:
         """The greatest num."""

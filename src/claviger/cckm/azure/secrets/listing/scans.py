@@ -61,10 +61,10 @@ async def _rows(
             # The index of this column is the shortest way; the others are kept out of the choice.
             rest = [_aside(column, clause) for column, clause in wanted.items() if column != first]
             return await reads.scan(columns, every([wanted[first], *rest, reads.in_facet(facet)]))
-    where = every([*wanted.values(), reads.in_facet(facet)])
     if asked.patterns:
-        return await _by_name(reads, columns, where, asked)
-    return await _by_num(reads, columns, where)
+        return await _by_name(reads, columns, every([*wanted.values(), reads.in_facet(facet)]), asked)
+    wanted.pop("tags", None)
+    return await _by_num(reads, columns, every([*wanted.values(), reads.in_facet(facet)]), asked)
 
 
 def _conditions(reads: ListReads, asked: Asked, vaults: Mapping[int, Vault]) -> dict[str, Clause]:
@@ -156,13 +156,18 @@ async def _by_name(reads: ListReads, columns: Sequence[str], where: Clause, aske
         await asyncio.sleep(0)
 
 
-async def _by_num(reads: ListReads, columns: Sequence[str], where: Clause) -> list[Row]:
-    """In portions of the table itself."""
-    rows: list[Row] = []
+async def _by_num(reads: ListReads, columns: Sequence[str], where: Clause, asked: Asked) -> list[Row]:
+    """In portions of the table itself, or of the index of tags, where a row may stand under several names."""
+    rows: dict[int, Row] = {}
     last = await reads.last_num()
     for start in range(0, last + 1, NUMS_A_READ):
-        rows += await reads.scan(
-            columns, every([Clause("s.num > ? AND s.num <= ?", (start, start + NUMS_A_READ)), where])
-        )
+        between = (start, start + NUMS_A_READ)
+        if asked.tags:
+            portion = Clause("t.secret_num > ? AND t.secret_num <= ?", between)
+            for tag in reads.tags("t", asked):
+                rows |= {row[0]: row for row in await reads.scan_tag(columns, every([tag, portion]), where)}
+        else:
+            portion = Clause("s.num > ? AND s.num <= ?", between)
+            rows |= {row[0]: row for row in await reads.scan(columns, every([portion, where]))}
         await asyncio.sleep(0)
-    return rows
+    return list(rows.values())

@@ -1,0 +1,134 @@
+"""Tells of secrets that expire soon, and of deleted ones that soon cannot be brought back any more.
+
+Each number of days is told once for each object and date, by whichever server comes first; a date that has changed is
+told anew. A secret that is met within several of the numbers at once is told by the nearest alone. In a domain where
+nobody hears of it nothing is noted, so the first subscription hears of all that is near at that time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from claviger.cckm.notices import records as subscriptions
+from claviger.cckm.notices.announcing import Notices
+from claviger.cckm.notices.nearing import records
+from claviger.cckm.notices.nearing.records import Dated, Kind
+from claviger.cckm.notices.rules import Type, bands
+from claviger.cckm.notices.wire import NearExpiry, NearFinalDeletion
+from claviger.cckm.resource import seconds, uri
+from claviger.core.clock import Clock
+from claviger.core.errors import Refusal
+from claviger.store.contract import Store, Tx
+
+DAY_S = 86_400
+EVERY_S = 900.0
+EXPIRY_DAYS = (30, 7, 1)
+FINAL_DAYS = (7, 1)
+ROWS_AT_ONCE = 250
+
+log = logging.getLogger("claviger.notices")
+
+
+class Watch:
+    """Looks through the dates for as long as the server runs; several servers on one database may each run one."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        notices: Notices,
+        *,
+        expiry_days: Sequence[int] = EXPIRY_DAYS,
+        final_days: Sequence[int] = FINAL_DAYS,
+        every_s: float = EVERY_S,
+    ) -> None:
+        """Raises ValueError for a number of days below 1."""
+        self._store = store
+        self._clock = clock
+        self._notices = notices
+        self._bands: dict[Kind, list[tuple[int, int]]] = {
+            "near-expiry": bands(expiry_days),
+            "near-final-deletion": bands(final_days),
+        }
+        self._every_s = every_s
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Looks now: the clock was moved, or many dates came in."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Looks until cancelled. What fails is logged, and looked at again the next time."""
+        while True:
+            self._woken.clear()
+            try:
+                await self.look()
+            except Refusal as refusal:
+                log.warning("the dates of secrets could not be looked at: %s", refusal.reason)
+            try:
+                async with asyncio.timeout(self._every_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def look(self) -> int:
+        """Tells of all that is near now and was not told yet; how many secrets."""
+        told = 0
+        for kind, parts in self._bands.items():
+            hearing = await subscriptions.domains_that_hear(self._store, Type(kind))
+            if not hearing:
+                continue
+            now = int(self._clock.now())
+            for low, high in parts:
+                told += await self._tell_from(kind, now + low * DAY_S, now + high * DAY_S, high, hearing)
+        return told
+
+    async def _tell_from(self, kind: Kind, first: int, last: int, days: int, hearing: Collection[str]) -> int:
+        """Tells of the dates after `first` and until `last`, in portions that other work can come between."""
+        told = 0
+        place = (first + 1, 0)  # numbers of rows begin at 1
+        while True:
+            rows = await records.nums_from(self._store, kind, place, last, ROWS_AT_ONCE)
+            if rows:
+                place = rows[-1]
+                found = await records.look(self._store, kind, days, [num for _, num in rows])
+                fresh = [row.num for row in found if _is_due(row, hearing)]
+                if fresh:
+                    told += await self._tell(kind, days, fresh, (first, last), hearing)
+            if len(rows) < ROWS_AT_ONCE:
+                return told
+            await asyncio.sleep(0)
+
+    async def _tell(
+        self, kind: Kind, days: int, nums: Sequence[int], within: tuple[int, int], hearing: Collection[str]
+    ) -> int:
+        def change(tx: Tx) -> int:
+            told = 0
+            for row in records.look_again(tx, kind, days, nums):
+                if _is_due(row, hearing) and within[0] < row.at <= within[1] and self._emit(tx, kind, days, row):
+                    records.note_told(tx, kind, row.num, row.at, days)
+                    told += 1
+            return told
+
+        return await self._store.write(change)
+
+    def _emit(self, tx: Tx, kind: Kind, days: int, row: Dated) -> int:
+        subject = uri("cckm", "azure-secret", row.id, row.name)
+        return self._notices.emit(tx, row.domain_id, kind, subject, _data(kind, days, row), object_key=row.id)
+
+
+def _is_due(row: Dated, hearing: Collection[str]) -> bool:
+    return row.stands and not row.told and row.domain_id in hearing
+
+
+def _data(kind: Kind, days: int, row: Dated) -> msgspec.Struct:
+    date = seconds(row.at)
+    of = {"cloud": "azure", "id": row.id, "name": row.name, "version": row.version}
+    where = {"vault": row.vault, "vault_id": row.vault_id}
+    if kind == "near-expiry":
+        return NearExpiry(**of, **where, expires_at=date, days=days)
+    return NearFinalDeletion(**of, **where, final_at=date, days=days)
