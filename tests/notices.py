@@ -6,12 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.calls import ROOT_DOMAIN
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.delivery import Courier
 from claviger.cckm.notices.operations import Subscriptions
 from claviger.cckm.notices.routes import NoticeRoutes
+from claviger.cckm.sealed import Safe
 from claviger.core.clock import ManualClock
+from claviger.core.sensitive import Sensitive
+from claviger.crypto.root_key import EnvironmentKeys
+from claviger.sealing.keyring import Keyring
+from claviger.store.opening import open_store
 from tests.plane import START, Plane, open_plane
 
 BASE = "https://cckm.localhost/api/v1/claviger/notices"
@@ -30,9 +36,7 @@ class Office:
         self.courier = Courier(
             plane.store, plane.safe, plane.clock, machine, source="https://here", poll_s=0.02, attempt_s=attempt_s
         )
-        self.subscriptions = Subscriptions(
-            plane.store, plane.safe, plane.clock, machine, self.notices, self.courier
-        )
+        self.subscriptions = Subscriptions(plane.store, plane.safe, plane.clock, machine, self.notices, self.courier)
         plane.serve(NoticeRoutes(self.subscriptions).routes())
 
     async def subscribe(self, url: str, **more: Any) -> dict[str, Any]:
@@ -75,10 +79,22 @@ class Office:
 
 
 @asynccontextmanager
-async def office(url: str, *, machine: ManualClock | None = None, attempt_s: float = 10.0) -> AsyncIterator[Office]:
-    """A server's part in notices; several on one database are several servers."""
-    made = Office(await open_plane(url), machine or ManualClock(START), attempt_s=attempt_s)
+async def office(url: str, *, beside: Office | None = None, attempt_s: float = 10.0) -> AsyncIterator[Office]:
+    """A server's part in notices; `beside` another one on the same database, with its clocks."""
+    if beside is None:
+        made = Office(await open_plane(url), ManualClock(START), attempt_s=attempt_s)
+    else:
+        made = Office(await _second(url, beside.plane.clock), beside.machine, attempt_s=attempt_s)
     try:
         yield made
     finally:
         await made.close()
+
+
+async def _second(url: str, clock: ManualClock) -> Plane:
+    """The database opened once more, by a keyring that knows what it reads there."""
+    store = await open_store(url, clock)
+    keyring = Keyring(store, EnvironmentKeys(Sensitive("A" * 43 + "="), None), clock)
+    await keyring.load()
+    safe = Safe(store, keyring)
+    return Plane(store, clock, safe, AzureClouds(safe))

@@ -143,7 +143,7 @@ async def receiving(*, tls: bool = False, hosts: tuple[str, ...] = ("127.0.0.1",
 
 
 @lru_cache(maxsize=4)
-def authority(number: int = 0) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def authority(number: int) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     """A certificate authority of the tests."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"an authority of tests {number}")])
@@ -175,9 +175,11 @@ def authority_pem(number: int = 0) -> str:
 
 def server_context(hosts: tuple[str, ...]) -> ssl.SSLContext:
     """A server's side of TLS for these hosts, by the authority."""
-    ca_key, ca = authority()
+    ca_key, ca = authority(0)
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver")]), ca.subject, key.public_key())
+    builder = _certificate(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver")]), ca.subject, key.public_key()
+    )
     names: list[x509.GeneralName] = []
     for host in hosts:
         try:
@@ -196,9 +198,7 @@ def server_context(hosts: tuple[str, ...]) -> ssl.SSLContext:
     return context
 
 
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
+def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
     start = datetime.now(UTC) - timedelta(days=1)
     return (
         x509.CertificateBuilder()

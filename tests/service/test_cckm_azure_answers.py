@@ -272,7 +272,8 @@ async def test_challenge_that_names_another_resource(odd: OddCloud, secrets: Vau
         Said(200, b"[]", {"Content-Type": "application/json"}),
         Said(200, b"{}", {"Content-Type": "application/json"}),
         Said(200, b'{"id": 7}', {"Content-Type": "application/json"}),
-        Said(200, b'{"id": "x", "attributes": {"created": "soon"}}', {"Content-Type": "application/json"}),
+        Said(200, b'{"id": "x"}', {"Content-Type": "application/json"}),
+        Said(200, {"id": f"https://v/secrets/s/{'0' * 32}", "attributes": {"created": "soon"}}),
         Said(200, gzip.compress(b"{}"), {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
         Said(200, b"\xff\xfe\x00", {"Content-Type": "application/json"}),
     ],
@@ -317,7 +318,7 @@ async def test_huge_answer(odd: OddCloud) -> None:
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_nothing_is_followed_elsewhere(odd: OddCloud, secrets: VaultSecrets, status: int) -> None:
     for work in (CHANGES["set"], CHANGES["delete"], READS["get"]):
-        odd.script, odd.seen = [Said(status, b"", {"Location": f"https://other.localhost:{odd.port}/x"})], []
+        odd.script, odd.seen = [Said(status, b"", {"Location": f"https://demo.vault.localhost:{odd.port}/x"})], []
         refusal = await refusal_of(work(secrets))
         assert (refusal.reason, len(odd.seen)) == ("CloudUnreachable", 1)
 

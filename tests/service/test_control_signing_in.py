@@ -39,60 +39,59 @@ async def refused(client: ControlClient, body: Any, expect: int = 401) -> str:
     return str(told["message"])
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {},
-        {"grant_type": "password"},
-        {"grant_type": "", "domain": "", "auth_domain": "", "connection": ""},
-        {"grant_type": None, "domain": None, "labels": ["x"], "cookies": False, "unknown": {"a": 1}},
-        {"domain": "root", "auth_domain": "root", "connection": "local_account"},
-        {"domain": "ROOT"},
-        {"domain": ROOT_DOMAIN, "auth_domain": ROOT_DOMAIN},
-        {"auth_domain_path": "/", "auth_domain": "nowhere"},
-        {"auth_domain_path": "/root"},
-    ],
-)
-@pytest.mark.parametrize("path", ["/auth/tokens", "/auth/tokens/", "//auth//tokens"])
-async def test_the_ways_that_clients_sign_in(control: Control, more: dict[str, Any], path: str) -> None:
-    told = await control.client().accept("POST", path, sign_in_body("admin", **more), expect=200)
-    await control.client(told["jwt"]).ask("GET", "/domain", expect=200)
-    assert "password_change_required" not in told
-    assert "codeDesc" not in told
+WAYS: list[dict[str, Any]] = [
+    {},
+    {"grant_type": "password"},
+    {"grant_type": "", "domain": "", "auth_domain": "", "connection": ""},
+    {"grant_type": None, "domain": None, "labels": ["x"], "cookies": False, "unknown": {"a": 1}},
+    {"domain": "root", "auth_domain": "root", "connection": "local_account"},
+    {"domain": "ROOT"},
+    {"domain": ROOT_DOMAIN, "auth_domain": ROOT_DOMAIN},
+    {"auth_domain_path": "/", "auth_domain": "nowhere"},
+    {"auth_domain_path": "/root"},
+]
+
+
+async def test_the_ways_that_clients_sign_in(control: Control) -> None:
+    for path in ("/auth/tokens", "/auth/tokens/", "//auth//tokens"):
+        for more in WAYS:
+            told = await control.client().accept("POST", path, sign_in_body("admin", **more), expect=200)
+            await control.client(told["jwt"]).ask("GET", "/domain", expect=200)
+            assert "password_change_required" not in told
+            assert "codeDesc" not in told
 
 
 async def test_usernames_are_known_in_any_case(control: Control) -> None:
     await control.signed_in("ADMIN")
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "username"),
-        ({"username": "admin"}, "password"),
-        ({"password": PASSWORD}, "username"),
-        ({"grant_type": "refresh_token"}, "refresh_token"),
-        ({"grant_type": "client_credential"}, "client_id"),
-        ({"grant_type": "client_credential", "client_id": "x"}, "client_id"),
-        ({"grant_type": "magic"}, "grant_type"),
-        ({"username": 7, "password": PASSWORD}, "username"),
-        ({"username": "admin", "password": 7}, "password"),
-        ({"username": "admin", "password": PASSWORD, "connection": "ldap"}, "connection"),
-        ({"username": "admin", "password": PASSWORD, "refresh_token_lifetime": "long"}, "refresh_token_lifetime"),
-    ],
-)
-async def test_what_is_missing_or_wrong_in_a_sign_in_is_named(control: Control, body: Any, field: str) -> None:
-    message = await refused(control.client(), body, 400)
-    assert message.startswith("Validation errors:\n")
-    assert f"\n{field}: " in message
-    assert PASSWORD not in message
+INCOMPLETE: list[tuple[Any, str]] = [
+    ({}, "username"),
+    ({"username": "admin"}, "password"),
+    ({"password": PASSWORD}, "username"),
+    ({"grant_type": "refresh_token"}, "refresh_token"),
+    ({"grant_type": "client_credential"}, "client_id"),
+    ({"grant_type": "client_credential", "client_id": "x"}, "client_id"),
+    ({"grant_type": "magic"}, "grant_type"),
+    ({"username": 7, "password": PASSWORD}, "username"),
+    ({"username": "admin", "password": 7}, "password"),
+    ({"username": "admin", "password": PASSWORD, "connection": "ldap"}, "connection"),
+    ({"username": "admin", "password": PASSWORD, "refresh_token_lifetime": "long"}, "refresh_token_lifetime"),
+]
 
 
-@pytest.mark.parametrize("username", ["admin", "nobody", "x" * 10_000, "*", "' OR 1=1 --", "%"])
-async def test_no_answer_tells_whether_a_user_exists(control: Control, username: str) -> None:
+async def test_what_is_missing_or_wrong_in_a_sign_in_is_named(control: Control) -> None:
+    for body, field in INCOMPLETE:
+        message = await refused(control.client(), body, 400)
+        assert message.startswith("Validation errors:\n")
+        assert f"\n{field}: " in message
+        assert PASSWORD not in message
+
+
+async def test_no_answer_tells_whether_a_user_exists(control: Control) -> None:
     client = control.client()
-    message = await refused(client, sign_in_body(username, "wrong password"))
-    assert message == await refused(client, sign_in_body("nobody-at-all", "wrong password"))
+    names = ["admin", "nobody", "x" * 10_000, "*", "' OR 1=1 --", "%", ROOT_DOMAIN]
+    assert len({await refused(client, sign_in_body(name, "wrong password")) for name in names}) == 1
 
 
 async def test_a_name_that_no_database_can_hold_is_nobodys(control: Control) -> None:
@@ -244,15 +243,14 @@ async def test_a_token_acts_in_the_domain_that_was_asked_for(control: Control, a
     assert set(found["resources"][0]) == {"id", "name"}
 
 
-@pytest.mark.parametrize("domain", ["nowhere", "00000000-0000-0000-0000-000000000001"])
-async def test_a_domain_that_is_not_there_or_not_open_is_refused_alike(
-    control: Control, admin: ControlClient, domain: str
-) -> None:
+async def test_a_domain_that_is_not_there_or_not_open_is_refused_alike(control: Control, admin: ControlClient) -> None:
     closed, _ = await domain_with_admin(control, admin)
-    message = await refused(control.client(), sign_in_body("admin", domain=domain))
-    assert message.replace(domain, closed) == await refused(control.client(), sign_in_body("admin", domain=closed))
-    wrong = await refused(control.client(), sign_in_body("admin", "wrong", domain=domain))
-    assert wrong == await refused(control.client(), sign_in_body("nobody", "wrong"))
+    shut = await refused(control.client(), sign_in_body("admin", domain=closed))
+    for domain in ("nowhere", "00000000-0000-0000-0000-000000000001"):
+        message = await refused(control.client(), sign_in_body("admin", domain=domain))
+        assert message.replace(domain, closed) == shut
+        wrong = await refused(control.client(), sign_in_body("admin", "wrong", domain=domain))
+        assert wrong == await refused(control.client(), sign_in_body("nobody", "wrong"))
 
 
 async def test_a_user_who_lives_in_a_domain_signs_in_there(control: Control, admin: ControlClient) -> None:
@@ -348,10 +346,10 @@ async def test_an_unused_refresh_token_ends(control: Control) -> None:
     await not_refreshed(client, client.tokens["refresh_token"])
 
 
-@pytest.mark.parametrize("token", ["x", "x" * 64, "ü" * 64, "x" * 65, "x" * 50_000, "a\u0000" * 32])
-async def test_what_never_was_a_refresh_token(control: Control, token: str) -> None:
-    answer = await control.client().ask("POST", "/auth/tokens", {"grant_type": "refresh_token", "refresh_token": token})
-    assert answer.status_code in (400, 401)
+async def test_what_never_was_a_refresh_token(control: Control) -> None:
+    for token in ("x", "x" * 64, "ü" * 64, "x" * 65, "x" * 50_000, "a\0" * 32):
+        body = {"grant_type": "refresh_token", "refresh_token": token}
+        assert (await control.client().ask("POST", "/auth/tokens", body)).status_code in (400, 401)
 
 
 async def test_refresh_tokens_are_listed_to_their_owner_and_to_admins(control: Control, admin: ControlClient) -> None:
@@ -467,12 +465,12 @@ async def test_a_password_in_a_domain_is_changed_there(control: Control, admin: 
     await client.ask("PATCH", "/auth/changepw", own, expect=204)
 
 
-@pytest.mark.parametrize("new", ["short", PASSWORD, "x" * 257, "", None, 7, "a" * 12])
-async def test_a_new_password_that_is_refused(control: Control, admin: ControlClient, new: Any) -> None:
+async def test_a_new_password_that_is_refused(control: Control, admin: ControlClient) -> None:
     user = await control.user(admin)
-    told = await user.refusal("PATCH", "/auth/changepw", {"password": PASSWORD, "new_password": new}, expect=400)
-    assert "\nnew_password: " in told["message"]
-    assert PASSWORD not in told["message"]
+    for new in ("short", PASSWORD, "x" * 257, "", None, 7, "a" * 12):
+        told = await user.refusal("PATCH", "/auth/changepw", {"password": PASSWORD, "new_password": new}, expect=400)
+        assert "\nnew_password: " in told["message"]
+        assert PASSWORD not in told["message"]
     await user.ask("GET", "/domain", expect=200)
 
 
@@ -529,7 +527,7 @@ async def test_a_client_signs_in_as_its_user(control: Control, admin: ControlCli
         "client_credential": made["client_secret"],
     }
     await control.client().ask("POST", "/auth/tokens", other, expect=200)
-    for wrong in ({"client_secret": "x"}, {"client_id": made["id"][:-1] + "0"}, {"client_id": "x" * 5000}):
+    for wrong in ({"client_secret": "x"}, {"client_id": ROOT_DOMAIN}, {"client_id": "x" * 5000}):
         assert await refused(control.client(), {**body, **wrong}) == "Wrong client or credential."
     await user.ask("DELETE", f"/auth/clients/{made['id']}", expect=204)
     await program.ask("GET", "/domain", expect=401)

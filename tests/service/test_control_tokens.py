@@ -159,10 +159,10 @@ def unsigned_by(key: Any, claims: Any, headers: Any) -> str:
     return jwt.api_jws.PyJWS().encode(json.dumps(claims).encode(), key, "ES256", headers)
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YWRtaW46YWRtaW4=", "Token x", "bearer\tx"])
-async def test_a_header_that_holds_no_bearer_token(control: Control, header: str) -> None:
-    answer = await control.client().ask("GET", "/auth/self/user", headers={"Authorization": header}, expect=401)
-    assert answer.headers["www-authenticate"] == "Bearer"
+async def test_a_header_that_holds_no_bearer_token(control: Control) -> None:
+    for header in ("", "Bearer", "Bearer ", "Basic YWRtaW46YWRtaW4=", "Token x", "bearer\tx"):
+        answer = await control.client().ask("GET", "/auth/self/user", headers={"Authorization": header}, expect=401)
+        assert answer.headers["www-authenticate"] == "Bearer"
 
 
 async def test_the_scheme_is_read_in_any_case_and_two_headers_are_refused(

@@ -23,10 +23,8 @@ from claviger.cckm.scheduler.rules import (
 
 DAY_S = 86_400
 RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-MONTHS = dict(
-    zip(["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], range(1, 13), strict=True)
-)
-DAYS = dict(zip(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], range(7), strict=True))
+MONTHS = ("", "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 def at(text: str) -> float:
@@ -37,16 +35,17 @@ def at(text: str) -> float:
 def members(field: str, index: int) -> set[int]:
     """The values that a field names, read anew: what the library does is not asked."""
     least, most = RANGES[index]
-    names = {3: MONTHS, 4: DAYS}.get(index, {})
+    names: tuple[str, ...] = {3: MONTHS, 4: DAYS}.get(index, ())
+
+    def number(word: str) -> int:
+        return names.index(word) if word in names else int(word)
+
     found: set[int] = set()
     for part in field.upper().split(","):
         span, _, step = part.partition("/")
         low, _, high = span.partition("-")
-        if span == "*":
-            first, last = least, most
-        else:
-            first = names.get(low, None) if low in names else int(low)
-            last = (names.get(high) if high in names else int(high)) if high else (most if step else first)
+        first = least if span == "*" else number(low)
+        last = number(high) if high else most if span == "*" or step else first
         found |= set(range(first, last + 1, int(step or 1)))
     return {value % 7 for value in found} if index == 4 else found
 

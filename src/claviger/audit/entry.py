@@ -135,6 +135,8 @@ class Entry(Recorded, frozen=True, kw_only=True):
         if self.origin not in _ORIGINS or self.outcome not in _OUTCOMES or self.severity not in _SEVERITIES:
             raise ValueError("an entry's origin, outcome or severity is none of those there are")
         if type(self.at) is not float:
+            if type(self.at) is not int:
+                raise TypeError("an entry's time is a number")
             msgspec.structs.force_setattr(self, "at", float(self.at))
         if not math.isfinite(self.at):
             raise ValueError("an entry has a time")

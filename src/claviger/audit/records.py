@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -53,6 +54,7 @@ class Row(NamedTuple):
     body: bytes
 
 
+@lru_cache(maxsize=8192)
 def object_key(ident: str) -> int | None:
     """The number by which records about an object are found: 63 bits of the SHA-256 of its id; None for no id."""
     return int.from_bytes(sha256(ident.encode()).digest()[:8]) >> 1 if ident else None

@@ -68,12 +68,11 @@ class PublicKey:
         if not separator or not signatures.endswith("\n") or len(note) > LARGEST_NOTE:
             raise Damaged("AuditNote", problem="is not a signed note")
         text += "\n"
-        for line in signatures[:-1].split("\n"):
-            found = _SIGNATURE.fullmatch(line)
-            if found is None:
-                raise Damaged("AuditNote", problem="has a line that is no signature")
-            if found[1] == self.name and self._signed(found[2], text):
-                return text
+        lines = [_SIGNATURE.fullmatch(line) for line in signatures[:-1].split("\n")]
+        if None in lines:
+            raise Damaged("AuditNote", problem="has a line that is no signature")
+        if any(line is not None and line[1] == self.name and self._signed(line[2], text) for line in lines):
+            return text
         raise Damaged("AuditNote", problem="is not signed by this key")
 
     def _signed(self, signature: str, text: str) -> bool:

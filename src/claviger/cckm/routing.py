@@ -68,6 +68,9 @@ class Routing:
 def segments_of(raw_path: bytes) -> list[str]:
     """The path in decoded segments, empty ones left out (contract §1). Raises Invalid("Path")."""
     try:
-        return [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/") if part]
+        segments = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/") if part]
     except UnicodeDecodeError:
         raise Invalid("Path", message="the path is not valid UTF-8") from None
+    if any("\0" in segment for segment in segments):
+        raise Invalid("Path", message="the path holds a NUL")
+    return segments

@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-_STARTED_AT = 19  # fields of /proc/PID/stat after the command's closing bracket
+_STATE, _STARTED_AT = 0, 19  # fields of /proc/PID/stat after the command's closing bracket
 
 
 def own_name() -> str:
@@ -41,8 +41,9 @@ def _place() -> str | None:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's own ticks; empty where there is none."""
+    """When a process started, in the kernel's own ticks; empty where there is none, or only its remains."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[_STARTED_AT]
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if told[_STATE] in "ZX" else told[_STARTED_AT]  # killed, and nobody has asked for its exit code yet
     except (OSError, IndexError):
         return ""

@@ -12,7 +12,8 @@ _COLUMNS = "id, kind, subject, payload, stage, holder, attempts, created_at"
 class Intent(msgspec.Struct, frozen=True):
     """Something that is about to be done in a cloud. `payload` is JSON and holds no secret value.
 
-    `created_at` is by the clock that the product's dates go by.
+    `attempts` counts how often it was taken up: with the holder it says which lease this is, so that work whose lease
+    has ended cannot end it. `created_at` is by the clock that the product's dates go by.
     """
 
     id: str
@@ -49,35 +50,50 @@ def add(tx: Tx, intent: Intent, leased_until: float) -> bool:
 
 
 def under_way(tx: Tx, subject_prefix: str) -> bool:
-    """Whether an intent is open for any subject that begins so."""
+    """Whether somebody is at work on an intent for any subject that begins so; one that was let go only waits."""
     row = tx.fetch_one(
-        "SELECT 1 FROM intents WHERE subject >= ? AND subject < ? LIMIT 1",
+        "SELECT 1 FROM intents WHERE subject >= ? AND subject < ? AND leased_until > 0 LIMIT 1",
         subject_prefix,
         subject_prefix + "\U0010ffff",
     )
     return row is not None
 
 
-def remove(tx: Tx, intent_id: str, holder: str) -> bool:
-    """Ends an intent; whether it was still this holder's."""
-    return tx.execute("DELETE FROM intents WHERE id = ? AND holder = ?", intent_id, holder) == 1
+def open_for(tx: Tx, subject: str) -> tuple[str, str] | None:
+    """The kind of the intent that is open for a subject, and why it was let go last."""
+    row = tx.fetch_one("SELECT kind, last_error FROM intents WHERE subject = ?", subject)
+    return None if row is None else (row[0], row[1])
 
 
-def put_off(tx: Tx, intent_id: str, holder: str, try_at: float, error: str) -> None:
+def remove(tx: Tx, intent: Intent, holder: str) -> bool:
+    """Ends an intent; whether it was still held by this very lease."""
+    sql = "DELETE FROM intents WHERE id = ? AND holder = ? AND attempts = ?"
+    return tx.execute(sql, intent.id, holder, intent.attempts) == 1
+
+
+def is_held(tx: Tx, intent: Intent, holder: str) -> bool:
+    """Whether an intent is still held by this very lease."""
+    sql = "SELECT 1 FROM intents WHERE id = ? AND holder = ? AND attempts = ?"
+    return tx.fetch_one(sql, intent.id, holder, intent.attempts) is not None
+
+
+def put_off(tx: Tx, intent: Intent, holder: str, try_at: float, stage: str, error: str) -> None:
     """Lets go of a lease, to be taken up by anyone from `try_at` on."""
     tx.execute(
-        "UPDATE intents SET leased_until = ?, try_at = ?, last_error = ? WHERE id = ? AND holder = ?",
+        "UPDATE intents SET leased_until = 0, try_at = ?, stage = ?, last_error = ? "
+        "WHERE id = ? AND holder = ? AND attempts = ?",
         try_at,
-        try_at,
+        stage,
         error[:500],
-        intent_id,
+        intent.id,
         holder,
+        intent.attempts,
     )
 
 
 async def held(store: Store) -> list[tuple[str, str]]:
     """Id and holder of every open intent that has a lease."""
-    return [(row[0], row[1]) for row in await store.read("SELECT id, holder FROM intents")]
+    return [(row[0], row[1]) for row in await store.read("SELECT id, holder FROM intents WHERE leased_until > 0")]
 
 
 def expire(tx: Tx, intent_id: str, holder: str) -> None:

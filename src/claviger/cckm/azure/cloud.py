@@ -77,7 +77,9 @@ def _refusal_of(failure: Exception, hidden: Iterable[Sensitive]) -> Refusal:
 
     if isinstance(failure, sdk.HttpResponseError) and failure.status_code is not None:
         return _answered(failure, hidden)
-    if isinstance(failure, sdk.ClientAuthenticationError):  # the identity library's: no answer, or one without a token
+    if isinstance(failure, sdk.ClientAuthenticationError):
+        if failure.message.startswith(("Unexpected response", "No response")):  # what follows is the whole answer
+            return Unavailable("CloudUnreachable", message="the login host's answer is neither a token nor an error")
         return Forbidden("CloudRefused", message=said(failure.message, hidden))
     if isinstance(failure, sdk.AzureError):
         # aiohttp's transport calls every failure of a connection "not sent", so the cause behind it decides.

@@ -1,4 +1,4 @@
-"""Rows of job configurations and jobs, and the SQL for them. What a job shows lies partly in the run that it started."""
+"""Rows of job configurations and jobs, and the SQL for them. A job shows the state of the run that it started."""
 
 from __future__ import annotations
 

@@ -54,15 +54,9 @@ _FIELDS = (
     ("month", "1 to 12, or JAN to DEC"),
     ("day of week", "0 to 7 (0 and 7 are Sunday), or SUN to SAT"),
 )
-_NUMBERS = {
-    **{
-        name: number
-        for number, name in enumerate(
-            ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"], 1
-        )
-    },
-    **{name: number for number, name in enumerate(["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"])},
-}
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_NUMBERS = {name: number for names, first in ((_MONTHS, 1), (_DAYS, 0)) for number, name in enumerate(names, first)}
 _STEPPED_RANGE = re.compile(r"(\w+)-(\w+)/0*[1-9]\d*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _ZERO_YEAR = "0001-01-01"
@@ -133,7 +127,7 @@ def _understood(run_at: str) -> bool:
 
 
 def _plain(run_at: str) -> str:
-    """The expression without steps in ranges of one value: cronsim 2.8 takes 5-5/2 for 5/2, which goes on to the end."""
+    """The expression without steps in ranges of one value: cronsim 2.8 takes 5-5/2 for 5/2, which goes on and on."""
 
     def number(word: str) -> object:
         return int(word) if word.isdigit() else _NUMBERS.get(word, word)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -77,8 +76,8 @@ class VaultSecrets:
     ) -> CloudSecret:
         """Makes the secret, or a new version of it."""
 
-        async def work() -> Any:
-            return await self._client.set_secret(
+        async def work() -> CloudSecret:
+            made = await self._client.set_secret(
                 name,
                 value.reveal_text(),
                 content_type=content_type,
@@ -88,9 +87,9 @@ class VaultSecrets:
                 expires_on=_date(expires_at),
                 **ONCE,
             )
+            return _told(made.properties)
 
-        made = await self._cloud.change(work, self._budget, creates=True, hidden=(value,))
-        return _told(made.properties)
+        return await self._cloud.change(work, self._budget, creates=True, hidden=(value,))
 
     async def update(
         self,
@@ -113,19 +112,19 @@ class VaultSecrets:
         }
         changes = {field: value for field, value in given.items() if value is not UNSET}
 
-        async def work() -> SecretProperties:
-            return await self._client.update_secret_properties(name, version, **changes, **ONCE)
+        async def work() -> CloudSecret:
+            return _told(await self._client.update_secret_properties(name, version, **changes, **ONCE))
 
-        return _told(await self._cloud.change(work, self._budget))
+        return await self._cloud.change(work, self._budget)
 
     async def get(self, name: str, version: str = "") -> tuple[CloudSecret, Sensitive]:
         """A version with its value; without a version the latest. A disabled one is Forbidden("CloudRefused")."""
 
-        async def work() -> Any:
-            return await self._client.get_secret(name, version)
+        async def work() -> tuple[CloudSecret, Sensitive]:
+            found = await self._client.get_secret(name, version)
+            return _told(found.properties), Sensitive(found.value or "")
 
-        found = await self._cloud.ask(work, self._budget)
-        return _told(found.properties), Sensitive(found.value or "")
+        return await self._cloud.ask(work, self._budget)
 
     async def versions(self, name: str, most: int = MOST_VERSIONS) -> list[CloudSecret]:
         """The versions of a live secret in Azure's order, up to `most`; of one that is not there, none."""
@@ -147,10 +146,10 @@ class VaultSecrets:
     async def deleted(self, name: str) -> CloudSecret:
         """The deleted secret. Raises NotFound("CloudNotFound") where there is none, or none yet."""
 
-        async def work() -> DeletedSecret:
-            return await self._client.get_deleted_secret(name)
+        async def work() -> CloudSecret:
+            return _told_deleted(await self._client.get_deleted_secret(name))
 
-        return _told_deleted(await self._cloud.ask(work, self._budget))
+        return await self._cloud.ask(work, self._budget)
 
     async def purge(self, name: str) -> None:
         """Ends a deleted secret for good."""
@@ -175,21 +174,23 @@ class VaultSecrets:
     async def restore(self, blob: Sensitive) -> CloudSecret:
         """Restores what `backup` gave. Raises Conflict("CloudConflict") where a secret has that name."""
 
-        async def work() -> SecretProperties:
-            return await self._client.restore_secret_backup(blob.reveal(), **ONCE)
+        async def work() -> CloudSecret:
+            return _told(await self._client.restore_secret_backup(blob.reveal(), **ONCE))
 
-        return _told(await self._cloud.change(work, self._budget, creates=True))
+        return await self._cloud.change(work, self._budget, creates=True)
 
     async def _at_once(self, method: str, path: str) -> CloudSecret:
         """The SDK's own methods for deleting and recovering ask every two seconds until Azure is done, which may take
         longer than a caller waits; whether it is done is asked elsewhere. So these two requests go through the same
         client and all its policies by its `send_request`."""
+        from azure.core.exceptions import HttpResponseError
         from azure.core.rest import HttpRequest
 
         async def work() -> CloudSecret:
             answer = await self._client.send_request(HttpRequest(method, path), **ONCE)
-            answer.raise_for_status()
-            return _parsed(answer.json())
+            if answer.status_code != 200:
+                raise HttpResponseError(response=answer)
+            return _parsed(answer.content)
 
         return await self._cloud.change(work, self._budget)
 
@@ -213,10 +214,13 @@ def _word(value: object) -> str:
 
 
 def _told(found: SecretProperties) -> CloudSecret:
+    """Raises ValueError for an answer that names no secret, which is none of Azure's."""
+    if not found.id or not found.name:
+        raise ValueError("the answer names no secret")
     return CloudSecret(
-        name=found.name or "",
+        name=found.name,
         version=found.version or "",
-        id=found.id or "",
+        id=found.id,
         content_type=found.content_type,
         tags=None if found.tags is None else dict(found.tags),
         managed=bool(found.managed),
@@ -236,24 +240,47 @@ def _told_deleted(found: DeletedSecret) -> CloudSecret:
     )
 
 
-def _parsed(answer: Mapping[str, Any]) -> CloudSecret:
-    """A bundle as it is on the wire. KeyError and the like are the sign of an answer that is none of Azure's."""
-    attributes = answer.get("attributes") or {}
-    name, _, version = answer["id"].partition("://")[2].split("/", 2)[2].partition("/")
+class _Attributes(msgspec.Struct, frozen=True, rename={"not_before": "nbf", "expires_at": "exp"}):
+    enabled: bool = True
+    not_before: int | None = None
+    expires_at: int | None = None
+    created: int = 0
+    updated: int = 0
+    recovery_level: str = msgspec.field(default="", name="recoveryLevel")
+    recoverable_days: int | None = msgspec.field(default=None, name="recoverableDays")
+
+
+class _Bundle(msgspec.Struct, frozen=True, rename="camel"):
+    """A secret on the wire. Its value, which recover does not tell, is left out."""
+
+    id: str
+    content_type: str | None = None
+    tags: dict[str, str] | None = None
+    managed: bool | None = None
+    attributes: _Attributes = _Attributes()
+    deleted_date: int | None = None
+    scheduled_purge_date: int | None = None
+
+
+def _parsed(raw: bytes) -> CloudSecret:
+    """A bundle as it is on the wire. Raises ValueError and IndexError for an answer that is none of Azure's."""
+    found = msgspec.json.decode(raw, type=_Bundle)
+    name, _, version = found.id.partition("://")[2].split("/", 2)[2].partition("/")
+    attributes = found.attributes
     return CloudSecret(
         name=name,
         version=version,
-        id=answer["id"],
-        content_type=answer.get("contentType"),
-        tags=answer.get("tags"),
-        managed=bool(answer.get("managed")),
-        enabled=attributes.get("enabled", True),
-        not_before=attributes.get("nbf"),
-        expires_at=attributes.get("exp"),
-        created_at=attributes.get("created", 0),
-        updated_at=attributes.get("updated", 0),
-        recovery_level=attributes.get("recoveryLevel", ""),
-        recoverable_days=attributes.get("recoverableDays"),
-        deleted_at=answer.get("deletedDate"),
-        purge_at=answer.get("scheduledPurgeDate"),
+        id=found.id,
+        content_type=found.content_type,
+        tags=found.tags,
+        managed=bool(found.managed),
+        enabled=attributes.enabled,
+        not_before=attributes.not_before,
+        expires_at=attributes.expires_at,
+        created_at=attributes.created,
+        updated_at=attributes.updated,
+        recovery_level=attributes.recovery_level,
+        recoverable_days=attributes.recoverable_days,
+        deleted_at=found.deleted_date,
+        purge_at=found.scheduled_purge_date,
     )

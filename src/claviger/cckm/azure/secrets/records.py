@@ -124,9 +124,7 @@ def change(tx: Tx, row: SecretRow) -> None:
 
 def change_many(tx: Tx, rows: Sequence[SecretRow]) -> None:
     """The same for many rows. Raises LookupError for one that is not stored."""
-    old: dict[int, SecretRow] = {}
-    for portion in portions([row.num for row in rows]):
-        old |= {row[16]: row_of(row) for row in tx.fetch(f"{_SELECT} WHERE s.num IN ({marks(portion)})", *portion)}
+    old = _as_stored(tx, rows)
     moves: list[Move] = []
     for row in rows:
         was = old[row.num]
@@ -136,14 +134,23 @@ def change_many(tx: Tx, rows: Sequence[SecretRow]) -> None:
 
 
 def remove(tx: Tx, rows: Sequence[SecretRow]) -> None:
-    """Removes rows that this transaction has read. Where the latest of a name goes, the newest that stays is it."""
-    _apply(tx, [(row, None) for row in rows])
+    """Removes rows. Where the latest of a name goes, the newest that stays is it."""
+    old = list(_as_stored(tx, rows).values())
+    _apply(tx, [(row, None) for row in old])
     moves: list[Move] = []
-    for vault_num, name in sorted({(row.vault_num, row.name_key) for row in rows if row.latest}):
+    for vault_num, name in sorted({(row.vault_num, row.name_key) for row in old if row.latest}):
         left = max(of_name(tx, vault_num, name), key=lambda row: (row.told.created_at, row.num), default=None)
         if left is not None:
             moves.append((left, msgspec.structs.replace(left, latest=True)))
     _apply(tx, moves)
+
+
+def _as_stored(tx: Tx, rows: Sequence[SecretRow]) -> dict[int, SecretRow]:
+    """By num. What is counted is what is stored, whatever the caller has at hand."""
+    found: dict[int, SecretRow] = {}
+    for portion in portions([row.num for row in rows]):
+        found |= {row[16]: row_of(row) for row in tx.fetch(f"{_SELECT} WHERE s.num IN ({marks(portion)})", *portion)}
+    return found
 
 
 def note_synced(tx: Tx, nums: Sequence[int], at: float) -> None:

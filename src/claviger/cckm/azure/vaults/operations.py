@@ -69,7 +69,8 @@ class Vaults:
         """
         subscription_id = rules.check_subscription(asked.subscription_id)
         limit = rules.check_backup_limit(asked.cloud_key_backup_limit)
-        wanted = rules.check_added([_asked(one) for one in asked.vaults], subscription_id)
+        named = [rules.Asked(one.azure_vault_id, one.name, one.type) for one in asked.vaults]
+        wanted = rules.check_added(named, subscription_id)
         domain_id = caller.domain_id
         connection = await self._connection(domain_id, asked.connection)
         _refuse_managed(wanted, await records.managed(self._store, domain_id))
@@ -244,11 +245,6 @@ class Vaults:
         """It may have been deleted while the cloud was asked."""
         if connections.load(tx, connection.domain_id, connection.id) is None:
             raise _no_connection()
-
-
-def _asked(one: Any) -> rules.Asked:
-    tenant = one.properties.tenant_id if one.properties is not None else None
-    return rules.Asked(one.azure_vault_id, one.name, one.type, tenant)
 
 
 def _refuse_managed(wanted: list[rules.ArmId], managed: list[str]) -> None:

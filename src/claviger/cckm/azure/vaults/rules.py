@@ -109,10 +109,9 @@ def check_backup_limit(limit: int | None) -> int:
 class Asked(msgspec.Struct, frozen=True):
     """What a request to add one vault says about it; None for what it does not say."""
 
-    azure_vault_id: str | None
+    azure_vault_id: str
     name: str | None
     type: str | None
-    tenant_id: str | None
 
 
 def check_added(asked: Sequence[Asked], subscription_id: str) -> list[ArmId]:
@@ -128,13 +127,9 @@ def check_added(asked: Sequence[Asked], subscription_id: str) -> list[ArmId]:
     found: dict[str, ArmId] = {}
     for at, one in enumerate(asked):
         place = f"vaults[{at}]"
-        parsed = arm_id(one.azure_vault_id) if one.azure_vault_id is not None else None
-        if one.tenant_id is None:
-            problems[f"{place}.properties.tenantId"] = "is required"
+        parsed = arm_id(one.azure_vault_id)
         if parsed is None:
-            problems[f"{place}.azure_vault_id"] = (
-                "is required" if one.azure_vault_id is None else "must be the ARM id of a vault or a managed HSM"
-            )
+            problems[f"{place}.azure_vault_id"] = "must be the ARM id of a vault or a managed HSM"
         elif parsed.subscription_id != subscription_id:
             problems[f"{place}.azure_vault_id"] = "belongs to another subscription than subscription_id"
         elif key_of(parsed) in found:

@@ -74,18 +74,18 @@ class FoundVaults(msgspec.Struct, frozen=True, kw_only=True):
 class NewProperties(msgspec.Struct, frozen=True, kw_only=True):
     """Of a vault's properties, the tenant alone has to be given; the cloud is asked for them anyway."""
 
-    tenant_id: Ident | None = msgspec.field(default=None, name="tenantId")
+    tenant_id: Ident = msgspec.field(name="tenantId")
 
 
 class NewVault(msgspec.Struct, frozen=True, kw_only=True):
     """A vault to add, as discovery showed it. `tags` and the rest of `properties` are what the cloud says."""
 
-    azure_vault_id: Text | None = None
+    azure_vault_id: Text
     name: Ident | None = None
     type: Ident | None = None
     location: Ident | None = None
     tags: Any = None
-    properties: NewProperties | None = None
+    properties: NewProperties
 
 
 class AddVaults(msgspec.Struct, frozen=True, kw_only=True):
