@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import machine, process, rates
+from bench import audit, lists, machine, process, rates
 from bench.load import Generator
 from bench.population import Population, populate
 from bench.product import Product
@@ -23,7 +23,7 @@ from bench.report import Figure, save, table
 
 RESULTS = Path(__file__).with_name("results.json")
 BUSY_LOAD = 0.5
-GROUPS = ("get", "set", "growth", "start", "memory")
+GROUPS = ("get", "set", "growth", "start", "memory", "lists", "audit")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,15 @@ class Run:
         gets = rates.save_gets(product, population, self.generator, self._plan.dice)
         requests, seconds = self._size.memory_requests, self._size.seconds
         self.figures += process.memory(product, self.generator, gets, requests, seconds)
+
+    def lists(self) -> None:
+        """The control plane's lists of secrets, by any filter."""
+        self.figures += lists.measure(self._folder, self._size.large, self._size.rounds, self._seed)
+
+    def audit(self) -> None:
+        """What auditing costs, and how fast a log is verified."""
+        size = self._size
+        self.figures += audit.costs(self._folder, size.rounds, size.seconds, quick=size is QUICK)
 
 
 def main(arguments: list[str] | None = None) -> int:

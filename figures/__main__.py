@@ -13,12 +13,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import crash, fuzz, leaks, rawfuzz, retention
+from figures import audit, crash, fuzz, leaks, rawfuzz, retention
 from figures.crash import CrashReport
 from figures.retention import RetentionReport
 
 RESULTS = Path(__file__).with_name("results.json")
-HOSTILE = {each.NAME: each for each in (fuzz, rawfuzz, leaks)}
+HOSTILE = {each.NAME: each for each in (fuzz, rawfuzz, leaks, audit)}
 TRIALS = ("crash", "retention", *HOSTILE)
 KILLS, QUICK_KILLS = 200, 12
 DELETIONS, QUICK_DELETIONS = 10_000, 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,13 @@ def varied(number: int, dice: random.Random) -> Entry:
         service=dice.choice(("cckm", "keyvault")),
         details={"wörter": [1, 2.5, None, True, "x"], "number": number},
     )
+
+
+async def until(check: Callable[[], Awaitable[bool]], limit_s: float = 20.0) -> None:
+    """Returns once `check` holds. Raises TimeoutError."""
+    async with asyncio.timeout(limit_s):
+        while not await check():  # noqa: ASYNC110 - what is waited for is in a database
+            await asyncio.sleep(0.005)
 
 
 class OpenBox:

@@ -27,12 +27,17 @@ def endpoints(port: int, authority_pem: str) -> dict[str, Any]:
     }
 
 
+def authority_of(estate: Estate) -> str:
+    """The certificate of the server's own authority, without all those of the machine."""
+    return (estate.server.data / "tls" / "ca.pem").read_text()
+
+
 def details_of(estate: Estate, **changed: Any) -> AzureDetails:
     """A connection to that server as its demo application."""
     found = AzureDetails(
         client_id=estate.demo_application.client_id,
         tenant_id=estate.tenant_id,
-        **endpoints(estate.server.port, estate.server.authority.read_text()),
+        **endpoints(estate.server.port, authority_of(estate)),
     )
     return msgspec.structs.replace(found, **changed)
 

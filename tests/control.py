@@ -39,6 +39,7 @@ START = 1_800_000_000.0
 PASSWORD = "correct-horse-9-Battery"
 CHEAP = Parameters(type=Type.ID, version=19, salt_len=16, hash_len=32, time_cost=1, memory_cost=64, parallelism=1)
 _SPARE = itertools.count(1)
+MoreRoutes = Callable[["Control"], Iterable[Route]]
 
 
 def spare(prefix: str = "user") -> str:
@@ -119,9 +120,7 @@ def remote(server: RunningServer, host: str = "localhost") -> ControlClient:
 class Control:
     """One process's view of a control plane. Open two on one URL and they are two processes."""
 
-    def __init__(
-        self, store: Store, keyring: Keyring, clock: ManualClock, more: Callable[[Control], Iterable[Route]] | None
-    ) -> None:
+    def __init__(self, store: Store, keyring: Keyring, clock: ManualClock, more: MoreRoutes | None) -> None:
         self.store = store
         self.keyring = keyring
         self.clock = clock
@@ -174,13 +173,24 @@ async def domain_with_admin(
     return made["id"], await control.signed_in(username, domain=domain)
 
 
+def all_other_routes(control: Control) -> list[Route]:
+    """Every route that a server has beside those of access, on the same database; for `open_control(more=...)`."""
+    from claviger.cckm.assembly import Choices, Ground, Plane
+
+    ground = Ground(control.store, control.keyring, control.notes, control.clock, control.clock)
+    plane = Plane(ground, Choices("0"), lambda name, status: None)
+    plane.access.passwords.close()
+    own = {(route.method, route.path) for route in control.parts.routes}
+    return [route for route in plane.routing.routes if (route.method, route.path) not in own]
+
+
 @asynccontextmanager
 async def open_control(
     url: str,
     clock: ManualClock | None = None,
     *,
     preset: str | None = PASSWORD,
-    more: Callable[[Control], Iterable[Route]] | None = None,
+    more: MoreRoutes | None = None,
 ) -> AsyncIterator[Control]:
     """A control plane on a database, which is made if need be; `admin` has the password `preset`, or a one-time one.
 

@@ -64,6 +64,7 @@ class OddCloud:
         self.sign_ins = 0
         self.resource: str | None = None
         self.arrived = asyncio.Event()
+        self.over = asyncio.Event()
 
     @property
     def asked(self) -> list[str]:
@@ -91,7 +92,8 @@ class OddCloud:
                 if step == CUT:
                     break
                 if step == HANG:
-                    await asyncio.sleep(60)
+                    await self.over.wait()
+                    break
                 assert isinstance(step, Said)
                 writer.write(step.raw())
                 await writer.drain()
@@ -151,20 +153,10 @@ async def odd_cloud(folder: Path) -> AsyncIterator[OddCloud]:
     cloud.authority = _certificate().public_bytes(Encoding.PEM).decode()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def tracked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        await cloud.serve(reader, writer)
-
-    server = await asyncio.start_server(tracked, "127.0.0.1", 0, ssl=context)
+    server = await asyncio.start_server(cloud.serve, "127.0.0.1", 0, ssl=context)
     cloud.port = server.sockets[0].getsockname()[1]
     try:
         yield cloud
     finally:
+        cloud.over.set()
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -20,7 +20,7 @@ from claviger.core.errors import Busy, Conflict, Damaged, Invalid
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.key_file import KeyFile
 from claviger.store.contract import Tx
-from tests.auditing import Audited, audited, entry
+from tests.auditing import Audited, audited, entry, until
 from tests.sealing import Machine, secret
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,9 +146,11 @@ async def test_buffered_entries_are_written_soon_and_in_order(own: Audited):
     for number in range(1200):
         own.log.buffer(entry(number))
     assert await request_ids(own) == []
-    async with asyncio.timeout(10):
-        while len(await request_ids(own)) < 1200:
-            await asyncio.sleep(0.005)
+
+    async def all_written() -> bool:
+        return len(await request_ids(own)) == 1200
+
+    await until(all_written)
     own.log.buffer(entry(1200))
     task.cancel()
     await own.log.stop()
@@ -202,20 +204,25 @@ async def test_while_records_cannot_be_written_calls_are_refused_and_nothing_is_
     task = asyncio.create_task(log.run())
     await asyncio.sleep(0)
     log.buffer(entry(1))
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                log.buffer(entry(2))
-            except Busy as refused:
-                assert "no space left" in str(refused.facts["message"])
-                break
-            await asyncio.sleep(0.005)
-        failing.full = False
-        while True:
-            with contextlib.suppress(Busy):
-                log.buffer(entry(3))
-                break
-            await asyncio.sleep(0.005)
+
+    async def refuses() -> bool:
+        with contextlib.suppress(Busy):
+            log.buffer(entry(2))
+            return False
+        return True
+
+    async def takes() -> bool:
+        with contextlib.suppress(Busy):
+            log.buffer(entry(3))
+            return True
+        return False
+
+    await until(refuses)
+    with pytest.raises(Busy) as caught:
+        log.buffer(entry(2))
+    assert "no space left" in str(caught.value.facts["message"])
+    failing.full = False
+    await until(takes)
     task.cancel()
     await log.stop()
     kept = await request_ids(own)
@@ -277,13 +284,14 @@ async def test_checkpoints_are_signed_shown_and_made_only_where_something_is_new
 async def test_the_background_signs_what_is_new(own: Audited):
     task = asyncio.create_task(own.checkpoints.run())
     await own.fill(5)
-    async with asyncio.timeout(20):
-        while await records.last_checkpoint(own.store) is None:
-            await asyncio.sleep(0.01)
-        await own.fill(2)
-        own.clock.advance(61)
-        while (await records.last_checkpoint(own.store) or (0, ""))[0] != 7:
-            await asyncio.sleep(0.01)
+
+    async def signed_up_to(size: int) -> bool:
+        return (await records.last_checkpoint(own.store) or (0, ""))[0] == size
+
+    await until(lambda: signed_up_to(5))
+    await own.fill(2)
+    own.clock.advance(61)
+    await until(lambda: signed_up_to(7))
     task.cancel()
     assert await good(own) == 7
 
@@ -350,3 +358,19 @@ async def test_proofs_hold_for_every_record_and_size(own: Audited, count: int):
     for sizes in ((count + 1, count + 1), (-1, count), (1, 0)):
         with pytest.raises(Invalid):
             await proofs.consistency(own.store, *sizes)
+
+
+async def test_stopping_in_the_middle_of_writing_writes_everything_once(own: Audited):
+    for round_number in range(20):
+        log = AuditLog(own.store)
+        task = asyncio.create_task(log.run())
+        await asyncio.sleep(0)
+        log.buffer(entry(round_number))
+        flushing = asyncio.create_task(log.flush())
+        for _ in range(round_number % 4):
+            await asyncio.sleep(0)
+        flushing.cancel()
+        task.cancel()
+        await log.stop()
+        await asyncio.gather(task, flushing, return_exceptions=True)
+    assert await request_ids(own) == [f"r-{number}" for number in range(20)]

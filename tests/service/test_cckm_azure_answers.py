@@ -213,6 +213,15 @@ async def test_sign_in_failed(odd: OddCloud, step: Any) -> None:
         assert odd.seen == []
 
 
+async def test_who_waits_for_a_sign_in_that_hangs_has_done_nothing(odd: OddCloud) -> None:
+    async with way_to(odd, sign_in_s=0.4, call_s=1.0) as cloud:
+        odd.login = [HANG] * 5
+        changes = [secrets_of(cloud).delete("s") for _ in range(5)]
+        done = await asyncio.gather(*changes, return_exceptions=True)
+        assert [each.reason for each in done if isinstance(each, Refusal)] == ["CloudUnreachable"] * 5
+        assert odd.seen == []
+
+
 @pytest.mark.parametrize(
     "said",
     [

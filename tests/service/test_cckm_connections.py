@@ -15,11 +15,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from claviger.cckm.azure.connections import records
-from claviger.cckm.azure.connections.cloud import SEALED_AS, credentials_of
+from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureClouds, credentials_of
 from claviger.cckm.azure.connections.operations import EMBEDDED_NAME, Connections, EmbeddedAzure, ensure_embedded
+from claviger.cckm.azure.connections.pace import Limits
+from claviger.cckm.azure.connections.proofs import Proof
 from claviger.cckm.azure.connections.routes import ConnectionRoutes
+from claviger.cckm.azure.connections.rules import Credentials
 from claviger.cckm.calls import ROOT_DOMAIN
-from claviger.core.errors import Conflict
+from claviger.core.errors import Conflict, Unavailable
 from claviger.core.sensitive import Sensitive
 from claviger.crypto import certificates
 from tests.certificates import certificate as self_made
@@ -173,55 +176,56 @@ async def test_secrets_are_never_shown(plane: Plane) -> None:
     assert SECRET not in repr(await everything(plane))
 
 
-@pytest.mark.parametrize(
-    ("more", "part"),
-    [
-        ({"name": None}, "name: is required"),
-        ({"client_id": ""}, "client_id: is required"),
-        ({"tenant_id": None}, "tenant_id: is required"),
-        ({"client_secret": None}, "client_secret: is required, unless"),
-        ({"is_certificate_used": True}, "client_secret: excludes"),
-        ({"certificate": "x"}, "client_secret: excludes"),
-        ({"client_secret": "s" * 4097}, "client_secret: may have"),
-        ({"client_secret": "\ud800"}, "not valid"),
-        ({"client_secret": None, "certificate": "x"}, "certificate: this is not a certificate"),
-        ({"client_secret": None, "certificate": "x" * 40_000}, "certificate: may have"),
-        ({"client_secret": None, "is_certificate_used": True, "cert_duration": -1}, "cert_duration"),
-        ({"client_secret": None, "is_certificate_used": True, "cert_duration": 9999}, "cert_duration"),
-        ({"name": "a/b"}, "name: may have"),
-        ({"name": " a"}, "name: may have"),
-        ({"name": "a" * 257}, "name: may have"),
-        ({"cloud_name": "Azure"}, "cloud_name: must be one of AzureCloud"),
-        ({"cloud_name": 7}, "cloud_name"),
-        ({"tenant_id": "a/b"}, "tenant_id: must be"),
-        ({"client_id": "a b"}, "client_id: must be"),
-        ({"active_directory_endpoint": "http://login.example"}, "active_directory_endpoint: must be https"),
-        ({"active_directory_endpoint": "https://u:p@login.example"}, "active_directory_endpoint: must be https"),
-        ({"active_directory_endpoint": "https://login.example/x"}, "active_directory_endpoint: must be https"),
-        ({"resource_manager_url": "https://arm.example?x"}, "resource_manager_url: must be https"),
-        ({"resource_manager_url": "https://arm.example:65536"}, "resource_manager_url: must be https"),
-        ({"management_url": "https://a.example#x"}, "management_url: must be"),
-        ({"vault_resource_url": "vault.example"}, "vault_resource_url: must be"),
-        ({"key_vault_dns_suffix": "https://vault.example"}, "key_vault_dns_suffix: must be"),
-        ({"key_vault_dns_suffix": "vault.example/x"}, "key_vault_dns_suffix: must be"),
-        ({"azure_stack_server_cert": "x"}, "azure_stack_server_cert: this is not"),
-        ({"azure_stack_connection_type": "ADFS"}, "ADFS is not supported"),
-        ({"azure_stack_connection_type": "X"}, "azure_stack_connection_type: must be"),
-        ({"cloud_name": "AzureStack"}, "key_vault_dns_suffix: is required for AzureStack"),
-        ({"description": "d" * 1025}, "description: may have"),
-        ({"meta": {str(n): n for n in range(65)}}, "meta: may have"),
-        ({"labels": {"a": 1}}, "labels"),
-        ({"products": ["x" * 2000]}, "products"),
-        ({"name": "a\0b"}, "name: may have"),
-    ],
-)
-async def test_what_is_refused(plane: Plane, more: dict[str, Any], part: str) -> None:
-    message = await refused(plane, "POST", MANY, body(**more), 400, part)
-    assert SECRET not in message
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"name": None}, "name: is required"),
+    ({"client_id": ""}, "client_id: is required"),
+    ({"tenant_id": None}, "tenant_id: is required"),
+    ({"client_secret": None}, "client_secret: is required, unless"),
+    ({"is_certificate_used": True}, "client_secret: excludes"),
+    ({"certificate": "x"}, "client_secret: excludes"),
+    ({"client_secret": "s" * 4097}, "client_secret: may have"),
+    ({"client_secret": "\ud800"}, "not valid"),
+    ({"client_secret": None, "certificate": "x"}, "certificate: this is not a certificate"),
+    ({"client_secret": None, "certificate": "x" * 40_000}, "certificate: may have"),
+    ({"client_secret": None, "is_certificate_used": True, "cert_duration": -1}, "cert_duration"),
+    ({"client_secret": None, "is_certificate_used": True, "cert_duration": 9999}, "cert_duration"),
+    ({"name": "a/b"}, "name: may have"),
+    ({"name": " a"}, "name: may have"),
+    ({"name": "a" * 257}, "name: may have"),
+    ({"cloud_name": "Azure"}, "cloud_name: must be one of AzureCloud"),
+    ({"cloud_name": 7}, "cloud_name"),
+    ({"tenant_id": "a/b"}, "tenant_id: must be"),
+    ({"client_id": "a b"}, "client_id: must be"),
+    ({"active_directory_endpoint": "http://login.example"}, "active_directory_endpoint: must be https"),
+    ({"active_directory_endpoint": "https://u:p@login.example"}, "active_directory_endpoint: must be https"),
+    ({"active_directory_endpoint": "https://login.example/x"}, "active_directory_endpoint: must be https"),
+    ({"resource_manager_url": "https://arm.example?x"}, "resource_manager_url: must be https"),
+    ({"resource_manager_url": "https://arm.example:65536"}, "resource_manager_url: must be https"),
+    ({"management_url": "https://a.example#x"}, "management_url: must be"),
+    ({"vault_resource_url": "vault.example"}, "vault_resource_url: must be"),
+    ({"key_vault_dns_suffix": "https://vault.example"}, "key_vault_dns_suffix: must be"),
+    ({"key_vault_dns_suffix": "vault.example/x"}, "key_vault_dns_suffix: must be"),
+    ({"azure_stack_server_cert": "x"}, "azure_stack_server_cert: this is not"),
+    ({"azure_stack_connection_type": "ADFS"}, "ADFS is not supported"),
+    ({"azure_stack_connection_type": "X"}, "azure_stack_connection_type: must be"),
+    ({"cloud_name": "AzureStack"}, "key_vault_dns_suffix: is required for AzureStack"),
+    ({"description": "d" * 1025}, "description: may have"),
+    ({"meta": {str(n): n for n in range(65)}}, "meta: may have"),
+    ({"labels": {"a": 1}}, "labels"),
+    ({"products": ["x" * 2000]}, "products"),
+    ({"name": "a\0b"}, "name: may have"),
+]
+
+
+async def test_what_is_refused(plane: Plane) -> None:
+    for more, part in WRONG:
+        message = await refused(plane, "POST", MANY, body(**more), 400, part)
+        assert SECRET not in message
     await make(plane)
-    alone = not any(word in part for word in ("required, unless", "is required", "excludes"))
-    if part and alone and "name" not in more:
-        await refused(plane, "PATCH", f"{MANY}/one", more, 400)
+    for more, part in WRONG:
+        alone = not any(word in part for word in ("required, unless", "is required", "excludes"))
+        if alone and "name" not in more:
+            await refused(plane, "PATCH", f"{MANY}/one", more, 400)
 
 
 async def test_names(plane: Plane) -> None:
@@ -432,9 +436,6 @@ async def test_one_request_for_one_connection(plane: Plane) -> None:
     await plane.store.write(lambda tx: records.remove_csr(tx, key_id))
     proofs = Connections(plane.store, plane.safe, plane.clock, plane.clouds)._proofs
     sealed = await plane.safe.must_open("connection-csr", key_id)
-    from claviger.cckm.azure.connections.proofs import Proof
-    from claviger.cckm.azure.connections.rules import Credentials
-
     late = Proof(credentials=Credentials(private_key=sealed), request=key_id)
     with pytest.raises(Conflict, match="RequestUsed"):
         await plane.store.write(lambda tx: proofs.use(tx, late))
@@ -535,3 +536,19 @@ async def test_ways_are_made_anew_when_a_connection_changes(plane: Plane) -> Non
     await ask(plane, "DELETE", f"{MANY}/one")
     with pytest.raises(Conflict, match="ConnectionGone"):
         await plane.clouds.reach(stale)
+
+
+async def test_ways_that_nobody_uses_are_closed(plane: Plane) -> None:
+    clouds = AzureClouds(plane.safe, Limits(clouds=1, idle_s=-1.0))
+    ways = []
+    for name in ("a", "b", "c"):
+        found = await records.find(plane.store, ROOT_DOMAIN, (await make(plane, name))["id"])
+        assert found is not None
+        ways.append(await clouds.reach(found))
+    for old in ways[:-1]:
+        with pytest.raises(Unavailable, match="CloudUnreachable"):
+            old.subscriptions()
+    assert ways[-1].subscriptions() is not None
+    await clouds.close()
+    with pytest.raises(Unavailable, match="CloudUnreachable"):
+        ways[-1].secret_client("https://x.vault.azure.net")

@@ -198,7 +198,7 @@ async def test_a_list_is_what_the_model_says(estate: Estate, seed: int) -> None:
     chance = random.Random(seed)
     lists = SecretLists(estate.store)
     ids = [vault.id for vault in estate.vaults.values()]
-    for _ in range(120):
+    for _ in range(90):
         containers = frozenset(chance.sample(ids, chance.randrange(4))) if chance.random() < 0.3 else None
         domain_id = OTHER if chance.random() < 0.1 else ROOT_DOMAIN
         await estate.check(lists, draw_pairs(chance, estate), domain_id, containers)
@@ -228,7 +228,7 @@ async def test_every_way_leads_to_the_same_page(estate: Estate, way: str, monkey
     monkeypatch.setattr(scans, "NAMES_A_READ", 2)
     chance = random.Random(way)
     lists = SecretLists(estate.store)
-    for _ in range(150):
+    for _ in range(80):
         pairs = draw_pairs(chance, estate, complex_ones=way == "walk")
         if way in ("gather tagged", "scan") and "tags" not in dict(pairs):
             pairs.append(("tags", "env=prod"))
@@ -283,23 +283,23 @@ async def test_words_that_are_no_filters(estate: Estate) -> None:
     assert (await list_secrets(estate.store, ROOT_DOMAIN, Query([]), None)).total == ROWS
 
 
-@pytest.mark.parametrize(
-    "pairs",
-    [
-        [("enabled", "yes")],
-        [("gone", "true"), ("gone", "1")],
-        [("rotation_job_enabled", "TRUE")],
-        [("sort", "value")],
-        [("sort", "updatedAt,,status")],
-        [("skip", "-1")],
-        [("limit", "-2")],
-        [("limit", "ten")],
-    ],
+REFUSED: Sequence[Pairs] = (
+    [("enabled", "yes")],
+    [("gone", "true"), ("gone", "1")],
+    [("rotation_job_enabled", "TRUE")],
+    [("sort", "value")],
+    [("sort", "updatedAt,,status")],
+    [("skip", "-1")],
+    [("limit", "-2")],
+    [("limit", "ten")],
 )
-async def test_words_that_are_refused(estate: Estate, pairs: Pairs) -> None:
-    with pytest.raises(Invalid) as refused:
-        await SecretLists(estate.store).page(ROOT_DOMAIN, Query(pairs), None)
-    assert refused.value.reason == "Validation"
+
+
+async def test_words_that_are_refused(estate: Estate) -> None:
+    for pairs in REFUSED:
+        with pytest.raises(Invalid) as refused:
+            await SecretLists(estate.store).page(ROOT_DOMAIN, Query(pairs), None)
+        assert refused.value.reason == "Validation", pairs
 
 
 async def test_a_page_that_is_too_long_is_refused(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:

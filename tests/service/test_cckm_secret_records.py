@@ -168,17 +168,18 @@ async def test_reads_by_name_and_version(store: Store) -> None:
         latest = records.latest_of(tx, vault.num, "pass")
         assert latest is not None
         assert latest.id == rows[1].id
-        assert records.live_backup(tx, vault.num, "pass") == "kept"
         assert records.names_backup(tx, "old")
         assert not records.names_backup(tx, "new")
         records.remove(tx, [rows[1]])
         latest = records.latest_of(tx, vault.num, "pass")
         assert latest is not None
         assert latest.id == rows[2].id
-        assert records.live_backup(tx, vault.num, "pass") is None
 
     await store.write(change)
     assert await records.versions_of(store, vault.id, "pass") == [named[0].version, named[2].version]
+    assert await records.versions_of(store, vault.id, "pass", live=True) == [named[2].version]
+    first = (await stored(store))[0].num
+    assert await records.versions_of(store, vault.id, "pass", until=first) == [named[0].version]
     assert await records.view(store, "another domain", named[0].id) is None
     view = await records.view(store, ROOT_DOMAIN, named[0].id)
     assert view is not None

@@ -1,4 +1,4 @@
-"""Access tokens on both databases: what is in one, what is refused, who its holder is at the moment, and key rotation."""
+"""Access tokens on both databases: what is in one, what is refused, who its holder is now, and key rotation."""
 
 from __future__ import annotations
 
@@ -97,6 +97,7 @@ def forgeries(token: str, published: Any) -> dict[str, str]:
     header = jwt.get_unverified_header(token)
     kid = header["kid"]
     head, body, signature = token.split(".")
+    other_body = unsigned(forged(token, sub="local|x"), header).split(".")[1]
     public = published.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     other = ec.generate_private_key(ec.SECP256R1())
     hmac_key = jwt.algorithms.HMACAlgorithm(jwt.algorithms.HMACAlgorithm.SHA256)
@@ -108,7 +109,7 @@ def forgeries(token: str, published: Any) -> dict[str, str]:
         "two parts": f"{head}.{body}",
         "four parts": f"{token}.x",
         "no signature": f"{head}.{body}.",
-        "signature of something else": f"{head}.{unsigned(forged(token, sub='local|x'), header).split('.')[1]}.{signature}",
+        "signature of something else": f"{head}.{other_body}.{signature}",
         "alg none": unsigned(claims_of(token), {**header, "alg": "none"}),
         "alg none with the signature": unsigned(claims_of(token), {**header, "alg": "none"}) + signature,
         "public key as a secret": f"{text}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}",

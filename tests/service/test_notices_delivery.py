@@ -219,17 +219,15 @@ async def test_redirects_are_not_followed(home: Office, receiver: Receiver) -> N
 
 
 async def test_a_receiver_that_hangs_stops_nobody_else(database_url: str, receiver: Receiver) -> None:
-    async with office(database_url, attempt_s=0.3) as home, receiving() as hanging:
+    async with office(database_url, attempt_s=3) as home, receiving() as hanging:
         hanging.answer = lambda _: Reply(hang=True)
         await home.subscribe(hanging.url)
         await home.subscribe(receiver.url)
         await home.emit_all(8, keys=8)
-        attempts = await home.courier.deliver_due()
+        assert await home.courier.deliver_due() == 8 + 4  # then it is left alone for a while
         assert sorted(receiver.told()) == list(range(8))
-        assert 1 <= len(hanging.received) <= 4  # then it is left alone for a while
-        assert attempts == 8 + len(hanging.received)
         errors = {each["last_error"] for each in await home.deliveries("state=waiting")}
-        assert "no answer within 0.3 s" in errors
+        assert "no answer within 3 s" in errors
         assert hanging.most_under_way <= 4
 
 

@@ -123,7 +123,14 @@ class AuditLog:
                 self._wakened.set()
 
     async def flush(self) -> None:
-        """Writes what is buffered now. Raises what the store raises; nothing of it is lost by that."""
+        """Writes what is buffered now. Raises what the store raises; nothing of it is lost by that.
+
+        Where the database could not tell whether it had committed, entries may come to stand in the log twice.
+        """
+        # Whoever waits may be cancelled; the writing may not, or it would not be known what was written.
+        await asyncio.shield(asyncio.create_task(self._flush()))
+
+    async def _flush(self) -> None:
         async with self._writing:
             while self._waiting:
                 count = min(len(self._waiting), WRITTEN_AT_ONCE)

@@ -282,7 +282,7 @@ async def merged(store: Store, ids: Sequence[int], after: float, before: float, 
     """The same, found by merging the beginnings of some facets: for first pages of filters with not too many facets."""
     one = (
         "SELECT seq, at FROM (SELECT seq, at FROM audit_records WHERE facet_id = ? AND at >= ? AND at <= ? "
-        f"ORDER BY {page.order} LIMIT ?) AS some"
+        f"ORDER BY {page.order} LIMIT ?) AS beginning"
     )
     values: list[Value] = []
     for facet_id in ids:

@@ -37,7 +37,7 @@ class Finding(msgspec.Struct, frozen=True):
             return self.problem
         if self.until is None or self.until == self.seq:
             return f"record {self.seq} {self.problem}"
-        return f"records {self.seq} to {self.until}: one or more of them {self.problem}"
+        return f"of the records {self.seq} to {self.until} at least one {self.problem}"
 
 
 class Found(Exception):
@@ -118,17 +118,14 @@ class Checker:
     def _differs(self, seq: int, hashes: bytes, completed: bytes) -> None:
         if hashes[:HASH_LENGTH] != completed[:HASH_LENGTH]:
             raise self._found("is not what its hash was made of", seq)
-        if len(hashes) != len(completed):
-            raise self._found("has not the hashes that its place in the tree needs", seq)
-        level = next(
-            at // HASH_LENGTH
-            for at in range(0, len(hashes), HASH_LENGTH)
-            if hashes[at : at + HASH_LENGTH] != completed[at : at + HASH_LENGTH]
-        )
+        first = max(self.signed_count, self.witnessed_count)
+        if len(hashes) == len(completed):
+            places = range(0, len(hashes), HASH_LENGTH)
+            wrong = next(at for at in places if hashes[at : at + HASH_LENGTH] != completed[at : at + HASH_LENGTH])
+            first = max(first, seq + 1 - (1 << wrong // HASH_LENGTH))
         if self._doubt is None:  # which of the two it is, the next checkpoint tells
-            first = max(seq + 1 - (1 << level), self.signed_count, self.witnessed_count)
-            own = Finding("has a changed hash of the records before it, which are as they were signed", seq)
-            self._doubt = own, Finding("were changed together with their own hashes", first, seq)
+            own = Finding("has changed hashes of the records before it, which are as they were signed", seq)
+            self._doubt = own, Finding("was put here or changed together with its own hash", first, seq)
 
     def found_in(self, seq: int, problem: str) -> Found:
         """What is wrong with a record beyond its place in the tree; or what was wrong before it."""
@@ -141,14 +138,14 @@ class Checker:
     def _compare_seen(self) -> None:
         for seen in self._seen.get(self.size, ()):
             if seen.root != self._frontier.root():
-                raise self._changed("are not what a witness saw")
+                raise self._changed("is not what a witness saw")
             self.witnessed_count = self.size
             self._settle()
 
     def _changed(self, problem: str) -> Found:
         first = max(self.signed_count, self.witnessed_count)
         if first >= self.size:  # the same records, signed as two things
-            return self._found(f"the first {self.size} records {problem}")
+            return self._found(f"the beginning of the log, up to record {self.size - 1}, {problem}")
         return self._found(problem, first, self.size - 1)
 
     def _settle(self) -> None:
@@ -159,10 +156,12 @@ class Checker:
     def checkpoint(self, size: int, note: str) -> None:
         """A checkpoint of the records so far, and the size that it is kept under."""
         found = _checked(self._key, note, f"the checkpoint of {size} records")
+        if found.size > self.size:
+            raise self._found(f"is missing: a checkpoint of {found.size} records stands where {self.size} end", self.size)
         if found.size != size or size != self.size:
             raise self._found(f"the checkpoint of {found.size} records stands where {self.size} records end")
         if found.root != self._frontier.root():
-            raise self._changed("are not what was signed")
+            raise self._changed("is not what was signed")
         self.checkpoint_count += 1
         self.signed_count = size
         self._settle()
@@ -174,8 +173,8 @@ class Checker:
         if size < self.size:
             raise self._found("is none of the log's: it says that it ends before", size)
         if self._last_seen > self.size:
-            told = f"is missing: the log was rolled back, for a witness saw {self._last_seen} records"
-            raise self._found(told, self.size)
+            told = f"is missing or was changed: the log was rolled back, for a witness saw {self._last_seen} records"
+            raise self._found(told, max(self.signed_count, self.witnessed_count), self._last_seen - 1)
         if self._doubt is not None:
             raise Found(self._doubt[1])
         if frontier not in (None, self._frontier.encoded()) or root not in (None, self._frontier.root()):

@@ -19,7 +19,7 @@ from claviger.cckm.azure.connections.routes import ConnectionRoutes
 from claviger.cckm.azure.secrets.operations import KIND as SECRETS
 from claviger.cckm.azure.secrets.operations import Operations as Secrets
 from claviger.cckm.azure.secrets.routes import SecretRoutes
-from claviger.cckm.azure.secrets.work import ACTS
+from claviger.cckm.azure.secrets.work import KINDS
 from claviger.cckm.azure.subscriptions.operations import Subscriptions
 from claviger.cckm.azure.subscriptions.routes import SubscriptionRoutes
 from claviger.cckm.azure.unbuilt import unbuilt_routes
@@ -80,7 +80,7 @@ class Plane:
         self.secrets = Secrets(
             store, self._safe, intents, self._clouds, clock, ground.switches, echo=choices.echo_values
         )
-        self._finisher = Finisher(intents, {SECRETS + kind: self.secrets.finish for kind in ACTS})
+        self._finisher = Finisher(intents, {SECRETS + kind: self.secrets.finish for kind in KINDS})
         self.routing = Routing(self._routes())
         self.app = ControlPlane(self.routing, self.access.gate, count)
         self._tasks: list[asyncio.Task[None]] = []

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,7 +25,7 @@ from claviger.jobs.holder import is_dead, own_name
 from claviger.jobs.records import Intent
 from claviger.store.contract import Store, Tx
 
-LEASE_S = 180.0
+LEASE_S = 240.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 300.0
 LONGEST_SLEEP_S = 10.0
@@ -78,9 +80,9 @@ class Intents:
         """
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(intent.attempts, 10))
         at = self._machine.now() + pause
-        stage = SENT if sent else intent.stage
         told = f"{refusal.reason}: {refusal.facts.get('message', '')}"
-        await self._store.write(lambda tx: records.put_off(tx, intent, self.holder, at, stage, told))
+        stage = SENT if sent else None
+        await self._store.write(lambda tx: records.put_off(tx, intent, self.holder, at, told, stage))
         self._let_go.set()
 
     @staticmethod
@@ -100,9 +102,9 @@ class Intents:
 
     async def take_up(self, most: int = AT_ONCE) -> list[Intent]:
         """Leases what nobody holds and whose time has come."""
-        if await records.next_try(self._store) is None:
+        at, now = await records.next_try(self._store), self._machine.now()
+        if at is None or at > now:
             return []
-        now = self._machine.now()
         return await self._store.write(lambda tx: records.take_up(tx, self.holder, now, now + LEASE_S, most))
 
     async def until_next(self) -> float:
@@ -143,6 +145,13 @@ def _taken_over() -> Conflict:
     return Conflict("TakenOver", message="the operation is being finished by another server; read the record")
 
 
+def _described(failure: Exception) -> str:
+    """What kind of failure it was, and where: its own words may hold anything."""
+    frames = traceback.extract_tb(failure.__traceback__)[-3:]
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(failure).__name__} at {places}"
+
+
 class Finisher:
     """Takes up open intents for as long as the server runs; several servers on one database may each have one."""
 
@@ -173,8 +182,8 @@ class Finisher:
             return await self._intents.until_next() if len(self._tasks) < AT_ONCE else LONGEST_SLEEP_S
         except Refusal as refusal:
             log.warning("open operations could not be looked at: %s", refusal.reason)
-        except Exception:  # whatever the database has come up with, the next look may succeed
-            log.exception("open operations could not be looked at")
+        except Exception as failure:  # noqa: BLE001 - whatever the database came up with, the next look may succeed
+            log.error("open operations could not be looked at: %s", _described(failure))
         return LONGEST_SLEEP_S
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -193,8 +202,8 @@ class Finisher:
         except Refusal as refusal:
             if refusal.reason != "TakenOver":
                 await self._put_off(intent, refusal)
-        except Exception as failure:  # one intent must not stop the others
-            log.exception("%s %s could not be finished", intent.kind, intent.id)
+        except Exception as failure:  # noqa: BLE001 - one intent must not stop the others
+            log.error("%s %s could not be finished: %s", intent.kind, intent.id, _described(failure))
             await self._put_off(intent, Conflict("FinishFailed", message=type(failure).__name__))
 
     async def _put_off(self, intent: Intent, refusal: Refusal) -> None:

@@ -77,14 +77,14 @@ def is_held(tx: Tx, intent: Intent, holder: str) -> bool:
     return tx.fetch_one(sql, intent.id, holder, intent.attempts) is not None
 
 
-def put_off(tx: Tx, intent: Intent, holder: str, try_at: float, stage: str, error: str) -> None:
-    """Lets go of a lease, to be taken up by anyone from `try_at` on."""
+def put_off(tx: Tx, intent: Intent, holder: str, try_at: float, error: str, stage: str | None = None) -> None:
+    """Lets go of a lease, to be taken up by anyone from `try_at` on; in another stage, if one is given."""
     tx.execute(
-        "UPDATE intents SET leased_until = 0, try_at = ?, stage = ?, last_error = ? "
+        "UPDATE intents SET leased_until = 0, try_at = ?, last_error = ?, stage = COALESCE(?, stage) "
         "WHERE id = ? AND holder = ? AND attempts = ?",
         try_at,
-        stage,
         error[:500],
+        stage,
         intent.id,
         holder,
         intent.attempts,

@@ -1,7 +1,8 @@
 """What all modules that use Azure's SDK share: loading it, one translation of what it raises, how it repeats reads.
 
 The SDK is imported on first use, in a thread: it takes half a second and 50 MB. `translated()` turns what it raises
-into refusals of our own family, always with Azure's code and text as `facts["message"]`:
+into refusals of our own family, always with Azure's code and text as `facts["message"]`, and for the first three
+Azure's code alone as `facts["code"]`:
 
     404 NotFound("CloudNotFound"), 409 Conflict("CloudConflict"), 401, 403, no token Forbidden("CloudRefused"),
     other 4xx, 501, 505 Invalid("CloudInvalid"), 429 Throttled("CloudThrottled", retry_after_s=...),
@@ -17,6 +18,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
@@ -43,6 +45,7 @@ _SDK = (
     "azure.mgmt.keyvault.aio",
     "azure.mgmt.subscription.aio",
 )
+_SENT: ContextVar[list[str]] = ContextVar("sent")
 _BLANKS = re.compile(r"[\x00-\x20\x7f]+")
 
 log = logging.getLogger("claviger.cckm")
@@ -70,6 +73,38 @@ async def translated(*hidden: Sensitive, limit_s: float | None = None) -> AsyncI
         raise Unavailable("CloudUndecided", message="Azure did not answer in time") from None
     except Exception as failure:  # noqa: BLE001  the SDK raises what it likes for answers that it does not understand
         raise _refusal_of(failure, hidden) from None
+
+
+@asynccontextmanager
+async def knowing_what_was_sent() -> AsyncIterator[None]:
+    """Makes an undecided outcome a certain one where nothing was sent: CloudUndecided becomes CloudUnreachable.
+
+    For one call by clients with a `noting_transport`. Much may fail before a call is made: it waits for others that
+    sign in, asks the vault whom it trusts, gets a token.
+    """
+    sent: list[str] = []
+    mark = _SENT.set(sent)
+    try:
+        yield
+    except Unavailable as refusal:
+        if refusal.reason == "CloudUndecided" and not sent:
+            raise Unavailable("CloudUnreachable", message=f"nothing was asked: {refusal.facts['message']}") from None
+        raise
+    finally:
+        _SENT.reset(mark)
+
+
+def noting_transport(session: Any, connect_s: float, read_s: float) -> Any:
+    """The SDK's transport over a session that is not its own; notes each request that is sent with a token."""
+    from azure.core.pipeline.transport import AioHttpTransport
+
+    class Noting(AioHttpTransport):  # type: ignore[misc]  # the SDK gives this name on demand
+        async def send(self, request: Any, **options: Any) -> Any:
+            if "Authorization" in request.headers:
+                _SENT.get([]).append(request.method)
+            return await super().send(request, **options)
+
+    return Noting(session=session, session_owner=False, connection_timeout=connect_s, read_timeout=read_s)
 
 
 def _refusal_of(failure: Exception, hidden: Iterable[Sensitive]) -> Refusal:
@@ -113,11 +148,11 @@ def _answered(failure: Any, hidden: Iterable[Sensitive]) -> Refusal:
     message = said(f"Azure answered {status}: {_words(failure)}", hidden)
     match status:
         case 404:
-            return NotFound("CloudNotFound", message=message)
+            return NotFound("CloudNotFound", message=message, code=_code(failure))
         case 409:
-            return Conflict("CloudConflict", message=message)
+            return Conflict("CloudConflict", message=message, code=_code(failure))
         case 401 | 403:
-            return Forbidden("CloudRefused", message=message)
+            return Forbidden("CloudRefused", message=message, code=_code(failure))
         case 429:
             return Throttled("CloudThrottled", message=message, retry_after_s=retry_after(failure.response))
         case 501 | 505:
@@ -129,13 +164,22 @@ def _answered(failure: Any, hidden: Iterable[Sensitive]) -> Refusal:
     return Invalid("CloudInvalid", message=message)
 
 
+def _code(failure: Any) -> str:
+    """Azure's most precise word for what is wrong; empty for an answer that is not in Azure's form."""
+    return "" if failure.error is None else str(_inner_code(failure.error) or failure.error.code)[:100]
+
+
+def _inner_code(told: Any) -> Any:
+    return told.innererror.get("code") if isinstance(told.innererror, dict) else None
+
+
 def _words(failure: Any) -> str:
     """Azure's code, inner code and text; where the answer has none, the reason of its status."""
     told = failure.error
     if told is None:
         at = failure.message.find("AADSTS")  # what the login host answers has a form of its own
         return failure.message[at:].strip("'") if at >= 0 else str(failure.reason or "without an explanation")
-    inner = told.innererror.get("code") if isinstance(told.innererror, dict) else None
+    inner = _inner_code(told)
     code = f"{told.code} ({inner})" if inner and inner != told.code else told.code
     return f"{code}: {told.message}" if told.message else str(code)
 
@@ -176,7 +220,7 @@ class SignIn:
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """A token for the scopes. Raises Forbidden("CloudRefused"), Unavailable("CloudUnreachable") or Throttled."""
         try:
-            async with self._one, translated(*self._hidden, limit_s=self._limit_s):
+            async with translated(*self._hidden, limit_s=self._limit_s), self._one:
                 return await self._inner.get_token_info(*scopes, options=options)
         except (Forbidden, Invalid, NotFound, Conflict) as refusal:
             # "... AADSTS7000215: Invalid client secret provided. ... Trace ID: ...": the first line is what helps.

@@ -20,7 +20,13 @@ from claviger.cckm.notices.outbox import records as outbox
 from claviger.cckm.notices.outbox.records import DeliveryRow
 from claviger.cckm.notices.records import SubscriptionRow
 from claviger.cckm.notices.rules import State, Type
-from claviger.cckm.notices.wire import Delivery, NewSubscription, Subscription, SubscriptionChange, Test
+from claviger.cckm.notices.wire import (
+    NewNoticeSubscription,
+    NoticeDelivery,
+    NoticeSubscription,
+    NoticeSubscriptionChange,
+    Test,
+)
 from claviger.cckm.resource import header, timestamp
 from claviger.cckm.sealed import Item, Safe
 from claviger.core.clock import Clock
@@ -57,7 +63,7 @@ class Subscriptions:
         self._courier = courier
         self._tests = asyncio.Semaphore(TESTS_AT_ONCE)
 
-    async def create(self, domain_id: str, asked: NewSubscription) -> Subscription:
+    async def create(self, domain_id: str, asked: NewNoticeSubscription) -> NoticeSubscription:
         """Makes a subscription; the answer holds the secret if it was made here.
 
         Raises Invalid("Validation"), Conflict("TooMany").
@@ -98,11 +104,11 @@ class Subscriptions:
             shown=self._shown,
         )
 
-    async def read(self, domain_id: str, ident: str) -> Subscription:
+    async def read(self, domain_id: str, ident: str) -> NoticeSubscription:
         """One subscription. Raises NotFound."""
         return self._shown(_found(await records.subscription(self._store, domain_id, ident)))
 
-    async def update(self, domain_id: str, ident: str, asked: SubscriptionChange) -> Subscription:
+    async def update(self, domain_id: str, ident: str, asked: NoticeSubscriptionChange) -> NoticeSubscription:
         """Changes what is given. The answer holds the secret if one was made.
 
         Notices that wait go to the new address. Raises NotFound, Invalid("Validation").
@@ -139,7 +145,7 @@ class Subscriptions:
 
         await self._store.write(change)
 
-    async def test(self, domain_id: str, ident: str, by: str) -> Delivery:
+    async def test(self, domain_id: str, ident: str, by: str) -> NoticeDelivery:
         """Sends a test, once, also to a disabled subscription; how that ended. Raises NotFound, Throttled, Conflict."""
         if self._tests.locked():
             raise Throttled("TooManyTests", message="too many subscriptions are being tested", retry_after_s=5)
@@ -167,14 +173,14 @@ class Subscriptions:
         rows = await outbox.page(self._store, domain_id, wanted, newest_first, window.skip, count) if count else []
         return Page(window.skip, window.limit, total, [shown_delivery(row) for row in rows])
 
-    async def delivery(self, domain_id: str, ident: str) -> Delivery:
+    async def delivery(self, domain_id: str, ident: str) -> NoticeDelivery:
         """One delivery. Raises NotFound."""
         found = await outbox.by_id(self._store, domain_id, ident)
         if found is None:
             raise _no_delivery()
         return shown_delivery(found)
 
-    async def retry(self, domain_id: str, ident: str) -> Delivery:
+    async def retry(self, domain_id: str, ident: str) -> NoticeDelivery:
         """Has a dead delivery sent again, from its first attempt. Raises NotFound, Conflict("NotDead")."""
 
         def change(tx: Tx) -> None:
@@ -190,8 +196,8 @@ class Subscriptions:
         self._courier.wake()
         return await self.delivery(domain_id, ident)
 
-    def _shown(self, row: SubscriptionRow, made: Keys | None = None) -> Subscription:
-        return Subscription(
+    def _shown(self, row: SubscriptionRow, made: Keys | None = None) -> NoticeSubscription:
+        return NoticeSubscription(
             **header("claviger", "notice-subscription", row.id, "", row.domain_id, row.created_at, row.updated_at),
             url=row.url,
             types=list(row.types),
@@ -209,10 +215,10 @@ class Subscriptions:
         )
 
 
-def shown_delivery(row: DeliveryRow) -> Delivery:
+def shown_delivery(row: DeliveryRow) -> NoticeDelivery:
     """A delivery as it is on the wire."""
     waits = row.state in rules.STATES[rules.WAITING]
-    return Delivery(
+    return NoticeDelivery(
         **header(
             "claviger", "notice-delivery", row.id, "", row.domain_id, row.noticed_at, row.ended_at or row.noticed_at
         ),
@@ -259,7 +265,7 @@ async def _is_authority(pem: str) -> bool:
     return True
 
 
-def _merged(row: SubscriptionRow, asked: SubscriptionChange, at: float) -> SubscriptionRow:
+def _merged(row: SubscriptionRow, asked: NoticeSubscriptionChange, at: float) -> SubscriptionRow:
     """The row with what was asked for; enabling it forgets why it was disabled."""
     disabled = row.disabled if asked.disabled is None else asked.disabled
     return msgspec.structs.replace(

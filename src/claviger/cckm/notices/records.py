@@ -142,9 +142,12 @@ async def all_ids(store: Store) -> list[str]:
     return [row[0] for row in await store.read("SELECT id FROM cckm_notice_subscriptions ORDER BY id")]
 
 
-async def domains_that_hear(store: Store, kind: Type) -> set[str]:
-    """The domains in which somebody gets notices of this type."""
-    rows = await store.read("SELECT DISTINCT domain_id, types FROM cckm_notice_subscriptions WHERE disabled = 0")
+async def domains_that_hear(store: Store, kind: Type, most_waiting: int) -> set[str]:
+    """The domains in which somebody gets notices of this type, and has room for one more."""
+    rows = await store.read(
+        "SELECT DISTINCT domain_id, types FROM cckm_notice_subscriptions WHERE disabled = 0 AND waiting < ?",
+        most_waiting,
+    )
     return {row[0] for row in rows if not row[1] or kind.value in row[1].split()}
 
 

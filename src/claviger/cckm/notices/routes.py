@@ -6,7 +6,12 @@ from claviger.cckm.calls import CCKM_ADMINS, Answer, Call, ListOf, Parameter, Ro
 from claviger.cckm.listing import PAGING
 from claviger.cckm.notices import rules
 from claviger.cckm.notices.operations import Subscriptions
-from claviger.cckm.notices.wire import Delivery, NewSubscription, Subscription, SubscriptionChange
+from claviger.cckm.notices.wire import (
+    NewNoticeSubscription,
+    NoticeDelivery,
+    NoticeSubscription,
+    NoticeSubscriptionChange,
+)
 
 _TAG = "Notices"
 _BASE = "/claviger/notices"
@@ -25,9 +30,9 @@ class NoticeRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._of_subscriptions(), *self._of_deliveries()]
+        return [*self._of_all(), *self._of_one(), *self._of_deliveries()]
 
-    def _of_subscriptions(self) -> list[Route]:
+    def _of_all(self) -> list[Route]:
         return [
             Route(
                 method="GET",
@@ -36,12 +41,12 @@ class NoticeRoutes:
                 permission=_ADMINS,
                 tag=_TAG,
                 summary="List subscriptions to notices",
-                gives=ListOf[Subscription],
+                gives=ListOf[NoticeSubscription],
                 query=(
                     *PAGING,
-                    Parameter("id", repeated=True),
-                    Parameter("url", repeated=True),
-                    Parameter("disabled", "boolean"),
+                    Parameter("id", description="Id of the subscription.", repeated=True),
+                    Parameter("url", description="Where it sends to; `*` stands for anything.", repeated=True),
+                    Parameter("disabled", "boolean", "Only disabled ones, or only others."),
                 ),
             ),
             Route(
@@ -53,12 +58,16 @@ class NoticeRoutes:
                 summary="Subscribe to notices",
                 description="Notices are CloudEvents 1.0, sent by POST and signed as Standard Webhooks says. "
                 + _SECRET,
-                takes=NewSubscription,
-                gives=Subscription,
+                takes=NewNoticeSubscription,
+                gives=NoticeSubscription,
                 status=201,
                 errors=(409,),
                 example={"url": "https://hooks.example.com/claviger", "types": ["near-expiry", "drift"]},
             ),
+        ]
+
+    def _of_one(self) -> list[Route]:
+        return [
             Route(
                 method="GET",
                 path=_ONE,
@@ -66,7 +75,7 @@ class NoticeRoutes:
                 permission=_ADMINS,
                 tag=_TAG,
                 summary="Read a subscription to notices",
-                gives=Subscription,
+                gives=NoticeSubscription,
             ),
             Route(
                 method="PATCH",
@@ -77,8 +86,8 @@ class NoticeRoutes:
                 summary="Change a subscription to notices",
                 description="What is left out stays. For a day after a change of secret, notices are signed with the "
                 "earlier one too. " + _SECRET,
-                takes=SubscriptionChange,
-                gives=Subscription,
+                takes=NoticeSubscriptionChange,
+                gives=NoticeSubscription,
             ),
             Route(
                 method="DELETE",
@@ -99,7 +108,7 @@ class NoticeRoutes:
                 summary="Try a subscription out",
                 description="Sends a notice of type `test`, once, and answers how that ended. It takes as long as the "
                 "receiver does.",
-                gives=Delivery,
+                gives=NoticeDelivery,
                 errors=(409, 429),
             ),
         ]
@@ -114,16 +123,16 @@ class NoticeRoutes:
                 tag=_TAG,
                 summary="List deliveries of notices",
                 description="Delivered ones are kept for a week, dead ones for 30 days.",
-                gives=ListOf[Delivery],
+                gives=ListOf[NoticeDelivery],
                 query=(
                     *PAGING,
-                    Parameter("id", repeated=True),
-                    Parameter("subscription_id", repeated=True),
-                    Parameter("notice_id", repeated=True),
-                    Parameter("object_key", repeated=True),
-                    Parameter("subject", repeated=True),
-                    Parameter("type", repeated=True, values=rules.TYPES),
-                    Parameter("state", repeated=True, values=tuple(rules.STATES)),
+                    Parameter("id", description="Id of the delivery.", repeated=True),
+                    Parameter("subscription_id", description="Id of the subscription to notices.", repeated=True),
+                    Parameter("notice_id", description="Id of the event.", repeated=True),
+                    Parameter("object_key", description="What is kept in order.", repeated=True),
+                    Parameter("subject", description="What the notice is about.", repeated=True),
+                    Parameter("type", description="Type of the notice.", repeated=True, values=rules.TYPES),
+                    Parameter("state", description="How far it is.", repeated=True, values=tuple(rules.STATES)),
                 ),
             ),
             Route(
@@ -133,7 +142,7 @@ class NoticeRoutes:
                 permission=_ADMINS,
                 tag=_TAG,
                 summary="Read a delivery of a notice",
-                gives=Delivery,
+                gives=NoticeDelivery,
             ),
             Route(
                 method="POST",
@@ -143,7 +152,7 @@ class NoticeRoutes:
                 tag=_TAG,
                 summary="Send a dead notice again",
                 description="From its first attempt, under the same id.",
-                gives=Delivery,
+                gives=NoticeDelivery,
                 errors=(409,),
             ),
         ]
@@ -154,7 +163,7 @@ class NoticeRoutes:
 
     async def create(self, call: Call) -> Answer:
         """POST /subscriptions."""
-        made = await self._subscriptions.create(call.caller.domain_id, call.body(NewSubscription))
+        made = await self._subscriptions.create(call.caller.domain_id, call.body(NewNoticeSubscription))
         return Answer(made, 201)
 
     async def read(self, call: Call) -> Answer:
@@ -163,7 +172,7 @@ class NoticeRoutes:
 
     async def update(self, call: Call) -> Answer:
         """PATCH /subscriptions/{id}."""
-        asked = call.body(SubscriptionChange)
+        asked = call.body(NoticeSubscriptionChange)
         return Answer(await self._subscriptions.update(call.caller.domain_id, call.params["id"], asked))
 
     async def delete(self, call: Call) -> Answer:

@@ -97,7 +97,7 @@ class Transport:
     async def _post(self, url: str, authority: str, headers: dict[str, str], body: bytes) -> Outcome:
         target = URL(url, encoded=True)
         _check_host(target.host or "")
-        context = await self._context(authority)
+        context = await self._context(authority) if target.scheme == "https" else True
         sending = self._session.post(target, data=body, headers=headers, ssl=context, allow_redirects=False)
         async with sending as answer:
             status = answer.status

@@ -6,7 +6,7 @@ for a value of a secret.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,7 +16,7 @@ from claviger.cckm.resource import Header
 from claviger.core.sensitive import Sensitive
 
 
-class NewSubscription(msgspec.Struct, frozen=True, kw_only=True):
+class NewNoticeSubscription(msgspec.Struct, frozen=True, kw_only=True):
     """The body that makes a subscription. Without a secret one is made, and shown in that answer alone."""
 
     url: str
@@ -27,7 +27,7 @@ class NewSubscription(msgspec.Struct, frozen=True, kw_only=True):
     ca_certificate: str = ""
 
 
-class SubscriptionChange(msgspec.Struct, frozen=True, kw_only=True):
+class NoticeSubscriptionChange(msgspec.Struct, frozen=True, kw_only=True):
     """The body that changes a subscription; what is left out stays.
 
     `types` [] is all; `ca_certificate` "system" is the machine's own trust; `new_secret` makes a secret and shows it.
@@ -42,7 +42,7 @@ class SubscriptionChange(msgspec.Struct, frozen=True, kw_only=True):
     ca_certificate: str | None = None
 
 
-class Subscription(Header, frozen=True, kw_only=True):
+class NoticeSubscription(Header, frozen=True, kw_only=True):
     """A subscription. `secret` is there once, in the answer to the call that made it. `types` empty: all.
 
     `waiting` counts notices not delivered yet, `dropped` those that found no room. Nothing is sent before `resumes_at`.
@@ -60,10 +60,10 @@ class Subscription(Header, frozen=True, kw_only=True):
     last_delivered_at: str | None
     last_failed_at: str | None
     last_error: str
-    secret: str | UnsetType = UNSET
+    secret: Annotated[str, msgspec.Meta(extra_json_schema={"format": "password"})] | UnsetType = UNSET
 
 
-class Delivery(Header, frozen=True, kw_only=True):
+class NoticeDelivery(Header, frozen=True, kw_only=True):
     """One notice on its way to one subscription. `notice_id` is the event's id, the same over all attempts."""
 
     subscription_id: str

@@ -57,7 +57,7 @@ class JobConfigs:
     async def create(self, caller: Caller, asked: CreateJobConfig) -> JobConfigShown:
         """Stores a configuration, due from now on. Raises Conflict("TooMany") for more than 1,000 in a domain."""
         now = self._clock.now()
-        problems = _common_problems(asked.run_at, asked.run_on)
+        problems = _common_problems(asked)
         operation = rules.operation_problem(asked.operation)
         if operation is not None:
             problems["operation"] = operation
@@ -102,7 +102,7 @@ class JobConfigs:
     async def patch(self, domain_id: str, ident: str, asked: PatchJobConfig) -> JobConfigShown:
         """Changes a configuration. When it is due is decided anew, from now on, if anything of that has changed."""
         known = await self._known(domain_id, ident)
-        problems = _common_problems(asked.run_at, asked.run_on)
+        problems = _common_problems(asked)
         if asked.operation not in (None, known.operation):
             problems["operation"] = "cannot be changed"
         start_at = _date("start_date", asked.start_date, known.start_at, problems)
@@ -203,12 +203,12 @@ class JobConfigs:
         return rules.prefixed(_BLOCK, problems)
 
 
-def _common_problems(run_at: str | None, run_on: str | None) -> dict[str, str]:
-    problems = {}
-    cron = None if run_at is None else rules.cron_problem(run_at)
+def _common_problems(asked: CreateJobConfig | PatchJobConfig) -> dict[str, str]:
+    problems = rules.text_problems(asked.name, asked.description)
+    cron = None if asked.run_at is None else rules.cron_problem(asked.run_at)
     if cron is not None:
         problems["run_at"] = cron
-    if run_on not in (None, rules.ANY_NODE):
+    if asked.run_on not in (None, rules.ANY_NODE):
         problems["run_on"] = f"must be {rules.ANY_NODE}: this server has no nodes to choose from"
     return problems
 

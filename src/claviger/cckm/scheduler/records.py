@@ -9,6 +9,7 @@ import msgspec
 
 from claviger.cckm.scheduler import rules
 from claviger.cckm.scheduler.rules import Params
+from claviger.jobs.run_records import State
 from claviger.store.contract import Row, Store, Tx, Value
 
 KEPT = 10_000
@@ -84,7 +85,7 @@ class Job(msgspec.Struct, frozen=True):
     job_config_id: str
     name: str
     operation: str
-    status: str
+    status: State
     message: str
     due_at: float | None
     run_id: str | None

@@ -15,16 +15,16 @@ _STATES = ("in_progress", "completed", "failed")
 _CONFIG_FILTERS = (
     Parameter("id", repeated=True),
     Parameter("name", repeated=True),
-    Parameter("operation", repeated=True),
-    Parameter("disabled", "boolean"),
+    Parameter("operation", description="What is done.", repeated=True),
+    Parameter("disabled", "boolean", "Whether it is disabled."),
     Parameter("cloud_name", repeated=True),
 )
 _JOB_FILTERS = (
     Parameter("id", repeated=True),
-    Parameter("job_config_id", repeated=True),
+    Parameter("job_config_id", description="The configuration that it is of.", repeated=True),
     Parameter("name", repeated=True),
-    Parameter("operation", repeated=True),
-    Parameter("status", repeated=True, values=_STATES),
+    Parameter("operation", description="What is done.", repeated=True),
+    Parameter("status", description="How far it is.", repeated=True, values=_STATES),
     Parameter("synchronization_id", description="The synchronization job that was started.", repeated=True),
 )
 
@@ -156,7 +156,11 @@ class SchedulerRoutes:
                 summary="List operations",
                 description="All that the product knows, and which of them this server has.",
                 gives=ListOf[OperationShown],
-                query=(*PAGING, Parameter("name", repeated=True), Parameter("supported", "boolean")),
+                query=(
+                    *PAGING,
+                    Parameter("name", repeated=True),
+                    Parameter("supported", "boolean", "Whether this server has it."),
+                ),
             ),
         ]
 

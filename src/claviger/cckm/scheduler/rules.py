@@ -71,6 +71,16 @@ class Params(msgspec.Struct, frozen=True, omit_defaults=True):
     take_cloud_key_backup: bool = False
 
 
+def text_problems(name: str | None, description: str | None) -> dict[str, str]:
+    """What is wrong with a configuration's name and description, by field."""
+    problems = {}
+    if name is not None and not (name.strip() and name.isprintable()):
+        problems["name"] = "must be printable characters"
+    if description is not None and "\0" in description:
+        problems["description"] = "must not contain NUL"
+    return problems
+
+
 def operation_problem(operation: str) -> str | None:
     """What is wrong with an operation's name."""
     known = {offer.name: offer for offer in OFFERS}

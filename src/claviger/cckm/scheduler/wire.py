@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -12,25 +12,25 @@ from claviger.cckm.scheduler.rules import LONGEST_CRON, LONGEST_IDENT, LONGEST_N
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
 Text = Annotated[str, msgspec.Meta(max_length=LONGEST_TEXT)]
-Cron = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=LONGEST_CRON,
-        description="When to run, in UTC: minute, hour, day of month, month, day of week, as in cron.",
-        examples=["0 3 * * sun"],
-    ),
-]
+Label = Annotated[Name, msgspec.Meta(description="What the job is called.", examples=["nightly"])]
+Operation = Annotated[Name, msgspec.Meta(description="What is to be done.", examples=["cckm_synchronization"])]
+Cron = Annotated[str, msgspec.Meta(max_length=LONGEST_CRON)]
 Date = Annotated[str, msgspec.Meta(max_length=64)]
+Cloud = Annotated[Name, msgspec.Meta(description="Which cloud's vaults.", examples=["AzureCloud"])]
 Vaults = Annotated[
     list[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_IDENT)]],
     msgspec.Meta(max_length=MOST_VAULTS, description="Vaults, by id or name."),
+]
+Moment = Annotated[str, msgspec.Meta(description="RFC 3339, UTC.", examples=["2027-01-15T03:00:00Z"])]
+Status = Annotated[
+    Literal["in_progress", "completed", "failed"], msgspec.Meta(description="How far the job, or what it started, is.")
 ]
 
 
 class SynchronizationParams(msgspec.Struct, frozen=True, kw_only=True):
     """What to synchronize: `key_vaults`, or `synchronize_all`. In a change, a choice replaces the one before."""
 
-    cloud_name: Name | None = None
+    cloud_name: Cloud | None = None
     key_vaults: Vaults = []
     synchronize_all: bool | None = None
     take_cloud_key_backup: bool | None = None
@@ -39,8 +39,8 @@ class SynchronizationParams(msgspec.Struct, frozen=True, kw_only=True):
 class CreateJobConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a job configuration. Dates are RFC 3339; the year 1 (Go's zero time) means none."""
 
-    name: Name
-    operation: Name
+    name: Label
+    operation: Operation
     run_at: Cron
     run_on: Name | None = None
     disabled: bool = False
@@ -53,8 +53,8 @@ class CreateJobConfig(msgspec.Struct, frozen=True, kw_only=True):
 class PatchJobConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What changes a job configuration. What is absent, null or empty stays; Go's zero time takes a date away."""
 
-    name: Name | None = None
-    operation: Name | None = None
+    name: Label | None = None
+    operation: Operation | None = None
     run_at: Cron | None = None
     run_on: Name | None = None
     disabled: bool | None = None
@@ -67,8 +67,8 @@ class PatchJobConfig(msgspec.Struct, frozen=True, kw_only=True):
 class JobConfigParams(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a job configuration, whatever its operation is."""
 
-    cloud_name: str
-    key_vaults: list[str]
+    cloud_name: Cloud
+    key_vaults: Vaults
     synchronize_all: bool
     take_cloud_key_backup: bool
 
@@ -76,17 +76,17 @@ class JobConfigParams(msgspec.Struct, frozen=True, kw_only=True):
 class JobConfigShown(Header, frozen=True, kw_only=True):
     """A job configuration. `next_run_at` is absent where nothing is due: disabled, or past its end date."""
 
-    name: str
-    operation: str
-    run_at: str
-    run_on: str
+    name: Label
+    operation: Operation
+    run_at: Cron
+    run_on: Name
     disabled: bool
     description: str
-    start_date: str | UnsetType = UNSET
-    end_date: str | UnsetType = UNSET
-    job_config_params: JobConfigParams
+    start_date: Date | UnsetType = UNSET
+    end_date: Date | UnsetType = UNSET
+    job_config_params: Annotated[JobConfigParams, msgspec.Meta(description="The parameters of its operation.")]
     created_by: str
-    next_run_at: str | UnsetType = UNSET
+    next_run_at: Annotated[Moment, msgspec.Meta(description="When it is due next.")] | UnsetType = UNSET
 
 
 class JobShown(Header, frozen=True, kw_only=True):
@@ -96,22 +96,26 @@ class JobShown(Header, frozen=True, kw_only=True):
     could not be started. `skipped_count` are due runs that were left out because this one was still in progress.
     """
 
-    job_config_id: str
-    name: str
-    operation: str
-    status: str
-    message: str
-    due_at: str | UnsetType = UNSET
-    started_at: str | UnsetType = msgspec.field(default=UNSET, name="startedAt")
-    finished_at: str | UnsetType = msgspec.field(default=UNSET, name="finishedAt")
-    synchronization_id: str | UnsetType = UNSET
-    skipped_count: int = 0
+    job_config_id: Annotated[str, msgspec.Meta(description="The configuration that it is of.")]
+    name: Label
+    operation: Operation
+    status: Status
+    message: Annotated[str, msgspec.Meta(description="What is to be said about it, if anything.")]
+    due_at: Annotated[Moment, msgspec.Meta(description="When it was due.")] | UnsetType = UNSET
+    started_at: Annotated[Moment, msgspec.Meta(description="When it was started.")] | UnsetType = msgspec.field(
+        default=UNSET, name="startedAt"
+    )
+    finished_at: Annotated[Moment, msgspec.Meta(description="When it ended.")] | UnsetType = msgspec.field(
+        default=UNSET, name="finishedAt"
+    )
+    synchronization_id: Annotated[str, msgspec.Meta(description="The synchronization job.")] | UnsetType = UNSET
+    skipped_count: Annotated[int, msgspec.Meta(description="How many due runs were left out because of it.")] = 0
 
 
 class OperationShown(msgspec.Struct, frozen=True, kw_only=True):
     """An operation of the product. `clouds` are those that this server has it for; `supported` is false for none."""
 
-    name: str
-    description: str
-    supported: bool
-    clouds: list[str]
+    name: Operation
+    description: Annotated[str, msgspec.Meta(description="What it does.")]
+    supported: Annotated[bool, msgspec.Meta(description="Whether this server has it, for any cloud.")]
+    clouds: Annotated[list[str], msgspec.Meta(description="For which clouds this server has it.")]

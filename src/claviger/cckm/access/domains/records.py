@@ -38,6 +38,7 @@ _USES = {
     "connections": "SELECT COUNT(*) FROM cckm_connections WHERE domain_id = ?",
     "subscriptions": "SELECT COUNT(*) FROM cckm_azure_subscriptions WHERE domain_id = ?",
     "vaults": "SELECT COUNT(*) FROM cckm_azure_vaults WHERE domain_id = ?",
+    "subscriptions to notices": "SELECT COUNT(*) FROM cckm_notice_subscriptions WHERE domain_id = ?",
 }
 
 

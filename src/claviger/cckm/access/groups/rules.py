@@ -25,4 +25,4 @@ def name_problem(name: str) -> str | None:
         return f"must have 1 to {LONGEST_NAME} characters"
     if name != name.strip() or any(unicodedata.category(letter)[0] == "C" for letter in name):
         return "must not begin or end with a space, or have control characters"
-    return None
+    return "must not be a dot or two, which no client can put into a path" if name in (".", "..") else None

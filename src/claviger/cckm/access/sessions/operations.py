@@ -118,7 +118,7 @@ class SignIn:
         )
 
         def change(tx: Tx) -> Holder | None:
-            holder = _holder(tx, user.id, domain.id, line.client_id, line.session_id)
+            holder = holder_of(tx, user.id, domain.id, line.client_id, line.session_id)
             if holder is None or holder.epoch != user.token_epoch:
                 return None
             users.signed_in(tx, user.id, now, new_hash)
@@ -152,7 +152,7 @@ class SignIn:
             if line is None:
                 return None
             is_newest = hmac.compare_digest(line.sha256, presented)
-            holder = _holder(tx, line.user_id, line.domain_id, line.client_id, line.session_id)
+            holder = holder_of(tx, line.user_id, line.domain_id, line.client_id, line.session_id)
             user = users.get(tx, line.user_id)
             if not is_newest or holder is None or user is None or now >= line.ends_at():
                 records.remove(tx, line.id)
@@ -185,7 +185,7 @@ class SignIn:
         def change(tx: Tx) -> tuple[Holder | None, User | None]:
             user = users.get(tx, user_id)
             is_there = clients.get(tx, client_id) is not None
-            return (_holder(tx, user_id, domain_id, client_id, session_id) if is_there else None), user
+            return (holder_of(tx, user_id, domain_id, client_id, session_id) if is_there else None), user
 
         holder, user = await self._store.write(change)
         if holder is None or user is None:
@@ -274,7 +274,7 @@ class SignIn:
         )
 
 
-def _holder(tx: Tx, user_id: str, domain_id: str, client_id: str, session_id: str) -> Holder | None:
+def holder_of(tx: Tx, user_id: str, domain_id: str, client_id: str, session_id: str) -> Holder | None:
     """The user as the holder of a token in a domain; None where he is gone or may not enter it."""
     user = users.get(tx, user_id)
     if user is None or domains.get(tx, domain_id) is None:

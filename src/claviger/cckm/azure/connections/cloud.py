@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from claviger.cckm.azure.cloud import ONCE, SignIn, load, reading_again, said, translated
+from claviger.cckm.azure.cloud import (
+    ONCE,
+    SignIn,
+    knowing_what_was_sent,
+    load,
+    noting_transport,
+    reading_again,
+    said,
+    translated,
+)
 from claviger.cckm.azure.connections.pace import Budget, Budgets, Limits, Slots
 from claviger.cckm.azure.connections.rules import (
     AZURE_STACK,
@@ -76,6 +85,7 @@ class AzureCloud:
 
     async def open(self) -> None:
         """Loads the SDK and makes the session; every client needs that first. Raises Invalid("CloudInvalid")."""
+        self.used_at = asyncio.get_running_loop().time()
         async with self._opening:
             if self._session is not None or self._closed:
                 return
@@ -86,7 +96,9 @@ class AzureCloud:
                 self._session = open_session(context, self.limits, self._proxy)
                 self._sign_in = SignIn(self._credential(), self.limits.sign_in_s, self._hidden())
             except ValueError as problem:  # a certificate that cannot be read, a tenant that the SDK does not take
-                await self.close()
+                if self._session is not None:
+                    await self._session.close()
+                    self._session = None
                 raise Invalid("CloudInvalid", message=said(f"the connection is not usable: {problem}")) from None
 
     async def close(self) -> None:
@@ -115,7 +127,7 @@ class AzureCloud:
         async with self._calling():
             if budget is not None:
                 await budget.take()
-            async with translated(*self._hidden(), limit_s=self.limits.call_s):
+            async with knowing_what_was_sent(), translated(*self._hidden(), limit_s=self.limits.call_s):
                 return await work()
         raise AssertionError  # a context manager that might swallow: it does not
 
@@ -139,7 +151,8 @@ class AzureCloud:
                 if budget is not None:
                     await budget.take(creates=creates)
                 try:
-                    async with translated(*secrets, limit_s=max(1.0, give_up_at - clock())):
+                    left_s = max(1.0, give_up_at - clock())
+                    async with knowing_what_was_sent(), translated(*secrets, limit_s=left_s):
                         return await work()
                 except Throttled as refusal:
                     wait = float(str(refusal.facts["retry_after_s"]))
@@ -254,14 +267,7 @@ class AzureCloud:
         return _STACK_VAULTS if self._details.cloud_name == AZURE_STACK else {}
 
     def _transport(self) -> Any:
-        from azure.core.pipeline.transport import AioHttpTransport
-
-        return AioHttpTransport(
-            session=self._session,
-            session_owner=False,
-            connection_timeout=self.limits.connect_s,
-            read_timeout=self.limits.read_s,
-        )
+        return noting_transport(self._session, self.limits.connect_s, self.limits.read_s)
 
     def _credential(self) -> ClientSecretCredential | CertificateCredential:
         """These two never do instance discovery, so an authority of one's own needs no more than its URL."""

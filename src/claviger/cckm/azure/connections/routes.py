@@ -19,6 +19,8 @@ CONNECTION_ADMINS = "Connection Admins"
 _TAG = "Connections"
 _ALL = "/connectionmgmt/connections"
 _AZURE = "/connectionmgmt/services/azure"
+_MANY = f"{_AZURE}/connections"
+_ONE = f"{_MANY}/{{id}}"
 _READS = members(CCKM_ADMINS, CONNECTION_ADMINS)
 _CHANGES = members(CONNECTION_ADMINS)
 _EXAMPLE = {
@@ -37,14 +39,13 @@ class ConnectionRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._of_azure(), *self._of_all()]
+        return [*self._of_azure(), *self._changes(), *self._tests(), *self._of_all()]
 
     def _of_azure(self) -> list[Route]:
-        many, one = f"{_AZURE}/connections", f"{_AZURE}/connections/{{id}}"
         return [
             Route(
                 method="GET",
-                path=many,
+                path=_MANY,
                 handler=self.listing,
                 permission=_READS,
                 tag=_TAG,
@@ -53,8 +54,21 @@ class ConnectionRoutes:
                 query=LIST_PARAMETERS,
             ),
             Route(
+                method="GET",
+                path=_ONE,
+                handler=self.read,
+                permission=_READS,
+                tag=_TAG,
+                summary="Read a connection to Azure, by id or name",
+                gives=AzureConnectionOut,
+            ),
+        ]
+
+    def _changes(self) -> list[Route]:
+        return [
+            Route(
                 method="POST",
-                path=many,
+                path=_MANY,
                 handler=self.create,
                 permission=_CHANGES,
                 tag=_TAG,
@@ -68,17 +82,8 @@ class ConnectionRoutes:
                 example=_EXAMPLE,
             ),
             Route(
-                method="GET",
-                path=one,
-                handler=self.read,
-                permission=_READS,
-                tag=_TAG,
-                summary="Read a connection to Azure, by id or name",
-                gives=AzureConnectionOut,
-            ),
-            Route(
                 method="PATCH",
-                path=one,
+                path=_ONE,
                 handler=self.change,
                 permission=_CHANGES,
                 tag=_TAG,
@@ -91,7 +96,7 @@ class ConnectionRoutes:
             ),
             Route(
                 method="DELETE",
-                path=one,
+                path=_ONE,
                 handler=self.delete,
                 permission=_CHANGES,
                 tag=_TAG,
@@ -100,9 +105,13 @@ class ConnectionRoutes:
                 status=204,
                 errors=(409,),
             ),
+        ]
+
+    def _tests(self) -> list[Route]:
+        return [
             Route(
                 method="POST",
-                path=f"{one}/test",
+                path=f"{_ONE}/test",
                 handler=self.test,
                 permission=_READS,
                 tag=_TAG,

@@ -87,7 +87,7 @@ class VaultSecrets:
                 expires_on=_date(expires_at),
                 **ONCE,
             )
-            return _told(made.properties)
+            return told(made.properties)
 
         return await self._cloud.change(work, self._budget, creates=True, hidden=(value,))
 
@@ -113,7 +113,7 @@ class VaultSecrets:
         changes = {field: value for field, value in given.items() if value is not UNSET}
 
         async def work() -> CloudSecret:
-            return _told(await self._client.update_secret_properties(name, version, **changes, **ONCE))
+            return told(await self._client.update_secret_properties(name, version, **changes, **ONCE))
 
         return await self._cloud.change(work, self._budget)
 
@@ -122,7 +122,7 @@ class VaultSecrets:
 
         async def work() -> tuple[CloudSecret, Sensitive]:
             found = await self._client.get_secret(name, version)
-            return _told(found.properties), Sensitive(found.value or "")
+            return told(found.properties), Sensitive(found.value or "")
 
         return await self._cloud.ask(work, self._budget)
 
@@ -132,7 +132,7 @@ class VaultSecrets:
         async def work() -> list[CloudSecret]:
             found: list[CloudSecret] = []
             async for item in self._client.list_properties_of_secret_versions(name):
-                found.append(_told(item))
+                found.append(told(item))
                 if len(found) >= most:
                     break
             return found
@@ -147,7 +147,7 @@ class VaultSecrets:
         """The deleted secret. Raises NotFound("CloudNotFound") where there is none, or none yet."""
 
         async def work() -> CloudSecret:
-            return _told_deleted(await self._client.get_deleted_secret(name))
+            return told_deleted(await self._client.get_deleted_secret(name))
 
         return await self._cloud.ask(work, self._budget)
 
@@ -175,7 +175,7 @@ class VaultSecrets:
         """Restores what `backup` gave. Raises Conflict("CloudConflict") where a secret has that name."""
 
         async def work() -> CloudSecret:
-            return _told(await self._client.restore_secret_backup(blob.reveal(), **ONCE))
+            return told(await self._client.restore_secret_backup(blob.reveal(), **ONCE))
 
         return await self._cloud.change(work, self._budget, creates=True)
 
@@ -213,8 +213,8 @@ def _word(value: object) -> str:
     return str(getattr(value, "value", value) or "")
 
 
-def _told(found: SecretProperties) -> CloudSecret:
-    """Raises ValueError for an answer that names no secret, which is none of Azure's."""
+def told(found: SecretProperties) -> CloudSecret:
+    """What the SDK says of a version. Raises ValueError for an answer that names no secret, which is none of Azure's."""
     if not found.id or not found.name:
         raise ValueError("the answer names no secret")
     return CloudSecret(
@@ -234,9 +234,10 @@ def _told(found: SecretProperties) -> CloudSecret:
     )
 
 
-def _told_deleted(found: DeletedSecret) -> CloudSecret:
+def told_deleted(found: DeletedSecret) -> CloudSecret:
+    """What the SDK says of a deleted secret. Raises as `told` does."""
     return msgspec.structs.replace(
-        _told(found.properties), deleted_at=_epoch(found.deleted_date), purge_at=_epoch(found.scheduled_purge_date)
+        told(found.properties), deleted_at=_epoch(found.deleted_date), purge_at=_epoch(found.scheduled_purge_date)
     )
 
 

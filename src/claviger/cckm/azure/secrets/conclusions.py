@@ -6,14 +6,14 @@ that was deleted for good more than once, each time has its own backup, which ke
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from claviger.cckm.azure.secrets import records
 from claviger.cckm.azure.secrets.cloud import CloudSecret
 from claviger.cckm.azure.secrets.rows import SecretRow, Told
-from claviger.cckm.azure.secrets.rules import Operation, Status, decide
+from claviger.cckm.azure.secrets.rules import TARGETS, Operation, Status
 from claviger.cckm.azure.secrets.work import CREATE, RESTORE_ELSEWHERE, Outcome, Work
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.sealed import Safe
@@ -21,6 +21,13 @@ from claviger.store.contract import Tx
 
 BACKUP, VALUE, INTENT = "backup", "value", "intent"
 ORIGIN = "cckm"
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The record that an operation was about, and whether the cloud has what was wanted."""
+
+    record_id: str
+    as_wanted: bool
 
 
 def told_of(secret: CloudSecret) -> Told:
@@ -42,30 +49,41 @@ def told_of(secret: CloudSecret) -> Told:
     )
 
 
-def save(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str, backup: str | None, now: float) -> bool:
-    """Brings the records to what the outcome says; whether that is what the work wanted.
+def live_backup(rows: Sequence[SecretRow]) -> tuple[str, float | None] | None:
+    """The backup that the live versions among the rows of a name share, and when it was taken."""
+    live = (row for row in reversed(rows) if row.status is Status.AVAILABLE)
+    return next(((row.backup, row.backup_at) for row in live if row.backup is not None), None)
 
-    `backup` names the backup that the versions have from now on.
-    """
-    fresh_backup = outcome.backup is not None
+
+def save(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str, now: float) -> Saved:
+    """Brings the records to what the outcome says. `record_id` is that of the record where one is made."""
     if work.operation in (CREATE, RESTORE_ELSEWHERE):
-        if outcome.secret is None:
-            raise LookupError("a secret that was made has properties")
-        if fresh_backup:
-            _share_backup(tx, vault, work.name, backup, now)
-        _add(tx, vault, work, outcome.secret, record_id, backup, now)
-        return True
+        return Saved(_made(tx, vault, work, outcome, record_id, now), not outcome.differs)
     row = records.load_by_id(tx, work.secret_id)
     if row is None:
-        return True
-    operation = Operation(work.operation)
-    wanted = decide(operation, row.status)
-    changed = [_changed(each, work, outcome, now, is_asked=each.version == row.version) for each in _together(tx, row)]
-    if fresh_backup:
-        changed = [msgspec.structs.replace(each, backup=backup, backup_at=now) for each in changed]
+        return Saved(work.secret_id, True)
+    rows = _together(tx, row)
+    if work.operation == Operation.RESTORE.value and outcome.status is Status.AVAILABLE:
+        rows = _renamed(rows, outcome)
+        _make_room(tx, rows, outcome, now)
+    changed = [_changed(each, work, outcome, now) for each in rows]
+    if outcome.backup is not None:
+        changed = [msgspec.structs.replace(each, backup=work.slot, backup_at=now) for each in changed]
     records.change_many(tx, changed)
+    return Saved(row.id, _is_as_wanted(Operation(work.operation), outcome))
+
+
+def _is_as_wanted(operation: Operation, outcome: Outcome) -> bool:
     kept_after_all = operation is Operation.DELETE_FOR_GOOD and outcome.status is Status.SOFT_DELETED
-    return outcome.status is wanted or kept_after_all
+    return not outcome.differs and (outcome.status is TARGETS[operation] or kept_after_all)
+
+
+def keep_backup(tx: Tx, work: Work, now: float) -> None:
+    """Notes that a backup of the secret's live versions lies in the work's slot now."""
+    row = records.load_by_id(tx, work.secret_id)
+    if row is not None and row.status is Status.AVAILABLE:
+        rows = _together(tx, row)
+        records.change_many(tx, [msgspec.structs.replace(each, backup=work.slot, backup_at=now) for each in rows])
 
 
 def forget(tx: Tx, row: SecretRow) -> None:
@@ -78,63 +96,122 @@ def forget(tx: Tx, row: SecretRow) -> None:
         Safe.remove(tx, BACKUP, row.backup)
 
 
-def _share_backup(tx: Tx, vault: VaultRow, name: str, backup: str | None, now: float) -> None:
-    """A backup holds all versions of its name, so those that are live share it."""
-    rows = records.of_name(tx, vault.num, name, Status.AVAILABLE)
-    records.change_many(tx, [msgspec.structs.replace(each, backup=backup, backup_at=now) for each in rows])
+def _made(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str, now: float) -> str:
+    """Adds the record of a version that was made; the id of its record.
 
-
-def _add(
-    tx: Tx, vault: VaultRow, work: Work, secret: CloudSecret, record_id: str, backup: str | None, now: float
-) -> None:
-    records.add(
-        tx,
-        vault.domain_id,
-        SecretRow(
-            id=record_id,
-            vault_num=vault.num,
-            name=secret.name,
-            version=secret.version,
-            status=Status.AVAILABLE,
-            soft_deleted=False,
-            origin=ORIGIN,
-            told=told_of(secret),
-            backup=backup,
-            backup_at=now if backup else None,
-            synced_at=now,
-            created_by=work.user_id,
-            modified_by=work.user_id,
-            created_at=now,
-            updated_at=now,
-        ),
+    A record that came about meanwhile, by a synchronisation that has met the version, is the one that stays. What was
+    soft-deleted under the name was purged in Azure: else the name could not have been used.
+    """
+    secret = outcome.secret
+    if secret is None:
+        raise LookupError("a secret that was made has properties")
+    if work.operation == RESTORE_ELSEWHERE:
+        _end_others(tx, vault.num, work.name, outcome, now)
+    else:
+        lost = records.of_name(tx, vault.num, work.name, Status.SOFT_DELETED)
+        records.change_many(tx, [_ended(each, now) for each in lost])
+    live = records.of_name(tx, vault.num, work.name, Status.AVAILABLE)
+    backup, backup_at = live_backup(live) or (None, None)
+    if outcome.backup is not None:
+        backup, backup_at = work.slot, now
+        live = [msgspec.structs.replace(each, backup=backup, backup_at=backup_at) for each in live]
+        records.change_many(tx, live)
+    fresh = SecretRow(
+        id=record_id,
+        vault_num=vault.num,
+        name=secret.name,
+        version=secret.version,
+        status=Status.AVAILABLE,
+        soft_deleted=False,
+        origin=ORIGIN,
+        told=told_of(secret),
+        backup=backup,
+        backup_at=backup_at,
+        synced_at=now,
+        created_by=work.user_id,
+        modified_by=work.user_id,
+        created_at=now,
+        updated_at=now,
     )
+    met = next((each for each in live if each.version == secret.version), None)
+    if met is None:
+        return records.add(tx, vault.domain_id, fresh).id
+    kept = msgspec.structs.replace(fresh, id=met.id, num=met.num, created_at=met.created_at)
+    records.change_many(tx, [kept])
+    return met.id
 
 
-def _changed(row: SecretRow, work: Work, outcome: Outcome, now: float, *, is_asked: bool) -> SecretRow:
+def _said(outcome: Outcome) -> Mapping[str, CloudSecret]:
+    """What Azure says of each version that it has named."""
+    said = {each.version: each for each in outcome.versions}
+    if outcome.secret is not None and outcome.secret.version:
+        said[outcome.secret.version] = outcome.secret
+    return said
+
+
+def _end_others(tx: Tx, vault_num: int, name: str, outcome: Outcome, now: float) -> None:
+    """Azure restores only where nothing has the name: what else is recorded as being there was purged in Azure."""
+    there = _said(outcome)
+    rows = records.of_name(tx, vault_num, name)
+    others = [row for row in rows if row.status is not Status.DELETED and row.version not in there]
+    records.change_many(tx, [_ended(each, now) for each in others])
+
+
+def _make_room(tx: Tx, rows: Sequence[SecretRow], outcome: Outcome, now: float) -> None:
+    """Before rows become live again: whatever else stands for the same versions, or for another secret, goes."""
+    restored = {row.version for row in rows}
+    twins = [
+        each
+        for each in records.of_name(tx, rows[0].vault_num, rows[0].name, Status.AVAILABLE)
+        if each.version in restored
+    ]
+    records.remove(tx, twins)
+    _end_others(tx, rows[0].vault_num, rows[0].name, outcome, now)
+
+
+def _ended(row: SecretRow, now: float) -> SecretRow:
+    told = msgspec.structs.replace(row.told, purge_at=None)
+    return msgspec.structs.replace(row, status=Status.DELETED, told=told, synced_at=now, updated_at=now)
+
+
+def _renamed(rows: Sequence[SecretRow], outcome: Outcome) -> Sequence[SecretRow]:
+    """The rows of a restored secret, where Azure has given it another version: the newest row stands for that then."""
+    secret = outcome.secret
+    if secret is None or not secret.version or not rows:
+        return rows
+    there = {each.version for each in outcome.versions} | {secret.version}
+    if any(row.version in there for row in rows):
+        return rows
+    newest = max(rows, key=lambda row: (row.told.created_at, row.num))
+    return [msgspec.structs.replace(row, version=secret.version) if row is newest else row for row in rows]
+
+
+def _changed(row: SecretRow, work: Work, outcome: Outcome, now: float) -> SecretRow:
     """A row as the outcome has it. What Azure says of one version is noted on that version alone."""
-    status = outcome.status
-    if status is None:  # nowhere in the cloud: the record stays what it was, and says that its secret is gone
-        return msgspec.structs.replace(row, gone=True, synced_at=now, updated_at=now)
-    soft_deleted = status is Status.SOFT_DELETED or (status is Status.DELETED and row.soft_deleted)
-    told = msgspec.structs.replace(row.told, deleted_at=None, purge_at=None)
-    if status is not Status.AVAILABLE:
-        said = outcome.secret
-        told = msgspec.structs.replace(
-            told,
-            deleted_at=said.deleted_at if said else row.told.deleted_at,
-            purge_at=said.purge_at if said and status is Status.SOFT_DELETED else None,
-        )
-    elif outcome.secret is not None and is_asked:
-        told = told_of(outcome.secret)
-    version = row.version
-    if work.operation == Operation.RESTORE.value and is_asked and outcome.secret is not None:
-        version = outcome.secret.version or version
+    said = _said(outcome)
+    status, told, soft_deleted = outcome.status or row.status, row.told, row.soft_deleted
+    gone = False
+    if status is Status.SOFT_DELETED:
+        soft_deleted = True
+        if outcome.secret is not None:
+            told = msgspec.structs.replace(
+                told, deleted_at=outcome.secret.deleted_at or told.deleted_at, purge_at=outcome.secret.purge_at
+            )
+    elif status is Status.DELETED:
+        told = msgspec.structs.replace(told, purge_at=None)
+        if outcome.secret is not None:
+            told = msgspec.structs.replace(told, deleted_at=outcome.secret.deleted_at)
+    else:
+        soft_deleted = False
+        told = msgspec.structs.replace(told, deleted_at=None, purge_at=None)
+        if row.version in said:
+            told = told_of(said[row.version])
+        gone = row.version not in said and (outcome.status is None or bool(outcome.versions))
     return msgspec.structs.replace(
         row,
         status=status,
         soft_deleted=soft_deleted,
-        gone=False,
-        version=version,
+        gone=gone,
         told=told,
         synced_at=now,
         modified_by=work.user_id,

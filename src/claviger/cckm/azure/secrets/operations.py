@@ -1,16 +1,15 @@
-"""What operators do to secrets: decide on the record, commit the intent, do it in the cloud, commit the outcome.
+"""What operators do to secrets: decide on the record, commit the intent, have it done, show the record.
 
-Every changing operation goes through `Operations._run`; a server that ends anywhere in it leaves an intent, which the
-finisher takes up with `finish` (docs/decisions/0007-durable-operations.md).
+Every changing operation goes through `Operations._run` and an `Execution`; a server that ends anywhere in it leaves an
+intent, which the finisher takes up with `finish` (docs/decisions/0007-durable-operations.md).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import contextlib
 import secrets as chance
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,12 +17,13 @@ from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.secrets import conclusions, records
 from claviger.cckm.azure.secrets.cloud import VaultSecrets, vault_secrets
-from claviger.cckm.azure.secrets.listing import SecretLists
+from claviger.cckm.azure.secrets.execution import ACT_LIMIT_S, ASK_LIMIT_S, POLL_S, Execution, Ground, steady
+from claviger.cckm.azure.secrets.listing import list_secrets
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Operation, Status, decide
 from claviger.cckm.azure.secrets.showing import shown
 from claviger.cckm.azure.secrets.wire import SecretRecord
-from claviger.cckm.azure.secrets.work import ACTS, ASKS, CREATE, RESTORE_ELSEWHERE, Material, Outcome, Work
+from claviger.cckm.azure.secrets.work import CREATE, Material, Work
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import Query
@@ -37,16 +37,8 @@ from claviger.jobs.records import Intent
 from claviger.store.contract import Store, Tx
 from claviger.switches.board import Switches
 
-T = TypeVar("T")
-
 KIND = "azure-secret-"
-ACT_LIMIT_S = 120.0
-ASK_LIMIT_S = 30.0
-SPARE_S = 30.0
-POLL_S = 1.0
-_UNDECIDED = "CloudUndecided"
-
-log = logging.getLogger("claviger.cckm")
+SPARE_S = 60.0
 
 
 def subject_of(vault_id: str, name: str) -> str:
@@ -55,7 +47,7 @@ def subject_of(vault_id: str, name: str) -> str:
 
 
 class Operations:
-    """All that changes secrets. `echo` keeps values to show them again (CCKM contract, Azure §5.3)."""
+    """All that changes secrets, and what shows them."""
 
     def __init__(
         self,
@@ -69,54 +61,54 @@ class Operations:
         echo: bool = False,
     ) -> None:
         self._store = store
-        self._lists = SecretLists(store)
         self._safe = safe
         self._intents = intents
-        self._clouds = clouds
-        self._clock = clock
-        self._switches = switches
-        self.echo = echo
+        self._ground = Ground(store, safe, intents, clouds, clock, switches, echo)
 
     async def found(self, domain_id: str, ident: str) -> tuple[SecretRow, VaultRow]:
         """A record of the domain with its vault. Raises NotFound."""
         row = await records.by_id(self._store, domain_id, ident)
         vault = None if row is None else await vaults.by_num(self._store, domain_id, row.vault_num)
         if row is None or vault is None:
-            raise NotFound("NotFound", message="there is no such secret")
+            raise _missing()
         return row, vault
 
     async def vault(self, domain_id: str, id_or_name: str) -> VaultRow:
         """A vault of the domain, by any of its names. Raises NotFound; Invalid where a name stands for several."""
         vault = await vaults.find(self._store, domain_id, id_or_name)
         if vault is None:
-            raise NotFound("NotFound", message="there is no such key vault under management")
+            raise NotFound("NotFound")
         return vault
 
     async def page(self, domain_id: str, query: Query, containers: frozenset[str] | None) -> Page:
         """One page of the domain's secrets. Raises Invalid."""
-        return await self._lists.page(domain_id, query, containers)
+        return await list_secrets(self._store, domain_id, query, containers)
 
     async def shown(self, domain_id: str, ident: str) -> SecretRecord:
         """A record as it is answered, with its value where values are echoed. Raises NotFound."""
         view = await records.view(self._store, domain_id, ident)
         if view is None:
-            raise NotFound("NotFound", message="there is no such secret")
-        value = await self._safe.open(conclusions.VALUE, ident) if self.echo else None
+            raise _missing()
+        value = await self._safe.open(conclusions.VALUE, ident) if self._ground.echo else None
         return shown(view, value)
 
     async def create(self, vault: VaultRow, work: Work, value: Sensitive, wait_s: int) -> str:
         """Sets a secret in the cloud, which makes a version, and records it with a backup; the record's id."""
 
         def decided(tx: Tx) -> Work:
-            return msgspec.structs.replace(work, backup=records.live_backup(tx, vault.num, work.name))
+            rows = records.of_name(tx, vault.num, work.name)
+            shared = conclusions.live_backup(rows)
+            return _placed(work, rows, None if shared is None else shared[0])
 
         return await self._run(CREATE, vault, work, Material(value=value), wait_s, decided)
 
     async def change(self, operation: Operation, row: SecretRow, vault: VaultRow, work: Work, wait_s: int) -> str:
         """Any other operation on the secret that `row` is of; the record's id.
 
-        Raises Invalid("StateForbids") by the state at the moment of the intent, and the cloud's refusals.
+        `vault` is where it is done: another one than the row's for a restore elsewhere. Raises Invalid("StateForbids")
+        by the state at the moment of the intent, and the cloud's refusals.
         """
+        decide(operation, row.status)
         material = Material()
         if operation is Operation.RESTORE:
             material = Material(backup=await self._backup(row))
@@ -124,15 +116,20 @@ class Operations:
         def decided(tx: Tx) -> Work:
             current = records.load(tx, row.num)
             if current is None:
-                raise NotFound("NotFound", message="there is no such secret")
+                raise _missing()
             decide(operation, current.status)
-            return msgspec.structs.replace(
+            if operation is Operation.RESTORE and (current.backup, current.backup_at) != (row.backup, row.backup_at):
+                raise Conflict("RecordChanged", message="the secret was changed meanwhile; try again")
+            there = current.backup if vault.num == current.vault_num else None
+            known = msgspec.structs.replace(
                 work,
                 version=current.version,
-                backup=None if work.operation == RESTORE_ELSEWHERE else current.backup,
-                source=current.backup,
+                source=current.backup if operation is Operation.RESTORE else None,
                 deleted_at=current.told.deleted_at,
+                updated_at=current.told.updated_at,
+                gone=current.gone,
             )
+            return _placed(known, records.of_name(tx, vault.num, work.name), there)
 
         return await self._run(work.operation, vault, work, material, wait_s, decided)
 
@@ -142,13 +139,15 @@ class Operations:
         def change(tx: Tx) -> None:
             current = records.load(tx, row.num)
             if current is None:
-                raise NotFound("NotFound", message="there is no such secret")
+                raise _missing()
             decide(Operation.REMOVE, current.status)
             intent = self._begin(tx, Intents.new_id(), "remove", vault, current.name, None)
             conclusions.forget(tx, current)
             self._intents.end(tx, intent)
 
+        await self._ground.reach("remove", "intended", row.name)
         await self._store.write(change)
+        await self._ground.reach("remove", "concluded", row.name)
 
     async def _backup(self, row: SecretRow) -> Sensitive:
         blob = None if row.backup is None else await self._safe.open(conclusions.BACKUP, row.backup)
@@ -161,7 +160,7 @@ class Operations:
     ) -> Intent:
         if vaults.load(tx, vault.domain_id, vault.id) is None:
             raise NotFound("NotFound", message="the vault is no longer managed")
-        lease_s = ACT_LIMIT_S + ASK_LIMIT_S + SPARE_S + wait_s
+        lease_s = ACT_LIMIT_S + 2 * ASK_LIMIT_S + SPARE_S + wait_s
         return self._intents.begin(tx, ident, KIND + kind, subject_of(vault.id, name), payload, lease_s=lease_s)
 
     async def _run(
@@ -175,7 +174,7 @@ class Operations:
     ) -> str:
         cloud = await self._cloud(vault)
         ident = Intents.new_id()
-        begun_at = self._clock.now()
+        begun_at = self._ground.clock.now()
 
         def begin(tx: Tx) -> tuple[Intent, Work]:
             final = msgspec.structs.replace(decided(tx), begun_at=begun_at)
@@ -185,12 +184,13 @@ class Operations:
         if material.value is not None:
             sealed.append((conclusions.INTENT, ident, material.value))
         intent, work = await self._safe.write(sealed, begin)
-        await self._reach(kind, "intended", work.name)
-        outcome = await self._acted(kind, cloud, intent, work, material, wait_s)
-        await self._reach(kind, "acted", work.name)
-        record_id = await self._conclude(intent, work, vault, material, outcome)
-        await self._reach(kind, "concluded", work.name)
-        return record_id
+        try:
+            return await Execution(self._ground, kind, cloud, vault, intent, work, material).do(wait_s)
+        except Exception as failure:  # where it has ended nothing happens now, and else nobody has to await its lease
+            refusal = failure if isinstance(failure, Refusal) else Unavailable("OperationFailed")
+            with contextlib.suppress(Refusal):
+                await self._intents.let_go(intent, refusal)
+            raise
 
     async def _cloud(self, vault: VaultRow) -> VaultSecrets:
         connection = await connections.find(self._store, vault.domain_id, vault.connection_id)
@@ -199,159 +199,54 @@ class Operations:
                 "ConnectionMissing",
                 message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one",
             )
-        return await vault_secrets(self._clouds, connection, vault.azure_name, vault.vault_uri)
-
-    async def _acted(
-        self, kind: str, cloud: VaultSecrets, intent: Intent, work: Work, material: Material, wait_s: int
-    ) -> Outcome:
-        """Does it, and where the answer leaves in doubt what happened, asks. Whatever is certain ends the intent."""
-        try:
-            async with asyncio.timeout(ACT_LIMIT_S + wait_s):
-                return await self._patiently(lambda: ACTS[kind](cloud, work, material), wait_s)
-        except TimeoutError:
-            doubt: Refusal = Unavailable(_UNDECIDED, message="Azure did not answer in time")
-        except NotFound as refusal:
-            doubt = refusal  # it may have been done behind our back, and then the record has to learn of it
-        except Refusal as refusal:
-            if refusal.reason != _UNDECIDED:
-                await self._store.write(lambda tx: self._give_up(tx, intent))
-                raise
-            doubt = refusal
-        outcome = await self._asked(kind, cloud, intent, work, material, doubt)
-        if outcome is None:
-            await self._store.write(lambda tx: self._give_up(tx, intent))
-            raise doubt
-        return outcome
-
-    async def _asked(
-        self, kind: str, cloud: VaultSecrets, intent: Intent, work: Work, material: Material, doubt: Refusal
-    ) -> Outcome | None:
-        """What happened; None where the cloud's own answer and the state agree that nothing did.
-
-        Raises `doubt`, leaving the intent to the finisher, where the request may still be on its way.
-        """
-        try:
-            async with asyncio.timeout(ASK_LIMIT_S):
-                work = await self._with_known(work)
-                outcome = await ASKS[kind](cloud, work, material, self._clock.now())
-        except (Refusal, TimeoutError):
-            outcome = None
-        else:
-            if outcome is not None or "status" in doubt.facts:
-                return outcome
-        message = f"{doubt.facts.get('message', '')}; the operation stays open and is finished as soon as Azure answers"
-        await self._intents.let_go(intent, doubt)
-        raise Unavailable(_UNDECIDED, message=message)
-
-    async def _patiently(self, act: Callable[[], Awaitable[T]], wait_s: int) -> T:
-        """Tries again for up to `wait_s` while Azure is still changing the secret's state (409)."""
-        give_up_at = _steady() + wait_s
-        while True:
-            try:
-                return await act()
-            except Conflict as refusal:
-                if refusal.reason != "CloudConflict" or _steady() + POLL_S > give_up_at:
-                    raise
-            await asyncio.sleep(POLL_S)
-
-    async def _with_known(self, work: Work) -> Work:
-        if work.operation != CREATE:
-            return work
-        known = await records.versions_of(self._store, work.vault_id, work.name)
-        return msgspec.structs.replace(work, known_versions=tuple(known))
-
-    def _give_up(self, tx: Tx, intent: Intent) -> None:
-        self._intents.end(tx, intent)
-        Safe.remove(tx, conclusions.INTENT, intent.id)
-
-    async def _conclude(self, intent: Intent, work: Work, vault: VaultRow, material: Material, outcome: Outcome) -> str:
-        """Saves the outcome and ends the intent, in one transaction.
-
-        Raises Conflict("CloudDiffers") where the cloud has something else than was wanted: the record says so then.
-        """
-        slot = work.backup or chance.token_hex(32)
-        makes_record = work.operation in (CREATE, RESTORE_ELSEWHERE)
-        record_id = Intents.new_id() if makes_record else work.secret_id
-        sealed: list[Item] = []
-        if outcome.backup is not None:
-            sealed.append((conclusions.BACKUP, slot, outcome.backup))
-        if self.echo and work.operation == CREATE and material.value is not None:
-            sealed.append((conclusions.VALUE, record_id, material.value))
-        now = self._clock.now()
-
-        def change(tx: Tx) -> bool:
-            self._give_up(tx, intent)
-            backup = slot if outcome.backup is not None else work.backup
-            return conclusions.save(tx, vault, work, outcome, record_id, backup, now)
-
-        as_wanted = await self._safe.write(sealed, change)
-        if not as_wanted:
-            status = "no longer there" if outcome.status is None else outcome.status.value
-            raise Conflict(
-                "CloudDiffers",
-                message=f"the secret was changed in Azure and is {status} there; the record says so now",
-            )
-        return record_id
+        return await vault_secrets(self._ground.clouds, connection, vault.azure_name, vault.vault_uri)
 
     async def finish(self, intent: Intent) -> None:
-        """Finishes an intent that was left open: asks the cloud first, and acts only if nothing happened.
-
-        Raises the refusal that stands in the way; what is refused for good ends the intent instead.
-        """
+        """Finishes an intent that was left open; a `jobs.intents.Finish`."""
         work = msgspec.json.decode(intent.payload, type=Work)
-        kind = intent.kind.removeprefix(KIND)
         vault = await vaults.by_id(self._store, work.domain_id, work.vault_id)
         if vault is None:
-            await self._store.write(lambda tx: self._give_up(tx, intent))
+            await self._store.write(lambda tx: self._ground.give_up(tx, intent))
             return
         material = await self._material(intent, work)
         cloud = await self._cloud(vault)
-        work = await self._with_known(work)
-        async with asyncio.timeout(ASK_LIMIT_S):
-            outcome = await ASKS[kind](cloud, work, material, self._clock.now())
-        if outcome is None:
-            try:
-                async with asyncio.timeout(ACT_LIMIT_S):
-                    outcome = await ACTS[kind](cloud, work, material)
-            except Unavailable:
-                raise
-            except Refusal as refusal:
-                if refusal.reason == "CloudThrottled":
-                    raise
-                log.warning("%s was refused when it was finished: %s", intent.kind, refusal.reason)
-                await self._store.write(lambda tx: self._give_up(tx, intent))
-                return
+        kind = intent.kind.removeprefix(KIND)
+        execution = Execution(self._ground, kind, cloud, vault, intent, work, material)
         try:
-            await self._conclude(intent, work, vault, material, outcome)
-        except Conflict as refusal:
-            if refusal.reason != "CloudDiffers":
-                raise
+            await execution.finish()
+        except Unavailable as refusal:
+            await self._intents.let_go(intent, refusal, sent=execution.was_sent)
+            raise
 
     async def _material(self, intent: Intent, work: Work) -> Material:
         value = await self._safe.open(conclusions.INTENT, intent.id)
         backup = None if work.source is None else await self._safe.open(conclusions.BACKUP, work.source)
         return Material(value, backup)
 
-    async def _reach(self, kind: str, point: str, name: str) -> None:
-        """The points at which a test may end the process."""
-        if self._switches is not None:
-            await self._switches.meet("cckm", f"{kind}:{point}", name)
-
     async def settled(self, vault: VaultRow, name: str, status: Status, wait_s: int) -> None:
         """Waits up to `wait_s` until the cloud shows what it has accepted; simply ends where that takes longer."""
         if wait_s <= 0:
             return
-        cloud = await self._cloud(vault)
-        give_up_at = _steady() + wait_s
+        try:
+            cloud = await self._cloud(vault)
+        except Refusal:  # what was asked for is done all the same
+            return
+        give_up_at = steady() + wait_s
         while not await _shows(cloud, name, status):
-            if _steady() + POLL_S > give_up_at:
+            if steady() + POLL_S > give_up_at:
                 return
             await asyncio.sleep(POLL_S)
 
 
-def _steady() -> float:
-    """The machine's steady time: waits are real, whatever the product's clock is moved to."""
-    return asyncio.get_running_loop().time()
+def _missing() -> NotFound:
+    return NotFound("NotFound", message="there is no such secret")
+
+
+def _placed(work: Work, rows: Sequence[SecretRow], slot: str | None) -> Work:
+    """The work with the slot for a fresh backup, and with what is known of the name now."""
+    return msgspec.structs.replace(
+        work, slot=slot or chance.token_hex(32), known_until=max((row.num for row in rows), default=0)
+    )
 
 
 async def _shows(cloud: VaultSecrets, name: str, status: Status) -> bool:

@@ -22,6 +22,7 @@ JOINED = "cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num"
 VIEWED = f"{_OWN}, v.id, v.domain_id, v.azure_name, v.subscription_id, v.location, v.cloud_name, v.details"
 """What `view_of` reads, of JOINED."""
 
+_DELETED = Status.DELETED.value
 _SELECT = f"SELECT {_OWN}, s.num, s.facet_id, v.domain_id FROM {JOINED}"
 _NAMED = "s.vault_num = ? AND s.name_key = ?"
 _VIEW = f"SELECT {VIEWED} FROM {JOINED} WHERE s.id = ? AND v.domain_id = ?"
@@ -41,10 +42,13 @@ async def by_id(store: Store, domain_id: str, ident: str) -> SecretRow | None:
     return None if row is None else row_of(row)
 
 
-async def versions_of(store: Store, vault_id: str, name: str) -> list[str]:
-    """The versions of a name that are known."""
-    where = "v.id = ? AND s.name_key = ?"
-    return [row[0] for row in await store.read(f"SELECT s.version FROM {JOINED} WHERE {where}", vault_id, name.lower())]
+async def versions_of(
+    store: Store, vault_id: str, name: str, *, until: int | None = None, live: bool = False
+) -> list[str]:
+    """The versions of a name that are known: those whose rows came up to `until`; of `live` ones only."""
+    where, args = "v.id = ? AND s.name_key = ?", [vault_id, name.lower()]
+    rows = await store.read(f"SELECT s.version, s.num, s.status FROM {JOINED} WHERE {where}", *args)
+    return [row[0] for row in rows if (until is None or row[1] <= until) and not (live and row[2] == _DELETED)]
 
 
 def load(tx: Tx, num: int) -> SecretRow | None:
@@ -77,15 +81,6 @@ def of_names(tx: Tx, vault_num: int, names: Iterable[str]) -> list[SecretRow]:
 def latest_of(tx: Tx, vault_num: int, name: str) -> SecretRow | None:
     """The latest version of a name."""
     return next((row for row in of_name(tx, vault_num, name) if row.latest), None)
-
-
-def live_backup(tx: Tx, vault_num: int, name: str) -> str | None:
-    """The backup that the versions of a name share while it is not deleted for good."""
-    where = f"{_NAMED} AND s.status <> ? AND s.backup IS NOT NULL ORDER BY s.num DESC LIMIT 1"
-    row = tx.fetch_one(
-        f"SELECT s.backup FROM cckm_azure_secrets s WHERE {where}", vault_num, name.lower(), Status.DELETED.value
-    )
-    return None if row is None else str(row[0])
 
 
 def names_backup(tx: Tx, backup: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 
@@ -26,7 +27,7 @@ from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import Answer, Call, ListOf, Parameter, Permission, Route, in_container
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import PAGING
-from claviger.core.errors import Invalid
+from claviger.core.errors import Invalid, NotFound
 
 TAG = "Azure secrets"
 PATH = "/cckm/azure/secrets"
@@ -137,14 +138,14 @@ class SecretRoutes:
 
     async def _get(self, call: Call) -> Answer:
         view = await self._operations.shown(call.caller.domain_id, call.params["id"])
-        call.require(view.key_vault_id)
+        with _hidden("there is no such secret"):
+            call.require(view.key_vault_id)
         return Answer(view)
 
     async def _create(self, call: Call) -> Answer:
         wait_s = _wait(call)
         asked = call.body(CreateSecret)
-        vault = await self._operations.vault(call.caller.domain_id, asked.key_vault)
-        call.require(vault.id)
+        vault = await self._vault(call, asked.key_vault)
         work = _new(call, asked, vault)
         ident = await self._operations.create(vault, work, asked.azure_param.value, wait_s)
         return Answer(await self._operations.shown(call.caller.domain_id, ident), status=201)
@@ -179,8 +180,8 @@ class SecretRoutes:
         asked = call.body(RestoreSecret)
         target = vault
         if asked.key_vault is not None:
-            target = await self._operations.vault(call.caller.domain_id, asked.key_vault)
-            call.require(target.id)
+            target = await self._vault(call, asked.key_vault)
+            _refuse_hsm(target)
         kind = Operation.RESTORE.value if target.id == vault.id else RESTORE_ELSEWHERE
         return await self._changed(call, Operation.RESTORE, row, target, _work(call, kind, row, target))
 
@@ -191,8 +192,15 @@ class SecretRoutes:
 
     async def _found(self, call: Call) -> tuple[SecretRow, VaultRow]:
         row, vault = await self._operations.found(call.caller.domain_id, call.params["id"])
-        call.require(vault.id)
+        with _hidden("there is no such secret"):
+            call.require(vault.id)
         return row, vault
+
+    async def _vault(self, call: Call, id_or_name: str) -> VaultRow:
+        with _hidden("there is no such key vault under management"):
+            vault = await self._operations.vault(call.caller.domain_id, id_or_name)
+            call.require(vault.id)
+        return vault
 
     async def _changed(self, call: Call, operation: Operation, row: SecretRow, vault: VaultRow, work: Work) -> Answer:
         wait_s = _wait(call)
@@ -200,6 +208,15 @@ class SecretRoutes:
         shown = await self._operations.shown(call.caller.domain_id, ident)
         await self._operations.settled(vault, row.name, Status(shown.status), wait_s)
         return Answer(shown)
+
+
+@contextmanager
+def _hidden(message: str) -> Iterator[None]:
+    """What a caller may not see and what does not exist are refused in the same words."""
+    try:
+        yield
+    except NotFound:
+        raise NotFound("NotFound", message=message) from None
 
 
 def _wait(call: Call) -> int:
@@ -218,11 +235,15 @@ def _work(call: Call, operation: str, row: SecretRow, vault: VaultRow) -> Work:
     )
 
 
-def _new(call: Call, asked: CreateSecret, vault: VaultRow) -> Work:
-    param = asked.azure_param
+def _refuse_hsm(vault: VaultRow) -> None:
     if vault.is_managed_hsm:
         raise Invalid("ManagedHsm", message="key_vault: a managed HSM holds no secrets; name a key vault")
-    not_before, expires_at = param.attributes.times("azure_param.attributes")
+
+
+def _new(call: Call, asked: CreateSecret, vault: VaultRow) -> Work:
+    param = asked.azure_param
+    _refuse_hsm(vault)
+    not_before, expires_at = _times(param.attributes, "azure_param.attributes")
     tags = None if param.tags is msgspec.UNSET else param.tags
     problems = {
         "secret_name": name_problem(asked.secret_name),
@@ -251,7 +272,7 @@ def _changed(call: Call, row: SecretRow, vault: VaultRow, asked: UpdateSecret) -
     if asked.has_value:
         raise validation({"value": "cannot be changed; create the secret again, which makes a new version"})
     given = NewAttributes() if asked.attributes is msgspec.UNSET else asked.attributes
-    not_before, expires_at = given.times()
+    not_before, expires_at = _times(given, "attributes")
     tags = None if asked.tags is msgspec.UNSET else asked.tags
     problems: dict[str, str | None] = {
         "contentType": content_type_problem(asked.kind),
@@ -272,6 +293,12 @@ def _changed(call: Call, row: SecretRow, vault: VaultRow, asked: UpdateSecret) -
         not_before=unset if not_before is None else not_before,
         expires_at=unset if expires_at is None else expires_at,
     )
+
+
+def _times(given: NewAttributes, place: str) -> tuple[int | None, int | None]:
+    """`nbf` and `exp`. Go clients send 0 for a time that is not set (CCKM contract §1)."""
+    not_before, expires_at = given.times(place)
+    return not_before or None, expires_at or None
 
 
 def _recovery(given: NewAttributes, vault: VaultRow) -> dict[str, str]:

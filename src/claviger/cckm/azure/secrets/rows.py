@@ -173,7 +173,11 @@ _PARAM = msgspec.json.Decoder(_Param)
 
 def details_of(row: SecretRow) -> str:
     """The JSON that is stored of what the cloud says."""
-    told = row.told
+    return encode_details(row.told, row.origin)
+
+
+def encode_details(told: Told, origin: str) -> str:
+    """The same of what is not a row yet: equal texts say that nothing has changed."""
     attributes = _Attributes(
         told.recovery_level,
         told.recoverable_days,
@@ -185,7 +189,7 @@ def details_of(row: SecretRow) -> str:
     )
     param = _Param(told.azure_id, told.content_type, told.tags, told.managed, attributes)
     shown = msgspec.Raw(msgspec.json.encode(param))
-    kept = Details(row.origin, told.deleted_at, told.purge_at, shown, told.created_at, told.updated_at)
+    kept = Details(origin, told.deleted_at, told.purge_at, shown, told.created_at, told.updated_at)
     return msgspec.json.encode(kept).decode()
 
 

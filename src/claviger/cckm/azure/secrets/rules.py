@@ -106,6 +106,11 @@ TRANSITIONS: TransitionTable[Operation, Status] = TransitionTable(
     }
 )
 
+TARGETS: Mapping[Operation, Status] = {
+    operation: cell for operation, _, cell in TRANSITIONS.cells() if isinstance(cell, Status)
+}
+"""Where each operation leads to."""
+
 _NEEDS: Mapping[str, Status] = {
     "NeedsAvailable": Status.AVAILABLE,
     "NeedsSoftDeleted": Status.SOFT_DELETED,
@@ -149,6 +154,8 @@ def content_type_problem(content_type: str | None) -> str | None:
     """What is wrong with a content type, or None."""
     if content_type is not None and len(content_type) > LONGEST_CONTENT_TYPE:
         return f"may have at most {LONGEST_CONTENT_TYPE} characters"
+    if content_type is not None and not content_type.isprintable():
+        return "may hold printable characters only"
     return None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 
 import msgspec
 
@@ -17,7 +17,7 @@ from claviger.cckm.notices import records as subscriptions
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.nearing import records
 from claviger.cckm.notices.nearing.records import Dated, Kind
-from claviger.cckm.notices.rules import Type, bands
+from claviger.cckm.notices.rules import MOST_WAITING, Type, bands
 from claviger.cckm.notices.wire import NearExpiry, NearFinalDeletion
 from claviger.cckm.resource import seconds, uri
 from claviger.core.clock import Clock
@@ -79,7 +79,7 @@ class Watch:
         """Tells of all that is near now and was not told yet; how many secrets."""
         told = 0
         for kind, parts in self._bands.items():
-            hearing = await subscriptions.domains_that_hear(self._store, Type(kind))
+            hearing = await subscriptions.domains_that_hear(self._store, Type(kind), MOST_WAITING)
             if not hearing:
                 continue
             now = int(self._clock.now())
@@ -87,7 +87,7 @@ class Watch:
                 told += await self._tell_from(kind, now + low * DAY_S, now + high * DAY_S, high, hearing)
         return told
 
-    async def _tell_from(self, kind: Kind, first: int, last: int, days: int, hearing: Collection[str]) -> int:
+    async def _tell_from(self, kind: Kind, first: int, last: int, days: int, hearing: Set[str]) -> int:
         """Tells of the dates after `first` and until `last`, in portions that other work can come between."""
         told = 0
         place = (first + 1, 0)  # numbers of rows begin at 1
@@ -98,21 +98,30 @@ class Watch:
                 found = await records.look(self._store, kind, days, [num for _, num in rows])
                 fresh = [row.num for row in found if _is_due(row, hearing)]
                 if fresh:
-                    told += await self._tell(kind, days, fresh, (first, last), hearing)
+                    count, full = await self._tell(kind, days, fresh, (first, last), hearing)
+                    told += count
+                    hearing = hearing - full  # those hear the rest when there is room again
             if len(rows) < ROWS_AT_ONCE:
                 return told
             await asyncio.sleep(0)
 
     async def _tell(
-        self, kind: Kind, days: int, nums: Sequence[int], within: tuple[int, int], hearing: Collection[str]
-    ) -> int:
-        def change(tx: Tx) -> int:
+        self, kind: Kind, days: int, nums: Sequence[int], within: tuple[int, int], hearing: Set[str]
+    ) -> tuple[int, set[str]]:
+        """Emits and notes what still is as it was read; how many, and the domains whose outbox is full."""
+
+        def change(tx: Tx) -> tuple[int, set[str]]:
             told = 0
+            full: set[str] = set()
             for row in records.look_again(tx, kind, days, nums):
-                if _is_due(row, hearing) and within[0] < row.at <= within[1] and self._emit(tx, kind, days, row):
+                if row.domain_id in full or not _is_due(row, hearing) or not within[0] < row.at <= within[1]:
+                    continue
+                if self._emit(tx, kind, days, row):
                     records.note_told(tx, kind, row.num, row.at, days)
                     told += 1
-            return told
+                else:
+                    full.add(row.domain_id)
+            return told, full
 
         return await self._store.write(change)
 
@@ -121,7 +130,7 @@ class Watch:
         return self._notices.emit(tx, row.domain_id, kind, subject, _data(kind, days, row), object_key=row.id)
 
 
-def _is_due(row: Dated, hearing: Collection[str]) -> bool:
+def _is_due(row: Dated, hearing: Set[str]) -> bool:
     return row.stands and not row.told and row.domain_id in hearing
 
 

@@ -6,6 +6,7 @@ is ever out of date: it is forgotten first. Memory is bounded; what was not used
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -67,4 +68,6 @@ class Memory:
 
 
 def _size(value: Any) -> int:
-    return _LEAST + (len(value) * 8 if isinstance(value, list) else len(value) if isinstance(value, Sequence) else 0)
+    if isinstance(value, (list, dict)):
+        return _LEAST + 10 * len(value)
+    return _LEAST + (len(value) if isinstance(value, Sequence | array) else 0)

@@ -68,19 +68,18 @@ class SecretLists:
         nothing = Page(window.skip, window.limit, 0, [])
         if asked.nothing or containers == frozenset():
             return nothing
+        notes = self._memory.notes(await self._reads.revision())
         vaults: list[Vault] | None = None
-        known: dict[int, Vault] = {}
+        known: Mapping[int, Vault] = {}
         by_vault = any(name in ("key_vault", "region") for name, _ in sorts)
         if asked.vaults or asked.secret_ids or containers is not None or by_vault:
-            every_vault = await self._reads.vaults(domain_id)
-            known = {vault.num: vault for vault in every_vault}
-            if asked.vaults or containers is not None:
-                vaults = vaults_among(every_vault, asked, containers)
-                if not vaults:
-                    return nothing
+            known = await self._vaults(notes, domain_id)
+        if asked.vaults or containers is not None:
+            vaults = vaults_among(known.values(), asked, containers)
+            if not vaults:
+                return nothing
         facet = self._reads.facet(domain_id, asked, vaults)
         scope = Scope(facet, asked.tag_values, asked, None if vaults is None else tuple(each.num for each in vaults))
-        notes = self._memory.notes(await self._reads.revision())
         if asked.has_keys or asked.has_scans or not _is_plain(sorts):
             found = await self._scanned(notes, scope, sorts, known)
             total = len(found)
@@ -94,6 +93,15 @@ class SecretLists:
         if notes.found:
             self._memory.keep(notes, await self._reads.revision())
         return Page(window.skip, window.limit, total, records)
+
+    async def _vaults(self, notes: Notes, domain_id: str) -> Mapping[int, Vault]:
+        """The vaults of a domain, by num. One that was added since a secret last changed has none yet."""
+        key = ("vaults", domain_id)
+        found: Mapping[int, Vault] | None = notes.get(key)
+        if found is None:
+            found = {vault.num: vault for vault in await self._reads.vaults(domain_id)}
+            notes.put(key, found)
+        return found
 
     async def _shown(self, nums: Sequence[int], scope: Scope) -> list[SecretRecord]:
         where = every([self._reads.in_facet(scope.facet), self._reads.has_tag(scope.asked)])

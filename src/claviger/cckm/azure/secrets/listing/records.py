@@ -183,7 +183,9 @@ class ListReads:
     # pages: nums of rows in their order
 
     async def end_of_step(self, order: Order, start: Row | None, rows: int) -> Row | None:
-        """Key and num of the row that is so many rows past another, of all rows; None where there are fewer."""
+        """Key and num of a row that is about so many rows past another, at most; None where there are fewer."""
+        if order.key == "num":
+            return await self._num_after(order, start, rows)
         where = Clause("") if start is None else _past(order, start)
         clause = f"WHERE {where.sql} " if where.sql else ""
         found = await self._all(
@@ -191,6 +193,15 @@ class ListReads:
             Clause("", (*where.args, rows - 1)),
         )
         return found[0] if found else None
+
+    async def _num_after(self, order: Order, start: Row | None, rows: int) -> Row | None:
+        """By counting nums rather than rows, of which there are no more."""
+        last = await self.last_num()
+        if order.descending:
+            num = (last + 1 if start is None else start[1]) - rows
+            return (num, num) if num > 1 else None
+        num = (0 if start is None else start[1]) + rows
+        return (num, num) if num < last else None
 
     async def count_step(self, order: Order, start: Row | None, end: Row | None, where: Clause) -> int:
         """How many rows match, past one row and up to another; None is the beginning and the end."""

@@ -21,9 +21,13 @@ from claviger.store.contract import Row
 
 STEP = 8192
 MOST_LANES = 64
-ROW_WALKED = 1.0
-LONG = 20_000.0
 WORTH_REMEMBERING = 3_000.0
+
+# Costs, in microseconds on a small machine. RISK: what matches may lie together, far from where a walk begins.
+ROW_WALKED = 1.0
+TAGGED_ROW = 3.0
+RISK = 300.0
+LONG = 20_000.0
 
 _SORT_OF: Mapping[Key, str] = {"updated_at": "updatedAt", "num": "createdAt", "name_key": "secret_name"}
 
@@ -78,17 +82,20 @@ class Ways:
         """In the way that costs least; a walk that meets too few matches is given up for the next best."""
         all_rows = await self._all_rows(notes)
         costs = await self._costs(notes, scope, measured, order, skip + count, all_rows)
+        is_all = scope.tag is None and measured.rows == all_rows
+        where = Clause("") if is_all else self._matching(scope)
         way = min(costs, key=lambda name: costs[name])
         if way == "walk":
             spread = all_rows / max(measured.rows, 1)
-            is_all = scope.tag is None and spread == 1
-            where = Clause("") if is_all else self._matching(scope)
+            longest = all_rows * (TAGGED_ROW if scope.tag else ROW_WALKED)
             del costs["walk"]
             way = min(costs, key=lambda name: costs[name])
-            patience = None if is_all or costs[way] > ROW_WALKED * all_rows else 2 + 3 * (skip + count) * spread / STEP
-            found = await self._walk(notes, order, where, spread, skip, count, patience)
+            hopeless = notes.get(("hopeless", order, where)) is not None
+            patience = None if is_all or costs[way] > longest else 2 + 3 * (skip + count) * spread / STEP
+            found = None if hopeless else await self._walk(notes, order, where, spread, skip, count, patience)
             if found is not None:
                 return found
+            notes.put(("hopeless", order, where), True)
         if way in ("merge", "tops"):
             lanes = await self._lanes(scope, order, skip + count, only_tops=way == "tops")
             return await self._reads.merge(order, lanes, skip, count)
@@ -111,13 +118,13 @@ class Ways:
             tagged = await self._tagged(notes, scope.tag)
             return {
                 "gather": _unless_long(3.0 * facets + 4.0 * in_facets),
-                "gather tagged": _unless_long(3.0 * tagged),
+                "gather tagged": _unless_long(TAGGED_ROW * tagged),
                 "scan": 4.0 * tagged,
-                "walk": 3.0 * examined,
+                "walk": RISK + TAGGED_ROW * examined,
             }
         costs = {
             "gather": _unless_long(3.0 * facets + (1.5 if by_name else 0.6) * rows),
-            "walk": examined * (0.05 if rows == all_rows else ROW_WALKED),
+            "walk": 0.05 * examined if rows == all_rows else RISK + ROW_WALKED * examined,
         }
         vaults = len(scope.vaults) if scope.vaults is not None else MOST_LANES + 1
         if by_name and vaults <= MOST_LANES:

@@ -1,0 +1,282 @@
+"""Near expiries and near final deletions: told once each, anew for a new date, and never for what does not stand."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from claviger.cckm.azure.secrets import records as secrets
+from claviger.cckm.azure.secrets.rows import SecretRow, Told
+from claviger.cckm.azure.secrets.rules import Status
+from claviger.cckm.calls import ROOT_DOMAIN
+from claviger.cckm.notices import announcing
+from claviger.cckm.notices.nearing import records, watch
+from claviger.cckm.notices.nearing.watch import Watch
+from tests.notices import MANY, Office, office
+from tests.plane import OTHER_DOMAIN, START
+from tests.receiving import Receiver, receiving
+
+DAY_S = 86_400
+NOW = int(START)
+
+
+@pytest.fixture
+async def home(database_url: str) -> AsyncIterator[Office]:
+    async with office(database_url) as made:
+        await vault(made, 1, ROOT_DOMAIN)
+        await vault(made, 2, OTHER_DOMAIN)
+        yield made
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as made:
+        yield made
+
+
+async def vault(home: Office, num: int, domain_id: str) -> None:
+    await home.store.write(
+        lambda tx: tx.execute(
+            "INSERT INTO cckm_azure_vaults (num, id, domain_id, connection_id, connection_name, subscription_id, "
+            "subscription_name, azure_name, azure_vault_id, cloud_name, location, type, details, labels, "
+            "cloud_key_backup_limit, created_by, created_at, updated_at) "
+            "VALUES (?, ?, ?, 'c', 'c', 'sub', 'sub', ?, ?, 'x', 'x', 'y', '{\"properties\":{}}', '{}', 0, 'u', 0, 0)",
+            num,
+            f"vault-{num}",
+            domain_id,
+            f"v{num}",
+            f"/v{num}",
+        )
+    )
+
+
+def secret(name: str, *, expires: int | None = None, purge: int | None = None, **more: Any) -> SecretRow:
+    """A secret whose dates are so many seconds from the start."""
+    told = Told(
+        azure_id=f"https://v/secrets/{name}",
+        expires_at=None if expires is None else NOW + expires,
+        purge_at=None if purge is None else NOW + purge,
+        enabled=more.pop("enabled", True),
+        created_at=more.pop("made_at", 0),
+    )
+    given = {
+        "vault_num": 1,
+        "status": Status.AVAILABLE if purge is None else Status.SOFT_DELETED,
+        "soft_deleted": purge is not None,
+        "version": f"{name}-1",
+        **more,
+    }
+    return SecretRow(
+        id=str(uuid.uuid4()),
+        name=name,
+        origin="native",
+        told=told,
+        backup=None,
+        backup_at=None,
+        synced_at=0.0,
+        created_by="",
+        modified_by="",
+        created_at=0.0,
+        updated_at=0.0,
+        **given,
+    )
+
+
+async def put(home: Office, *rows: SecretRow, domain_id: str = ROOT_DOMAIN) -> list[SecretRow]:
+    return await home.store.write(lambda tx: secrets.add_many(tx, domain_id, rows))
+
+
+def watching(home: Office, **more: Any) -> Watch:
+    return Watch(home.store, home.plane.clock, home.notices, **more)
+
+
+async def told(home: Office) -> list[tuple[str, str, int]]:
+    """What is in the outbox: type, name and days."""
+    return sorted((each["type"], each["data"]["name"], each["data"]["days"]) for each in await home.deliveries())
+
+
+async def test_each_number_of_days_is_told_once(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    (row,) = await put(home, secret("db-password", expires=40 * DAY_S))
+    watcher = watching(home)
+    days = []
+    for _ in range(45):
+        if await watcher.look():
+            days.append((home.plane.clock.now() - START) / DAY_S)
+        assert await watching(home).look() == 0  # a restart, or another server
+        home.plane.clock.advance(DAY_S)
+    assert days == [10, 33, 39]
+    await home.courier.deliver_due()
+    assert receiver.told("days") == [30, 7, 1]
+    event = receiver.received[0].event
+    assert event["type"] == "claviger.near-expiry"
+    assert event["subject"] == f"kylo:kylo:cckm:azure-secret:db-password-{row.id}"
+    assert event["data"] == {
+        "cloud": "azure",
+        "id": row.id,
+        "name": "db-password",
+        "version": "db-password-1",
+        "vault": "v1::sub",
+        "vault_id": "vault-1",
+        "expires_at": "2027-02-24T08:00:00Z",
+        "days": 30,
+    }
+
+
+async def test_the_end_of_a_retention_is_told(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url, types=["near-final-deletion"])
+    await put(home, secret("leaving", purge=7 * DAY_S), secret("later", purge=7 * DAY_S + 1))
+    assert await watching(home).look() == 1
+    await home.courier.deliver_due()
+    (request,) = receiver.received
+    assert request.event["type"] == "claviger.near-final-deletion"
+    assert request.event["data"]["final_at"] == "2027-01-22T08:00:00Z"
+    assert request.event["data"]["name"] == "leaving"
+
+
+async def test_only_the_nearest_of_several_is_told(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    await put(home, secret("at-once", expires=DAY_S), secret("week", expires=DAY_S + 1), secret("past", expires=0))
+    assert await watching(home).look() == 2
+    assert await told(home) == [("near-expiry", "at-once", 1), ("near-expiry", "week", 7)]
+
+
+async def test_a_changed_date_is_told_anew_and_one_that_went_away_is_not(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    (row,) = await put(home, secret("moving", expires=5 * DAY_S))
+    watcher = watching(home)
+    assert await watcher.look() == 1
+    for expires, expected in ((6 * DAY_S, 1), (60 * DAY_S, 0), (5 * DAY_S, 1), (None, 0), (20 * DAY_S, 1)):
+        at = None if expires is None else NOW + expires
+        changed = msgspec.structs.replace(row, told=msgspec.structs.replace(row.told, expires_at=at))
+        await home.store.write(lambda tx, changed=changed: secrets.change(tx, changed))
+        assert await watcher.look() == expected, expires
+    assert [days for _, _, days in await told(home)] == [7, 7, 7, 30]
+
+
+async def test_what_does_not_stand_is_not_told(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    await put(
+        home,
+        secret("disabled", expires=DAY_S, enabled=False),
+        secret("gone", expires=DAY_S, gone=True),
+        secret("gone-too", purge=DAY_S, gone=True),
+        secret("deleted", expires=DAY_S, purge=DAY_S),
+        secret("finally", expires=DAY_S, status=Status.DELETED),
+        secret("renewed", expires=DAY_S, made_at=1),
+        secret("renewed", version="renewed-2", made_at=2),
+        secret("forever"),
+    )
+    await put(home, secret("elsewhere", expires=DAY_S, vault_num=2), domain_id=OTHER_DOMAIN)
+    assert await watching(home).look() == 1
+    assert await told(home) == [("near-final-deletion", "deleted", 1)]
+
+
+async def test_nothing_is_noted_where_nobody_hears(home: Office, receiver: Receiver) -> None:
+    await put(home, secret("soon", expires=DAY_S))
+    await home.subscribe(receiver.url, types=["drift"])
+    disabled = await home.subscribe(receiver.url, disabled=True)
+    assert await watching(home).look() == 0
+    assert await home.plane.count("cckm_notices_told") == 0
+    await home.plane.accept("PATCH", f"{MANY}/{disabled['id']}", {"disabled": False})
+    assert await watching(home).look() == 1
+
+
+async def test_what_finds_no_room_is_told_when_there_is_some(
+    home: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(announcing, "MOST_WAITING", 3)
+    monkeypatch.setattr(watch, "MOST_WAITING", 3)
+    made = await home.subscribe(receiver.url)
+    await put(home, *(secret(f"s{number}", expires=DAY_S) for number in range(5)))
+    watcher = watching(home)
+    assert await watcher.look() == 3
+    assert await watcher.look() == 0
+    assert (await home.plane.accept("GET", f"{MANY}/{made['id']}"))["dropped"] == 1
+    await home.courier.deliver_due()
+    assert await watcher.look() == 2
+    await home.courier.deliver_due()
+    assert sorted(receiver.told("name")) == [f"s{number}" for number in range(5)]
+
+
+async def test_two_servers_tell_once(database_url: str, home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    await put(home, *(secret(f"s{number}", expires=DAY_S) for number in range(30)))
+    async with office(database_url, beside=home) as other:
+        counts = await asyncio.gather(*(watching(each).look() for each in (home, other)))
+        assert sum(counts) == 30
+    assert len(await home.deliveries()) == 30
+
+
+async def test_a_date_that_changes_while_it_is_looked_at_is_not_told(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    (row,) = await put(home, secret("moving", expires=DAY_S))
+    later = msgspec.structs.replace(row, told=msgspec.structs.replace(row.told, expires_at=NOW + 2 * DAY_S))
+    real = home.store.write
+
+    async def behind_its_back(change: Any) -> Any:
+        await real(lambda tx: secrets.change(tx, later))
+        return await real(change)
+
+    watcher = watching(home, expiry_days=(1,))
+    home.store.write = behind_its_back  # type: ignore[method-assign]
+    assert await watcher.look() == 0
+    home.store.write = real  # type: ignore[method-assign]
+    assert await home.deliveries() == []
+    assert await watching(home).look() == 1
+
+
+async def test_many_with_one_date_are_all_told_in_portions(
+    home: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "ROWS_AT_ONCE", 4)
+    await home.subscribe(receiver.url)
+    await put(home, *(secret(f"s{number}", expires=DAY_S if number < 9 else 2 * DAY_S) for number in range(13)))
+    assert await watching(home).look() == 13
+    assert await watching(home).look() == 0
+    assert await home.plane.count("cckm_notices_told") == 13
+    await home.store.write(lambda tx: tx.execute("DELETE FROM cckm_azure_secrets"))
+    assert await home.plane.count("cckm_notices_told") == 0
+
+
+async def test_the_watch_runs_and_is_woken(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    watcher = watching(home, every_s=3600)
+    working = asyncio.gather(watcher.run(), home.courier.run())
+    await put(home, secret("first", expires=DAY_S))
+    watcher.wake()
+    await receiver.until(1)
+    await put(home, secret("second", expires=DAY_S))
+    watcher.wake()
+    await receiver.until(2)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert sorted(receiver.told("name")) == ["first", "second"]
+
+
+async def test_dates_are_found_by_their_index(sqlite_url: str) -> None:
+    async with office(sqlite_url) as home:
+        for kind in ("near-expiry", "near-final-deletion"):
+            seen: list[str] = []
+            real = home.store.read
+
+            async def explained(sql: str, *args: Any, seen: list[str] = seen, real: Any = real) -> Any:
+                seen.extend(row[3] for row in await real(f"EXPLAIN QUERY PLAN {sql}", *args))
+                return await real(sql, *args)
+
+            home.store.read = explained  # type: ignore[method-assign]
+            await records.nums_from(home.store, kind, (NOW, 0), NOW + DAY_S, 10)
+            home.store.read = real  # type: ignore[method-assign]
+            index = "cckm_azure_secrets_expiring" if kind == "near-expiry" else "cckm_azure_secrets_leaving"
+            assert len(seen) == 1
+            assert f"USING COVERING INDEX {index}" in seen[0]
+
+
+def test_days_are_checked_at_the_start() -> None:
+    with pytest.raises(ValueError, match="whole numbers"):
+        Watch(None, None, None, expiry_days=(30, 0))  # type: ignore[arg-type]
