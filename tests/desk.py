@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pytest
 from azure.identity import ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
 
@@ -21,7 +22,7 @@ from claviger.keyvault.vaults.operations import DEFAULT_SUBSCRIPTION
 from claviger.switches.client import Switchboard
 from tests.clouds import endpoints
 from tests.server import RunningServer
-from tests.serving import OFFICER, Estate
+from tests.serving import OFFICER, Estate, estate_on
 from tests.vaults import VaultClient, spare_name
 
 PASSWORD = "correct-horse-9-Battery"
@@ -245,6 +246,33 @@ class Desk:
         return self.connect(cloud)
 
 
-def lines_of(said: str, *words: str) -> Iterator[str]:
-    """The lines of a log that hold one of these words."""
-    return (line for line in said.splitlines() if any(word in line for word in words))
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """The desk that tests of a session share; at its end nothing may have failed in any answer or line of the log."""
+    for estate in estate_on(request.param, request, tmp_path_factory.mktemp(f"desk-{request.param}"), **SETTINGS):
+        found = Desk(estate.server)
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="session")
+def desk_vault(desk: Desk) -> Managed:
+    """A vault with everything at its default; shared, so a test uses names of its own."""
+    return desk.vault()
+
+
+@pytest.fixture
+def board(desk: Desk) -> Iterator[Switchboard]:
+    """The switches of the shared desk, put back afterwards."""
+    found = desk.board()
+    yield found
+    still(found)
+
+
+def still(board: Switchboard) -> None:
+    """Puts all switches back."""
+    board.faults_clear()
+    board.settle()
+    board.limits_off()
+    board.revoke_tokens(0)
+    board.clock_reset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -131,7 +132,7 @@ async def test_paths_and_queries_of_any_kind(control: Control) -> None:
         elif route.method == "GET":
             for name in QUERIES:
                 for value in ("", "x" * 5_000, "a\0b", "-1", "9" * 30, "%", "*" * 500, "\\", "é", "--", "-"):
-                    await client.ask("GET", route.path, **{name: value})
+                    await client.ask("GET", f"{route.path}?{urlencode({name: value})}")
             for raw in ("?%ff", "?limit=%00", "?a=1" + "&a=1" * 300, "?&&==", "?limit=%f0"):
                 await client.ask("GET", route.path + raw)
 

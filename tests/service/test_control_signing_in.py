@@ -118,8 +118,8 @@ async def test_a_refused_sign_in_takes_the_same_steps_for_everybody(
         steps.append("verify")
         return await verify(*args)
 
-    control.store.read_one = counted_read  # type: ignore[method-assign]
-    control.store.write = counted_write  # type: ignore[method-assign]
+    monkeypatch.setattr(control.store, "read_one", counted_read)
+    monkeypatch.setattr(control.store, "write", counted_write)
     monkeypatch.setattr(control.passwords, "verify", counted_verify)
     user = await new_user(admin)
     locked = await new_user(admin)

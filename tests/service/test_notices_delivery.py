@@ -305,6 +305,19 @@ async def test_an_address_that_came_into_the_database_otherwise_is_refused_too(
         assert (await home.deliveries())[0]["last_error"] == error
 
 
+async def test_what_cannot_be_signed_ends_too(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    await home.emit(0)
+    await home.store.write(lambda tx: tx.execute("DELETE FROM cckm_sealed WHERE kind = 'notice'"))
+    assert await home.courier.deliver_due() == 1
+    (seen,) = await home.deliveries()
+    assert seen["last_error"] == "could not be sent by this server: SealedMissing"
+    for wait in rules.BACKOFF_S:
+        await home.after(wait)
+    assert await home.states() == ["dead"]
+    assert receiver.received == []
+
+
 async def test_what_cannot_be_reached_is_left_alone_for_longer_and_longer(home: Office, receiver: Receiver) -> None:
     async with receiving() as closed:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -10,9 +11,13 @@ import struct
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
+from claviger.audit.entry import decoded, encoded
+from claviger.audit.signed_note import PublicKey, Signer, checkpoint_of
+from claviger.audit.tree import Frontier, leaf_hash
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.envelope import SealingKey, associated_data
 from claviger.crypto.key_file import KeyFile, PassphraseFile
@@ -38,6 +43,8 @@ KINDS = {
     "backup",
     "stream",
     "archive",
+    "audit-tree",
+    "audit-checkpoint",
 }
 
 
@@ -225,3 +232,35 @@ def test_wrapped_data_key(vector: dict[str, str]) -> None:
     assert sealed.hex() == vector["bytes"]
     assert len(sealed) == 61
     assert wrapping.unwrapped(DataKeyRow(int(vector["id"]), vector["scope"], root.id, sealed), root) == data_key
+
+
+@pytest.mark.parametrize("vector", _of("audit-tree"))
+def test_audit_tree(vector: dict[str, str]) -> None:
+    first, second = vector["first"].encode(), vector["second"].encode()
+    leaves = [hashlib.sha256(b"\0" + body).digest() for body in (first, second)]
+    root = hashlib.sha256(b"\1" + leaves[0] + leaves[1]).digest()
+    assert vector["hashes"] == f"{leaves[0].hex()} {(leaves[1] + root).hex()}"
+    frontier = Frontier()
+    ours = [frontier.append(leaf_hash(body)).hex() for body in (first, second)]
+    assert " ".join(ours) == vector["hashes"]
+    for body in (first, second):
+        assert encoded(decoded(body)) == body
+        fields = json.loads(body)
+        assert json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() == body
+
+
+@pytest.mark.parametrize("vector", _of("audit-checkpoint"))
+def test_audit_checkpoint(vector: dict[str, str]) -> None:
+    seed = bytes.fromhex(vector["seed"])
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    name, marked = vector["public"].split("+", 1)
+    typed = b"\x01" + key.public_key().public_bytes_raw()
+    key_hash = hashlib.sha256(name.encode() + b"\n" + typed).digest()[:4]
+    assert marked == f"{key_hash.hex()}+{base64.b64encode(typed).decode()}"
+    root = base64.b64encode(bytes.fromhex(vector["root"])).decode()
+    text = f"{name}\n2\n{root}\ntime 1790000002\n"
+    signature = base64.b64encode(key_hash + key.sign(text.encode())).decode()
+    assert vector["bytes"] == f"{text}\n\u2014 {name} {signature}\n"
+    signer = Signer(name, Sensitive(seed))
+    assert signer.signed(text) == vector["bytes"]
+    assert checkpoint_of(PublicKey.parse(vector["public"]).opened(vector["bytes"])).size == 2

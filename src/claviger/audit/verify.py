@@ -157,7 +157,7 @@ class Checker:
         """A checkpoint of the records so far, and the size that it is kept under."""
         found = _checked(self._key, note, f"the checkpoint of {size} records")
         if found.size > self.size:
-            raise self._found(f"is missing: a checkpoint of {found.size} records stands where {self.size} end", self.size)
+            raise self._found(f"is missing: the checkpoint of {found.size} records stands before it", self.size)
         if found.size != size or size != self.size:
             raise self._found(f"the checkpoint of {found.size} records stands where {self.size} records end")
         if found.root != self._frontier.root():

@@ -18,18 +18,18 @@ from claviger.cckm.notices import records, rules
 from claviger.cckm.notices.keys import SEALED_AS, opened
 from claviger.cckm.notices.outbox import records as outbox
 from claviger.cckm.notices.outbox.records import Consignment, DeliveryRow
-from claviger.cckm.notices.rules import State, Type
+from claviger.cckm.notices.rules import Outcome, State, Type
 from claviger.cckm.notices.signature import headers_of
 from claviger.cckm.notices.wire import Event
 from claviger.cckm.resource import timestamp
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
-from claviger.core.errors import Refusal
+from claviger.core.errors import Busy, Refusal
 from claviger.jobs.holder import is_dead, own_name
 from claviger.store.contract import Store, Tx
 
 if TYPE_CHECKING:
-    from claviger.cckm.notices.transport import Outcome, Transport
+    from claviger.cckm.notices.transport import Transport
 
 LEASE_S = 60.0
 POLL_S = 1.0
@@ -180,15 +180,23 @@ class Courier:
     async def _attempt(self, consignment: Consignment) -> None:
         delivery = consignment.delivery
         try:
-            outcome = await self._sent(consignment)
+            outcome = await self._outcome_of(consignment)
             await self._store.write(lambda tx: self._conclude(tx, delivery, outcome))
         except asyncio.CancelledError:
             await self._store.write(lambda tx: outbox.let_go(tx, delivery))
             raise
-        except Refusal as refusal:  # the lease ends by itself
+        except Refusal as refusal:  # the database is not there; the lease ends by itself
             log.warning("the delivery %s stays open: %s", delivery.id, refusal.reason)
-        except Exception as failure:  # noqa: BLE001 - one delivery must not stop the others
-            log.error("the delivery %s failed here: %s", delivery.id, type(failure).__name__)
+
+    async def _outcome_of(self, consignment: Consignment) -> Outcome:
+        try:
+            return await self._sent(consignment)
+        except Busy:
+            raise
+        except Exception as failure:  # noqa: BLE001 - it counts as an attempt, or it would be made for ever
+            told = failure.reason if isinstance(failure, Refusal) else type(failure).__name__
+            log.error("the delivery %s failed here: %s", consignment.delivery.id, told)
+            return Outcome(None, f"could not be sent by this server: {told}")
 
     async def _sent(self, consignment: Consignment) -> Outcome:
         delivery = consignment.delivery

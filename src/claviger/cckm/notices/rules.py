@@ -16,6 +16,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
+import msgspec
+
 from claviger.cckm.azure.connections.rules import is_local
 from claviger.core.sensitive import Sensitive
 
@@ -40,6 +42,14 @@ class State(Enum):
     QUEUED = "queued"
     DELIVERED = "delivered"
     DEAD = "dead"
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an attempt ended. `status` None: there was no answer. `error` is what an admin reads, empty for a success."""
+
+    status: int | None
+    error: str
+    retry_after: str = ""
 
 
 WAITING = "waiting"

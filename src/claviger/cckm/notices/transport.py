@@ -16,26 +16,17 @@ import ssl
 from collections import OrderedDict
 
 import aiohttp
-import msgspec
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from claviger.cckm.azure.connections.transport import Names, trust
-from claviger.cckm.notices.rules import MOST_ERROR, is_odd_address, why_refused
+from claviger.cckm.notices.rules import MOST_ERROR, Outcome, is_odd_address, why_refused
 
 CONNECT_S = 5.0
 ATTEMPT_S = 15.0
 KEEP_ALIVE_S = 10.0
 MOST_HEADERS = 8190
 _REMEMBERED = 64
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How an attempt ended. `status` None: there was no answer. `error` is what an admin reads, empty for a success."""
-
-    status: int | None
-    error: str
-    retry_after: str = ""
 
 
 class _Refused(OSError):

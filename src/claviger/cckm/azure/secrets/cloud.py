@@ -214,7 +214,7 @@ def _word(value: object) -> str:
 
 
 def told(found: SecretProperties) -> CloudSecret:
-    """What the SDK says of a version. Raises ValueError for an answer that names no secret, which is none of Azure's."""
+    """A version as the SDK tells it. Raises ValueError for an answer that names no secret: that is none of Azure's."""
     if not found.id or not found.name:
         raise ValueError("the answer names no secret")
     return CloudSecret(

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
-from claviger.cckm.azure.secrets.facets.records import marks, portions
+from claviger.cckm.azure.secrets.facets.records import ROWS_AT_ONCE, marks, portions
 from claviger.cckm.azure.synchronization.rules import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, WAITING
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.store.contract import Row, Store, Tx
@@ -85,7 +85,7 @@ def add_vaults(tx: Tx, run_id: str, vaults: Sequence[VaultRow]) -> None:
         places = ", ".join(["(?, ?, ?, ?, ?, '{}')"] * len(portion))
         values = [
             value
-            for place, vault in enumerate(portion, at * 100)
+            for place, vault in enumerate(portion, at * ROWS_AT_ONCE)
             for value in (run_id, place, vault.id, vault.name, WAITING)
         ]
         tx.execute(

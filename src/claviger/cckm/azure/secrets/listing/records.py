@@ -203,6 +203,11 @@ class ListReads:
         num = (0 if start is None else start[1]) + rows
         return (num, num) if num < last else None
 
+    async def place_before(self, order: Order, num: int) -> Row | None:
+        """The place between a row and the one before it, whichever that is."""
+        rows = await self._all(f"SELECT s.{order.key} FROM {_SECRETS} s WHERE s.num = ?", Clause("", (num,)))
+        return (rows[0][0], num + 1 if order.descending else num - 1) if rows else None
+
     async def count_step(self, order: Order, start: Row | None, end: Row | None, where: Clause) -> int:
         """How many rows match, past one row and up to another; None is the beginning and the end."""
         where = every([*_between(order, start, end), where])

@@ -20,8 +20,9 @@ from claviger.cckm.azure.secrets.listing.scans import scanned
 from claviger.store.contract import Row
 
 STEP = 8192
+MOST_MARKS = 1000
 MOST_LANES = 64
-WORTH_REMEMBERING = 3_000.0
+WORTH_REMEMBERING = 500.0
 
 # Costs, in microseconds on a small machine. RISK: what matches may lie together, far from where a walk begins.
 ROW_WALKED = 1.0
@@ -97,7 +98,7 @@ class Ways:
                 return found
             notes.put(("hopeless", order, where), True)
         if way in ("merge", "tops"):
-            lanes = await self._lanes(scope, order, skip + count, only_tops=way == "tops")
+            lanes = await self._lanes(notes, scope, order, skip + count, only_tops=way == "tops")
             return await self._reads.merge(order, lanes, skip, count)
         if way != "scan" and costs[way] < WORTH_REMEMBERING:
             return await self._gathered(scope, measured, order, way, skip, count)
@@ -168,13 +169,15 @@ class Ways:
             notes.put(note, found)
         return found
 
-    async def _lanes(self, scope: Scope, order: Order, need: int, *, only_tops: bool) -> list[Clause]:
+    async def _lanes(self, notes: Notes, scope: Scope, order: Order, need: int, *, only_tops: bool) -> list[Clause]:
         """What is in order by itself: facets, or vaults by name. Tops: the facets that begin first."""
         if order.key == "name_key":
             facet = self._reads.in_facet(scope.facet)
             return [every([Clause("s.vault_num = ?", (num,)), facet]) for num in scope.vaults or ()]
         if only_tops:
-            ids = await self._reads.top_facets(order, scope.facet, need)
+            key = ("tops", scope.facet, order, need)
+            ids: list[int] = notes.get(key) or await self._reads.top_facets(order, scope.facet, need)
+            notes.put(key, ids)
         else:
             ids = await self._reads.facet_ids(scope.facet, MOST_LANES)
         return [Clause("s.facet_id = ?", (ident,)) for ident in ids]
@@ -196,8 +199,7 @@ class Ways:
         note = ("walk", order, where)
         marks: list[Mark] = list(notes.get(note) or [Mark(0, None)])
         known = len(marks)
-        at = bisect_right(marks, skip, key=lambda mark: mark.passed) - 1
-        passed, start = marks[at]
+        passed, start = marks[_last_mark(marks, skip)]
         nums: list[int] = []
         steps = 0
         while len(nums) < count:
@@ -217,13 +219,28 @@ class Ways:
                 break
             if here is None:
                 here = ahead + len(found) if found else await self._reads.count_step(order, start, end, where)
-            passed, start, at = passed + here, end, at + 1
-            if at == len(marks):
-                marks.append(Mark(passed, start))
+            passed, start = passed + here, end
+            _add_mark(marks, Mark(passed, start))
             await asyncio.sleep(0)
+        if nums and where.sql and len(marks) < MOST_MARKS:
+            before = await self._reads.place_before(order, nums[0])
+            if before is not None:
+                _add_mark(marks, Mark(skip, before))
         if len(marks) > known:
             notes.put(note, marks)
         return nums
+
+
+def _last_mark(marks: Sequence[Mark], passed: int) -> int:
+    """The mark that lies farthest, of those with no more than so many matches before it."""
+    return bisect_right(marks, passed, key=lambda mark: mark.passed) - 1
+
+
+def _add_mark(marks: list[Mark], mark: Mark) -> None:
+    """Of marks with equally many matches before them, a new one lies farthest: walks begin at the last of them."""
+    at = _last_mark(marks, mark.passed)
+    if marks[at] != mark:
+        marks.insert(at + 1, mark)
 
 
 def _unless_long(cost: float) -> float:

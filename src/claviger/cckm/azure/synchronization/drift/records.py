@@ -6,7 +6,7 @@ has dealt with it. So lists leave the others out, and `sweep` removes them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from claviger.store.contract import Row, Store, Tx, Value
 
 MISSING, NEW, DIFFERENT = "missing", "new", "different"
 KINDS = (MISSING, NEW, DIFFERENT)
+_LIKE = "d.name_key LIKE ? ESCAPE '!'"
 
 _COLUMNS = "id, vault_num, name, name_key, kind, fields, secret_id, record_at, since"
 _STANDS = "cckm_azure_secrets s ON s.id = d.secret_id AND s.updated_at = d.record_at"
@@ -137,25 +138,27 @@ async def page(
 
 
 def _where(wanted: Wanted) -> tuple[str, list[Value]]:
-    where, args = ["v.domain_id = ?"], [wanted.domain_id]
-    values: list[Value] = [*args]
+    where = ["v.domain_id = ?"]
+    values: list[Value] = [wanted.domain_id]
     if wanted.vault_ids is not None:
         where.append(f"v.id IN ({marks(list(wanted.vault_ids))})" if wanted.vault_ids else "1 = 0")
         values += sorted(wanted.vault_ids)
     if wanted.vaults:
         # by id, by the record's name, or by the plain name in Azure
-        one = "(v.id = ? OR lower(v.azure_name) = lower(?) OR lower(v.azure_name || '::' || v.subscription_id) = lower(?))"
+        name = "lower(v.azure_name || '::' || v.subscription_id)"
+        one = f"(v.id = ? OR lower(v.azure_name) = lower(?) OR {name} = lower(?))"
         where.append(f"({' OR '.join([one] * len(wanted.vaults))})")
         values += [word for word in wanted.vaults for _ in range(3)]
     if wanted.kinds:
         where.append(f"d.kind IN ({marks(wanted.kinds)})")
         values += wanted.kinds
     if wanted.names:
-        where.append(f"({' OR '.join(['d.name_key LIKE ?'] * len(wanted.names))})")
-        values += [word.lower().replace("*", "%") for word in wanted.names]
+        where.append(f"({' OR '.join([_LIKE] * len(wanted.names))})")
+        values += [_pattern(word.lower()) for word in wanted.names]
     return " AND ".join(where), values
 
 
-def named(fields: Mapping[str, tuple[Any, Any]]) -> list[str]:
-    """The names of the fields that differ."""
-    return sorted(fields)
+def _pattern(word: str) -> str:
+    for mark in "!%_":
+        word = word.replace(mark, f"!{mark}")
+    return word.replace("*", "%")

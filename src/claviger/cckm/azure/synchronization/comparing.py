@@ -1,0 +1,227 @@
+"""Compares what the cloud says of a secret with what is recorded, and says what the records should become. No input, no
+output, no clock.
+
+A `Sighting` is all that a reading has found out of one name that is not as it was known. `settle` turns it, with the
+rows of that name, into rows to add and rows to change, and into what the drift list shows of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from claviger.cckm.azure.secrets.cloud import CloudSecret
+from claviger.cckm.azure.secrets.conclusions import told_of
+from claviger.cckm.azure.secrets.rows import SecretRow, Told, encode_details, read_details
+from claviger.cckm.azure.secrets.rules import Status
+from claviger.cckm.azure.synchronization.cloud import with_version
+from claviger.cckm.azure.synchronization.records import Known
+
+NATIVE, OURS = "native", "cckm"
+_AVAILABLE, _SOFT_DELETED = Status.AVAILABLE.value, Status.SOFT_DELETED.value
+_SHOWN = ("content_type", "tags", "managed", "enabled", "not_before", "expires_at", "recovery_level", "recoverable_days")
+_SAID = (*_SHOWN, "created_at", "updated_at", "deleted_at", "purge_at")
+
+
+class Sighting(msgspec.Struct, frozen=True):
+    """A secret as it is in the cloud: live with all its versions, or deleted with the one that is known."""
+
+    name: str
+    is_deleted: bool
+    versions: list[CloudSecret]
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What becomes of the rows of a name. `fields` is what differs from before, for the drift list."""
+
+    added: list[SecretRow]
+    changed: list[SecretRow]
+    fields: Mapping[str, tuple[Any, Any]]
+    is_new: bool = False
+    shown_by: str = ""
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    """Whose work, in which vault, and when."""
+
+    vault_num: int
+    by: str
+    now: float
+
+
+def is_as_known(item: CloudSecret, known: Known, *, is_deleted: bool) -> bool:
+    """Whether a list says of a secret what its newest row says."""
+    if known.gone or known.status != (_SOFT_DELETED if is_deleted else _AVAILABLE):
+        return False
+    said = told_of(with_version(item, known.version))
+    if known.details in (encode_details(said, NATIVE), encode_details(said, OURS)):
+        return True
+    return _same(said, told_in(known.details))
+
+
+def told_in(details: str) -> Told:
+    """What is stored of what the cloud said, with its attributes."""
+    kept = read_details(details)
+    param = msgspec.json.decode(kept.azure_param)
+    attributes = param.get("attributes", {})
+    return Told(
+        azure_id=param["id"],
+        content_type=param.get("contentType"),
+        tags=param.get("tags", {}),
+        managed=param.get("managed", False),
+        enabled=attributes.get("enabled") is not False,
+        not_before=attributes.get("nbf"),
+        expires_at=attributes.get("exp"),
+        created_at=kept.azure_created_at,
+        updated_at=kept.azure_updated_at,
+        recovery_level=attributes.get("recoveryLevel", ""),
+        recoverable_days=attributes.get("recoverableDays"),
+        deleted_at=kept.deleted_at,
+        purge_at=kept.purge_at,
+    )
+
+
+def _same(one: Told, other: Told) -> bool:
+    return all(getattr(one, field) == getattr(other, field) for field in _SAID)
+
+
+def in_order(versions: Sequence[CloudSecret], newest: CloudSecret) -> list[CloudSecret]:
+    """Versions, the newest last. Of those made in the same second it is the one that the list of secrets shows."""
+    shown = told_of(newest)
+
+    def rank(version: CloudSecret) -> tuple[int, bool, int]:
+        said = told_of(version)
+        is_shown = all(getattr(said, field) == getattr(shown, field) for field in _SHOWN)
+        return version.created_at, is_shown, version.updated_at
+
+    return sorted(versions, key=rank)
+
+
+def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids: Sequence[str]) -> Settled:
+    """What the rows of a name become by what was seen of it. `new_ids` has an id for each version that may be new."""
+    status = Status.SOFT_DELETED if sighting.is_deleted else Status.AVAILABLE
+    standing = _by_version(rows)
+    added: list[SecretRow] = []
+    changed: dict[int, SecretRow] = {}
+    for version, ident in zip(sighting.versions, new_ids, strict=True):
+        row = standing.get(version.version)
+        if row is None:
+            added.append(_added(version, status, stamp, ident))
+            continue
+        after = _standing(row, status, _kept(version, row), stamp)
+        if after is not None:
+            changed[row.num] = after
+    if sighting.is_deleted:  # the versions of a deleted secret cannot be listed: they went with it
+        said = sighting.versions[-1]
+        for row in rows:
+            if row.status is not Status.DELETED and row.num not in changed and row.version != said.version:
+                told = msgspec.structs.replace(row.told, deleted_at=said.deleted_at, purge_at=said.purge_at)
+                after = _standing(row, status, told, stamp)
+                if after is not None:
+                    changed[row.num] = after
+    before = _newest([row for row in rows if row.status is not Status.DELETED])
+    after_all = [*(changed.get(row.num, row) for row in rows), *added]
+    after = _newest([row for row in after_all if row.status is not Status.DELETED])
+    if not added and not changed:
+        return Settled([], [], {})
+    fields = _fields(before, after)
+    return Settled(added, list(changed.values()), fields, before is None, "" if after is None else after.id)
+
+
+def end(rows: Sequence[SecretRow], stamp: Stamp, *, is_final: bool) -> list[SecretRow]:
+    """Rows whose versions are nowhere in the cloud any more: gone; and deleted for good where that is certain."""
+    ended = []
+    for row in rows:
+        told, status = row.told, row.status
+        if is_final:
+            told, status = msgspec.structs.replace(told, purge_at=None), Status.DELETED
+        ended.append(
+            msgspec.structs.replace(
+                row, gone=True, status=status, told=told, synced_at=stamp.now, updated_at=stamp.now
+            )
+        )
+    return ended
+
+
+def _by_version(rows: Sequence[SecretRow]) -> dict[str, SecretRow]:
+    """The row that stands for a version: one that is there before one that was deleted for good, else the newest."""
+    found: dict[str, SecretRow] = {}
+    for row in sorted(rows, key=lambda row: (row.status is not Status.DELETED, row.num)):
+        found[row.version] = row
+    return found
+
+
+def _kept(version: CloudSecret, row: SecretRow) -> Told:
+    """What is said of a version; its identifier as it is known, where only the spelling of the name differs."""
+    told = told_of(version)
+    if told.azure_id.lower() == row.told.azure_id.lower():
+        told = msgspec.structs.replace(told, azure_id=row.told.azure_id)
+    return told
+
+
+def _standing(row: SecretRow, status: Status, told: Told, stamp: Stamp) -> SecretRow | None:
+    """The row as it should be; None where it is so already."""
+    soft_deleted = status is Status.SOFT_DELETED
+    if row.status is status and row.soft_deleted == soft_deleted and not row.gone and row.told == told:
+        return None
+    return msgspec.structs.replace(
+        row,
+        status=status,
+        soft_deleted=soft_deleted,
+        gone=False,
+        told=told,
+        synced_at=stamp.now,
+        updated_at=stamp.now,
+    )
+
+
+def _added(version: CloudSecret, status: Status, stamp: Stamp, ident: str) -> SecretRow:
+    return SecretRow(
+        id=ident,
+        vault_num=stamp.vault_num,
+        name=version.name,
+        version=version.version,
+        status=status,
+        soft_deleted=status is Status.SOFT_DELETED,
+        origin=NATIVE,
+        told=told_of(version),
+        backup=None,
+        backup_at=None,
+        synced_at=stamp.now,
+        created_by=stamp.by,
+        modified_by=stamp.by,
+        created_at=stamp.now,
+        updated_at=stamp.now,
+    )
+
+
+def _newest(rows: Sequence[SecretRow]) -> SecretRow | None:
+    return max(rows, key=lambda row: (row.told.created_at, row.num or 1 << 62), default=None)
+
+
+def _fields(before: SecretRow | None, after: SecretRow | None) -> dict[str, tuple[Any, Any]]:
+    """What differs between the newest versions of a name, in the words of the wire."""
+    if before is None or after is None:
+        return {}
+    one, other = _facts(before), _facts(after)
+    return {name: (one[name], other[name]) for name in one if one[name] != other[name]}
+
+
+def _facts(row: SecretRow) -> dict[str, Any]:
+    told = row.told
+    return {
+        "status": row.status.value,
+        "gone": row.gone,
+        "version": row.version,
+        "contentType": told.content_type,
+        "tags": told.tags,
+        "managed": told.managed,
+        "enabled": told.enabled,
+        "nbf": told.not_before,
+        "exp": told.expires_at,
+        "recoveryLevel": told.recovery_level,
+        "recoverableDays": told.recoverable_days,
+        "updated": told.updated_at,
+    }

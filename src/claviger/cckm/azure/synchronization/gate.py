@@ -1,0 +1,86 @@
+"""The gate before one vault: every call of synchronisation to it goes through here, of whatever job.
+
+A call that is throttled closes the gate for all of them until the moment that the vault has named; then the same call
+is made again. A call that came to nothing otherwise (5xx, no connection) is tried a few times. What is refused for good
+is raised at once. So a caller either gets the answer, or learns that there is none: nothing in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from claviger.cckm.azure.synchronization.rules import LONGEST_RETRY_AFTER_S, is_given_up, pause_after
+from claviger.core.errors import Throttled, Unavailable
+
+T = TypeVar("T")
+
+CALLS_AT_ONCE = 8
+
+
+class Gate:
+    """Lets calls to a vault through, so many at once. `calls` and `throttled` count them since it was made."""
+
+    def __init__(self, at_once: int = CALLS_AT_ONCE) -> None:
+        self.calls = 0
+        self.throttled = 0
+        self._slots = asyncio.Semaphore(at_once)
+        self._opens_at = 0.0
+        self._in_a_row = 0
+        self._last_success = asyncio.get_running_loop().time()
+
+    def closed_for(self) -> float:
+        """Seconds until the vault may be called again; 0 where it may be called now."""
+        return max(0.0, self._opens_at - asyncio.get_running_loop().time())
+
+    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The answer to a call that only reads. Raises the refusal that stays, as `AzureCloud.ask` does."""
+        failures = 0
+        async with self._slots:
+            while True:
+                await self._open()
+                self.calls += 1
+                try:
+                    answer = await call()
+                except Throttled as refusal:
+                    self._close(refusal)
+                except Unavailable:
+                    failures += 1
+                    pause = pause_after(failures)
+                    if pause is None:
+                        raise
+                    await asyncio.sleep(pause)
+                else:
+                    self._in_a_row = 0
+                    self._last_success = asyncio.get_running_loop().time()
+                    return answer
+
+    async def _open(self) -> None:
+        while (wait := self.closed_for()) > 0:
+            await asyncio.sleep(wait)
+
+    def _close(self, refusal: Throttled) -> None:
+        """Closes the gate for as long as the vault asks. Raises the refusal where that is no use any more."""
+        now = asyncio.get_running_loop().time()
+        wait = float(str(refusal.facts.get("retry_after_s", 1)))
+        self.throttled += 1
+        self._in_a_row += 1
+        if wait > LONGEST_RETRY_AFTER_S or is_given_up(self._in_a_row, now - self._last_success):
+            raise refusal
+        self._opens_at = max(self._opens_at, now + wait)
+
+
+class Gates:
+    """The gates that are in use, by the URL of the vault."""
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[str, Gate] = WeakValueDictionary()
+
+    def of(self, vault: str) -> Gate:
+        """The gate of a vault. It is forgotten once nobody holds it."""
+        found = self._known.get(vault)
+        if found is None:
+            found = self._known[vault] = Gate()
+        return found

@@ -1,0 +1,229 @@
+"""Reads one vault to its end and says what is not as it is recorded. Writes nothing.
+
+A `Reading` is only made of a vault whose two lists were read wholly. Who is in neither is asked for once more, by name
+or by a second pass over the lists, before it counts as missing: between two pages a secret may have been recovered.
+Memory does not grow with the vault: who was seen is a bit for each row, and news go to the spool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from claviger.cckm.azure.secrets.cloud import CloudSecret
+from claviger.cckm.azure.synchronization import records
+from claviger.cckm.azure.synchronization.cloud import Source, with_version
+from claviger.cckm.azure.synchronization.comparing import Sighting, in_order, is_as_known, told_in
+from claviger.cckm.azure.synchronization.records import Known, Missing
+from claviger.cckm.azure.synchronization.rules import MOST_CONFIRMED, braked, is_racy
+from claviger.cckm.azure.synchronization.spool import Spool
+from claviger.cckm.azure.vaults.records import VaultRow
+from claviger.core.clock import Clock
+from claviger.core.errors import Forbidden, Invalid, NotFound
+from claviger.store.contract import Store
+
+T = TypeVar("T")
+
+NAMES_AT_ONCE = 500
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """How a job is to read. `brake_percent` None: nothing stops it."""
+
+    brake_percent: int | None
+    all_versions: bool = False
+
+
+class Reading(msgspec.Struct):
+    """What a whole reading found. `missing` are in neither list, `lost` live on without some versions that are known.
+
+    `brake` is set where the brake stops the vault: then nothing of all this is to be written.
+    """
+
+    began_at: float
+    is_first: bool
+    spool: Spool
+    secrets: int = 0
+    missing: list[Missing] = []
+    lost: dict[str, list[str]] = {}
+    brake: records.Brake | None = None
+
+
+class _Seen:
+    """Which rows of a vault were seen, a bit each."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first, self.last = first, last
+        self._bits = bytearray((last - first) // 8 + 1 if last >= first else 0)
+        self.count = 0
+
+    def add(self, num: int, *, counts: bool) -> None:
+        """Notes a row; one that came since the reading began is of no account. `count` is of those that count."""
+        at = num - self.first
+        if 0 <= at <= self.last - self.first and not self._bits[at >> 3] >> (at & 7) & 1:
+            self._bits[at >> 3] |= 1 << (at & 7)
+            self.count += counts
+
+    def has(self, num: int) -> bool:
+        """Whether a row was seen, or came since."""
+        at = num - self.first
+        return not 0 <= at <= self.last - self.first or bool(self._bits[at >> 3] >> (at & 7) & 1)
+
+
+Noted = Callable[[int], Awaitable[None]]
+"""Hears how many secrets were read so far."""
+
+
+class VaultReader:
+    """Reads one vault once."""
+
+    def __init__(
+        self, store: Store, clock: Clock, vault: VaultRow, source: Source, choice: Choice, noted: Noted
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._vault = vault
+        self._source = source
+        self._choice = choice
+        self._noted = noted
+        self._seen = _Seen(1, 0)
+        self._whole_at: float | None = None
+        self._reading = Reading(0.0, True, Spool())
+
+    async def read(self) -> Reading:
+        """The whole of the vault. Raises why it could not be read; the spool is closed then."""
+        try:
+            return await self._read()
+        except BaseException:
+            self._reading.spool.close()
+            raise
+
+    async def _read(self) -> Reading:
+        num, reading = self._vault.num, self._reading
+        reading.began_at = self._clock.now()
+        self._whole_at = await records.began_at(self._store, num)
+        reading.is_first = self._whole_at is None
+        alive = await records.alive(self._store, num)
+        self._seen = _Seen(*await records.nums(self._store, num))
+        async for page in self._source.live():
+            await self._compare(page, is_deleted=False)
+        async for page in self._deleted():
+            await self._compare(page, is_deleted=True)
+        if self._seen.count < alive:
+            reading.missing = await self._unseen()
+        expected = [each for each in reading.missing if self._is_over(each)]
+        would_go = len(reading.missing) - len(expected) + len(reading.lost)
+        percent = self._choice.brake_percent
+        if percent is not None and braked(alive, would_go, percent):
+            reading.brake = records.Brake(would_go, alive, percent)
+        elif reading.missing:
+            reading.missing = await self._confirmed(reading.missing)
+        return reading
+
+    def _is_over(self, missing: Missing) -> bool:
+        """Whether its retention has ended, so that nobody has to wonder where it is."""
+        return missing.purge_at is not None and missing.purge_at <= self._clock.now()
+
+    async def _deleted(self) -> AsyncIterator[list[CloudSecret]]:
+        """The deleted secrets. A vault that keeps none may refuse to list them."""
+        try:
+            async for page in self._source.deleted():
+                yield page
+        except (Invalid, Forbidden, NotFound):
+            if self._vault.soft_delete:
+                raise
+
+    async def _compare(self, page: Sequence[CloudSecret], *, is_deleted: bool) -> None:
+        named = {item.name.lower(): item for item in page}
+        if named:
+            known = await records.known(self._store, self._vault.num, list(named))
+            for each in known.values():
+                self._seen.add(each.num, counts=each.status != "DELETED" and not each.gone)
+            news = [
+                (item, known.get(key)) for key, item in named.items() if self._is_news(item, known.get(key), is_deleted)
+            ]
+            if news:
+                look = self._look_deleted if is_deleted else self._look_live
+                found = await _all(look(item, row) for item, row in news)
+                await self._keep([sighting for sighting in found if sighting is not None])
+        self._reading.secrets += len(page)
+        await self._noted(self._reading.secrets)
+
+    def _is_news(self, item: CloudSecret, known: Known | None, is_deleted: bool) -> bool:
+        if known is None or not is_as_known(item, known, is_deleted=is_deleted):
+            return True
+        if is_deleted:
+            return False
+        return self._choice.all_versions or is_racy(item.updated_at, self._verified_at(known))
+
+    def _verified_at(self, known: Known) -> float:
+        """When all versions of a name were last known to be recorded."""
+        # A record that synchronisation made was made with all versions there were; one of ours says nothing of others.
+        own = known.synced_at if known.details.startswith('{"origin":"native"') else 0.0
+        return max(self._whole_at or 0.0, own)
+
+    async def _look_live(self, item: CloudSecret, _: Known | None) -> Sighting | None:
+        """All versions. None where the secret has gone since it was listed: the list of deleted ones, or the next job,
+        has the rest of the story."""
+        versions = in_order(await self._source.versions(item.name), item)
+        return Sighting(item.name, False, versions) if versions else None
+
+    async def _look_deleted(self, item: CloudSecret, known: Known | None) -> Sighting | None:
+        if known is not None and known.status != "DELETED":
+            told = told_in(known.details)
+            if (told.created_at, told.updated_at) == (item.created_at, item.updated_at):
+                return Sighting(item.name, True, [with_version(item, known.version)])
+        found = await self._source.one_deleted(item.name)
+        if found is None:
+            return None
+        if not found.version:
+            if known is None:
+                return None
+            found = with_version(found, known.version)
+        return Sighting(item.name, True, [found])
+
+    async def _keep(self, sightings: Sequence[Sighting]) -> None:
+        """Puts sightings into the spool, and notes which versions that are recorded they lack."""
+        live = {each.name.lower(): each for each in sightings if not each.is_deleted}
+        standing = await records.alive_versions(self._store, self._vault.num, list(live)) if live else {}
+        for key, versions in standing.items():
+            lost = versions - {version.version for version in live[key].versions}
+            if lost:
+                self._reading.lost[key] = sorted(lost)
+        for each in sightings:
+            self._reading.spool.put(each)
+
+    async def _unseen(self) -> list[Missing]:
+        """Who is recorded as being there and was in neither list."""
+        found: list[Missing] = []
+        after = ""
+        while names := await records.alive_after(self._store, self._vault.num, after, NAMES_AT_ONCE):
+            found += [each for each in names if each.num and not self._seen.has(each.num)]
+            after = names[-1].name_key
+            await asyncio.sleep(0)
+        return found
+
+    async def _confirmed(self, missing: Sequence[Missing]) -> list[Missing]:
+        """Those who are not found when they are looked for once more."""
+        if len(missing) <= MOST_CONFIRMED:
+            there = await _all(self._source.is_there(each.name_key) for each in missing)
+            return [each for each, is_there in zip(missing, there, strict=True) if not is_there]
+        left = {each.name_key: each for each in missing}
+        for pages in (self._source.live(), self._deleted()):
+            async for page in pages:
+                for item in page:
+                    left.pop(item.name.lower(), None)
+        return list(left.values())
+
+
+async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The answers of calls that are made side by side; the first that fails ends them all."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
