@@ -59,6 +59,8 @@ def _fields(body: str) -> dict[str, str]:
     for line in body.splitlines():
         if line.startswith("  "):
             fields[name] += line[2:] + "\n"
+        elif not line:
+            fields[name] += "\n"
         else:
             name, _, value = line.partition(":")
             fields[name] = "" if value.strip() == "|" else value.strip()

@@ -69,27 +69,27 @@ class Applier:
         """Secrets that are not as they were known. `ids` are for rows that may be made. Raises NotFound."""
         work = self._work
         stamp = Stamp(work.vault.num, work.by, now)
-        rows, touched = self._rows(tx, [each.name for each in sightings], now)
-        added: list[SecretRow] = []
-        changed: list[SecretRow] = []
+        rows, touched = self._rows(tx, [each.name for each in sightings])
+        known = drift.of_names(tx, work.vault.num, [each.name.lower() for each in sightings])
         settled: list[tuple[str, Settled]] = []
         left = 0
         for sighting, fresh in zip(sightings, ids, strict=True):
             key = sighting.name.lower()
-            if key in touched:
+            mine = rows.get(key, [])
+            if key in touched or self._is_recent(mine, now):
                 left += 1
                 continue
             touched.add(key)
-            done = settle(sighting, rows.get(key, []), stamp, fresh)
+            done = settle(sighting, mine, stamp, fresh)
             if done.added or done.changed:
                 settled.append((key, done))
-                added += done.added
-                changed += done.changed
+        added = [row for _, done in settled for row in done.added]
+        changed = [row for _, done in settled for row in done.changed]
         if added:
             secrets.add_many(tx, work.vault.domain_id, added)
         if changed:
             secrets.change_many(tx, changed)
-        self._note(tx, settled, stamp)
+        self._note(tx, settled, known, stamp)
         new = sum(1 for _, done in settled if done.is_new)
         return Applied(added=new, changed=len(settled) - new, left=left)
 
@@ -97,33 +97,31 @@ class Applier:
         """Secrets, or versions of some, that are not there any more. Raises NotFound."""
         work = self._work
         stamp = Stamp(work.vault.num, work.by, now)
-        rows, touched = self._rows(tx, [each.name_key for each in losses], now, own=True)
+        rows, touched = self._rows(tx, [each.name_key for each in losses])
         ended: list[SecretRow] = []
-        findings: list[tuple[str, SecretRow]] = []
         left = 0
         for loss in losses:
-            if loss.name_key in touched:
+            there = [row for row in rows.get(loss.name_key, []) if row.status is not Status.DELETED and not row.gone]
+            if loss.versions:
+                there = [row for row in there if row.version in loss.versions]
+            if loss.name_key in touched or self._is_recent(there, now):
                 left += 1
                 continue
-            there = [row for row in rows.get(loss.name_key, []) if row.status is not Status.DELETED and not row.gone]
-            if loss.versions:  # the name lives on without them, which a purge alone can bring about
-                ended += end([row for row in there if row.version in loss.versions], stamp, is_final=True)
-                continue
             over = [row for row in there if row.told.purge_at is not None and row.told.purge_at <= now]
-            ended += end(there, stamp, is_final=bool(over))
+            # Of a name that lives on, versions go by a purge alone.
+            ended += end(there, stamp, is_final=bool(over or loss.versions))
             newest = max(there, key=lambda row: (row.told.created_at, row.num), default=None)
-            if newest is not None and not over:
-                findings.append((loss.name_key, newest))
+            if newest is not None and not over and not loss.versions:
+                found = Finding(
+                    new_uuid(), work.vault.num, newest.name, loss.name_key, drift.MISSING, {}, newest.id, now, now
+                )
+                self._find(tx, found, newest)
         if ended:
             secrets.change_many(tx, ended)
-        for key, row in findings:
-            self._find(tx, Finding(new_uuid(), work.vault.num, row.name, key, drift.MISSING, {}, row.id, now, now), row)
         return Applied(gone=len({row.name_key for row in ended}), left=left)
 
-    def _rows(
-        self, tx: Tx, names: Sequence[str], now: float, *, own: bool = False
-    ) -> tuple[Mapping[str, list[SecretRow]], set[str]]:
-        """The rows of names, and the names that are to be left alone. `own`: this job has changed some of them."""
+    def _rows(self, tx: Tx, names: Sequence[str]) -> tuple[Mapping[str, list[SecretRow]], set[str]]:
+        """The rows of names, and the names on which an operation is open."""
         work = self._work
         if vaults.load(tx, work.vault.domain_id, work.vault.id) is None:
             raise NotFound("VaultGone", message="the vault is no longer managed")
@@ -132,29 +130,30 @@ class Applier:
         for row in secrets.of_names(tx, work.vault.num, keys):
             by_name.setdefault(row.name_key, []).append(row)
         subjects = {subject_of(work.vault.id, key): key for key in keys}
-        touched = {subjects[subject] for subject in records.open_intents(tx, list(subjects))}
-        for key, rows in by_name.items():
-            if not own and any(work.began_at <= row.updated_at <= now for row in rows):
-                touched.add(key)
-        return by_name, touched
+        return by_name, {subjects[subject] for subject in records.open_intents(tx, list(subjects))}
+
+    def _is_recent(self, rows: Sequence[SecretRow], now: float) -> bool:
+        """Whether somebody has changed these rows since the reading began."""
+        return any(self._work.began_at < row.updated_at <= now for row in rows)
 
     # What is shown of it.
 
-    def _note(self, tx: Tx, settled: Iterable[tuple[str, Settled]], stamp: Stamp) -> None:
+    def _note(
+        self, tx: Tx, settled: Iterable[tuple[str, Settled]], known: Mapping[str, Finding], stamp: Stamp
+    ) -> None:
         """Keeps what differs for the drift list, and forgets what is as it was again."""
         work = self._work
-        news = {key: done for key, done in settled if not (work.is_first and done.is_new)}
-        if not news:
-            return
-        known = drift.of_names(tx, work.vault.num, sorted(news))
-        stored = {row.id: row for row in secrets.of_names(tx, work.vault.num, news)}
         resolved = []
-        for key, done in news.items():
-            finding = _merged(known.get(key), key, done, stamp)
-            if finding is None:
+        for key, done in settled:
+            if work.is_first and done.is_new:
+                continue
+            touched = [*done.added, *done.changed]
+            shown = next((row for row in touched if row.id == done.shown_by), touched[-1])
+            finding = _merged(known.get(key), shown, done, stamp)
+            if finding is not None:
+                self._find(tx, finding, shown)
+            elif key in known:
                 resolved.append(key)
-            else:
-                self._find(tx, finding, stored[finding.secret_id])
         drift.remove(tx, work.vault.num, resolved)
 
     def _find(self, tx: Tx, finding: Finding, row: SecretRow) -> None:
@@ -178,19 +177,16 @@ class Applier:
         self._notices.emit(tx, vault.domain_id, Type.DRIFT, subject, data, object_key=row.id)
 
 
-def _merged(known: Finding | None, key: str, done: Settled, stamp: Stamp) -> Finding | None:
+def _merged(known: Finding | None, shown: SecretRow, done: Settled, stamp: Stamp) -> Finding | None:
     """What the drift list says of a name from now on; None where all is as it was before it drifted."""
-    shown = next(row for row in (*done.added, *done.changed) if row.id == done.shown_by or not done.shown_by)
-    fields: dict[str, tuple[Any, Any]] = {}
+    before: Mapping[str, tuple[Any, Any]] = known.fields if known is not None else {}
+    fields = {name: pair for name, pair in before.items() if name not in done.fields}
     for name, (was, now) in done.fields.items():
-        first = known.fields[name][0] if known is not None and name in known.fields else was
+        first = before[name][0] if name in before else was
         if first != now:
             fields[name] = (first, now)
-    if known is not None:
-        fields = {name: pair for name, pair in known.fields.items() if name not in done.fields} | fields
     kind = drift.NEW if done.is_new or (known is not None and known.kind == drift.NEW) else drift.DIFFERENT
     if kind == drift.DIFFERENT and not fields:
         return None
-    since = stamp.now if known is None else known.since
-    ident = new_uuid() if known is None else known.id
-    return Finding(ident, stamp.vault_num, shown.name, key, kind, fields, shown.id, stamp.now, since)
+    ident, since = (new_uuid(), stamp.now) if known is None else (known.id, known.since)
+    return Finding(ident, stamp.vault_num, shown.name, shown.name_key, kind, fields, shown.id, stamp.now, since)

@@ -121,13 +121,13 @@ def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids:
                 after = _standing(row, status, told, stamp)
                 if after is not None:
                     changed[row.num] = after
-    before = _newest([row for row in rows if row.status is not Status.DELETED])
-    after_all = [*(changed.get(row.num, row) for row in rows), *added]
-    after = _newest([row for row in after_all if row.status is not Status.DELETED])
     if not added and not changed:
         return Settled([], [], {})
-    fields = _fields(before, after)
-    return Settled(added, list(changed.values()), fields, before is None, "" if after is None else after.id)
+    before = [row for row in rows if row.status is not Status.DELETED]
+    after = [*(row for row in (changed.get(each.num, each) for each in rows) if row.status is not Status.DELETED), *added]
+    newest = _newest(after)
+    fields = _fields(before, after) or _fields_of_older(before, changed)
+    return Settled(added, list(changed.values()), fields, not before, "" if newest is None else newest.id)
 
 
 def end(rows: Sequence[SecretRow], stamp: Stamp, *, is_final: bool) -> list[SecretRow]:
@@ -201,19 +201,35 @@ def _newest(rows: Sequence[SecretRow]) -> SecretRow | None:
     return max(rows, key=lambda row: (row.told.created_at, row.num or 1 << 62), default=None)
 
 
-def _fields(before: SecretRow | None, after: SecretRow | None) -> dict[str, tuple[Any, Any]]:
-    """What differs between the newest versions of a name, in the words of the wire."""
-    if before is None or after is None:
+def _fields(before: Sequence[SecretRow], after: Sequence[SecretRow]) -> dict[str, tuple[Any, Any]]:
+    """What differs between what a name was and is, in the words of the wire."""
+    one, other = _newest(before), _newest(after)
+    if one is None or other is None:
         return {}
-    one, other = _facts(before), _facts(after)
-    return {name: (one[name], other[name]) for name in one if one[name] != other[name]}
+    pairs = _pairs(one, other)
+    if len(before) != len(after):
+        pairs["versions"] = (len(before), len(after))
+    return pairs
+
+
+def _fields_of_older(before: Sequence[SecretRow], changed: Mapping[int, SecretRow]) -> dict[str, tuple[Any, Any]]:
+    """The same of older versions, where the newest one has not changed."""
+    pairs: dict[str, tuple[Any, Any]] = {}
+    for row in before:
+        if row.num in changed:
+            pairs |= _pairs(row, changed[row.num])
+    return pairs
+
+
+def _pairs(one: SecretRow, other: SecretRow) -> dict[str, tuple[Any, Any]]:
+    was, now = _facts(one), _facts(other)
+    return {name: (was[name], now[name]) for name in was if was[name] != now[name]}
 
 
 def _facts(row: SecretRow) -> dict[str, Any]:
     told = row.told
     return {
         "status": row.status.value,
-        "gone": row.gone,
         "version": row.version,
         "contentType": told.content_type,
         "tags": told.tags,
@@ -223,5 +239,4 @@ def _facts(row: SecretRow) -> dict[str, Any]:
         "exp": told.expires_at,
         "recoveryLevel": told.recovery_level,
         "recoverableDays": told.recoverable_days,
-        "updated": told.updated_at,
     }

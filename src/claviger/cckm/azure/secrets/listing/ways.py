@@ -22,7 +22,7 @@ from claviger.store.contract import Row
 STEP = 8192
 MOST_MARKS = 1000
 MOST_LANES = 64
-WORTH_REMEMBERING = 500.0
+WORTH_REMEMBERING = 100.0
 
 # Costs, in microseconds on a small machine. RISK: what matches may lie together, far from where a walk begins.
 ROW_WALKED = 1.0

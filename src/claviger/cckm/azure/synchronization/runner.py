@@ -1,0 +1,231 @@
+"""Works on synchronisation jobs: several vaults at a time, each read wholly and only then written, in batches.
+
+A batch and the progress it makes are one transaction, so a server that ends anywhere in it leaves a job that the next
+one takes up: vaults that have ended are not read again; one that was being read, or written, is read anew, and what is
+written of it already is found to be as it should be. A vault that fails leaves its records alone and stops no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from claviger.cckm.azure.connections import records as connections
+from claviger.cckm.azure.connections.cloud import AzureClouds
+from claviger.cckm.azure.synchronization import records
+from claviger.cckm.azure.synchronization.applying import NAMES_AT_ONCE, Applied, Applier, Loss, Work
+from claviger.cckm.azure.synchronization.cloud import Source, source
+from claviger.cckm.azure.synchronization.drift import records as drift
+from claviger.cckm.azure.synchronization.gate import Gate, Gates
+from claviger.cckm.azure.synchronization.progress import Board
+from claviger.cckm.azure.synchronization.reading import Choice, Reading, VaultReader
+from claviger.cckm.azure.synchronization.records import Outcome, VaultOfJob
+from claviger.cckm.azure.synchronization.rules import BRAKE_PERCENT, COMPLETED, FAILED, IN_PROGRESS, overall
+from claviger.cckm.azure.vaults import records as vaults
+from claviger.cckm.azure.vaults.records import VaultRow
+from claviger.cckm.notices import wire as notices_wire
+from claviger.cckm.notices.announcing import Notices
+from claviger.cckm.notices.rules import Type
+from claviger.cckm.resource import timestamp, uri
+from claviger.core.clock import Clock
+from claviger.core.errors import Busy, Conflict, NotFound, Refusal
+from claviger.core.ids import new_uuid
+from claviger.jobs.runs import Run, Runs
+from claviger.store.contract import Store, Tx
+
+KIND = "azure-secrets-synchronization"
+URI_KIND = "synchronize"
+VAULTS_AT_ONCE = 6
+LOOK_S = 1.0
+
+log = logging.getLogger("claviger.cckm")
+
+
+class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a job was asked for, as it is stored with its run."""
+
+    synchronize_all: bool = False
+    override_brake: bool = False
+    all_versions: bool = False
+
+
+class Synchronizer:
+    """Does jobs; `run` is the worker that `jobs.runs.Runner` calls."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        clouds: AzureClouds,
+        runs: Runs,
+        notices: Notices | None = None,
+        brake_percent: int = BRAKE_PERCENT,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.clouds = clouds
+        self.runs = runs
+        self.notices = notices
+        self.brake_percent = brake_percent
+        self.gates = Gates()
+        self.vaults_at_once = asyncio.Semaphore(VAULTS_AT_ONCE)
+
+    async def run(self, run: Run) -> None:
+        """Works on a job until it has ended. Raises Conflict("TakenOver") where another server has it."""
+        jobs_vaults = await records.vaults_of(self.store, [run.id])
+        await _Job(self, run, jobs_vaults).work()
+
+
+class _Job:
+    """One job, on its way."""
+
+    def __init__(self, ground: Synchronizer, run: Run, vaults_of_job: Sequence[VaultOfJob]) -> None:
+        self._ground = ground
+        self._run = run
+        self._vaults = vaults_of_job
+        self._states = {each.vault_id: each.state for each in vaults_of_job}
+        self._request = msgspec.json.decode(run.request, type=Request)
+        self._choice = Choice(
+            None if self._request.override_brake else ground.brake_percent, self._request.all_versions
+        )
+        self._board = Board((), {}, 0.0)
+
+    async def work(self) -> None:
+        """All vaults that have not ended, then the end of the job."""
+        ground = self._ground
+        rows = {row.id: row for row in await vaults.all_of(ground.store, self._run.domain_id)}
+        open_vaults = [each for each in self._vaults if each.state not in records.ENDED]
+        expected = {
+            each.vault_id: await records.alive(ground.store, rows[each.vault_id].num)
+            for each in open_vaults
+            if each.vault_id in rows
+        }
+        self._board = Board(self._vaults, expected, ground.clock.now())
+        reading = asyncio.create_task(self._all(open_vaults, rows))
+        watching = asyncio.create_task(self._watch(reading))
+        try:
+            await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done() and not watching.cancelled():
+                failure = watching.exception()
+                if failure is not None:
+                    raise failure
+        finally:
+            watching.cancel()
+            if not reading.done():
+                reading.cancel()
+            await asyncio.gather(reading, watching, return_exceptions=True)
+        if reading.cancelled():
+            await self._end_cancelled()
+        else:
+            reading.result()
+            await self._end()
+
+    async def _watch(self, reading: asyncio.Task[None]) -> None:
+        """Stores how far the job is, and ends the reading when that is asked for."""
+        ground = self._ground
+        while not reading.done():
+            if await ground.runs.wants_abort(self._run.id):
+                reading.cancel()
+                return
+            await self._save()
+            await asyncio.sleep(LOOK_S)
+
+    async def _save(self, change: Callable[[Tx], None] | None = None) -> None:
+        await self._ground.runs.save(self._run, self._board.progress(self._ground.clock.now()), change)
+
+    async def _all(self, open_vaults: Sequence[VaultOfJob], rows: dict[str, VaultRow]) -> None:
+        waiting = iter(open_vaults)
+
+        async def work() -> None:
+            for each in waiting:
+                async with self._ground.vaults_at_once:
+                    await self._one(each, rows.get(each.vault_id))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(VAULTS_AT_ONCE, len(open_vaults))):
+                    group.create_task(work())
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _one(self, each: VaultOfJob, vault: VaultRow | None) -> None:
+        """One vault. What is wrong with it is its own affair; only a job that is not ours any more stops all."""
+        work = _Vault(self._ground, self._run, self._choice, self._board, self._save)
+        try:
+            if vault is None:
+                raise NotFound("VaultGone", message="the vault is no longer managed")
+            await work.synchronize(vault)
+        except (Conflict, Busy) as refusal:
+            if isinstance(refusal, Busy) or refusal.reason == "TakenOver":
+                raise
+            await self._failed(each, work.outcome, refusal)
+        except Refusal as refusal:
+            await self._failed(each, work.outcome, refusal)
+        except Exception as failure:  # one vault must not stop the others
+            log.exception("a vault could not be synchronised: job %s", self._run.id)
+            refusal = Conflict("Failed", message=f"the server failed at it ({type(failure).__name__})")
+            await self._failed(each, work.outcome, refusal)
+        else:
+            self._states[each.vault_id] = FAILED if work.outcome.brake is not None else COMPLETED
+
+    async def _failed(self, each: VaultOfJob, outcome: Outcome, refusal: Refusal) -> None:
+        message = str(refusal.facts.get("message") or refusal.reason)
+        log.warning("a vault could not be synchronised: %s", refusal.reason)
+        failed = msgspec.structs.replace(outcome, message=message)
+        self._board.ended(each.vault_id, failed)
+        self._states[each.vault_id] = FAILED
+        await self._save(lambda tx: records.set_state(tx, self._run.id, each.vault_id, FAILED, failed))
+
+    async def _end(self) -> None:
+        state = overall(list(self._states.values()))
+        failed = [name for name in self._states.values() if name == FAILED]
+        message = f"{len(failed)} of {len(self._states)} vaults could not be synchronized" if failed else ""
+        progress = self._board.progress(self._ground.clock.now())
+
+        def change(tx: Tx) -> None:
+            if state == FAILED:
+                self._tell_failure(tx, message)
+
+        end = "failed" if state == FAILED else "completed"
+        await self._ground.runs.end(self._run, end, progress, message, change)  # type: ignore[arg-type]
+
+    async def _end_cancelled(self) -> None:
+        progress = self._board.progress(self._ground.clock.now())
+        await self._ground.runs.end(
+            self._run,
+            "completed",
+            progress,
+            "the job was cancelled",
+            lambda tx: records.cancel_the_rest(tx, self._run.id),
+        )
+
+    def _tell_failure(self, tx: Tx, message: str) -> None:
+        if self._ground.notices is None:
+            return
+        run = self._run
+        data = notices_wire.FailedJob(
+            job_id=run.id,
+            kind=KIND,
+            message=message,
+            started_at=timestamp(run.started_at or run.created_at),
+            ended_at=timestamp(self._ground.clock.now()),
+        )
+        subject = uri("cckm", URI_KIND, run.id, "")
+        self._ground.notices.emit(tx, run.domain_id, Type.FAILED_JOB, subject, data, object_key=run.id)
+
+
+class _Vault:
+    """One vault in a job: read, then write."""
+
+    def __init__(
+        self, ground: Synchronizer, run: Run, choice: Choice, board: Board, save: Callable[..., object]
+    ) -> None:
+        self._ground = ground
+        self._run = run
+        self._choice = choice
+        self._board = board
+        self._save: Callable[..., object] = save
+        self.outcome = Outcome()
