@@ -21,6 +21,7 @@ from claviger.keyvault.directory.control_plane import NAME as CONTROL_PLANE
 from claviger.keyvault.vaults.operations import DEFAULT_SUBSCRIPTION
 from claviger.switches.client import Switchboard
 from tests.clouds import endpoints
+from tests.cutting import Wire
 from tests.server import RunningServer
 from tests.serving import OFFICER, Estate, estate_on
 from tests.vaults import VaultClient, spare_name
@@ -168,6 +169,8 @@ class Desk:
         self.admin = Operator(server)
         self._boards: dict[int, Switchboard] = {}
         self.connection = EMBEDDED if cloud is None else self._connect(cloud)
+        if cloud is None:  # whatever other connections to it are made may look at its vaults too
+            self._let_manage(server)
 
     def vault(self, *options: str) -> Managed:
         """A new vault with these options of `claviger vault create`, brought under management."""
@@ -221,29 +224,37 @@ class Desk:
         self.admin.close()
         self.cloud.http.close()
 
-    def connect(self, cloud: RunningServer, secret: str | None = None, **changed: Any) -> str:
-        """A connection to a server's Azure as its demo application; its name."""
+    def connect(self, cloud: RunningServer, *, port: int | None = None, **changed: Any) -> str:
+        """A connection to a server's Azure as its demo application, at another port than its own; its name."""
         told = cloud.exported
         name = spare_name("connection")
         body = {
             "name": name,
             "client_id": told["AZURE_CLIENT_ID"],
             "tenant_id": told["AZURE_TENANT_ID"],
-            "client_secret": secret or told["AZURE_CLIENT_SECRET"],
+            "client_secret": told["AZURE_CLIENT_SECRET"],
             "cloud_name": "AzureCloud",
             "products": ["cckm"],
-            **endpoints(cloud.port, cloud.authority.read_text()),
+            **endpoints(port or cloud.port, cloud.authority.read_text()),
             **changed,
         }
         self.admin.accept("POST", "/connectionmgmt/services/azure/connections", body, 201)
         return name
 
+    def wired(self, wire: Wire) -> str:
+        """A connection to the cloud's Azure through a wire; its name."""
+        return self.connect(self.cloud.server, port=wire.port)
+
     def _connect(self, cloud: RunningServer) -> str:
-        """The demo application looks after secrets everywhere, and discovers vaults."""
-        client_id = cloud.exported["AZURE_CLIENT_ID"]
-        for role in (OFFICER, "Reader"):
-            cloud.command("role", "assign", role, client_id, "--subscription", DEFAULT_SUBSCRIPTION)
+        self._let_manage(cloud)
         return self.connect(cloud)
+
+    @staticmethod
+    def _let_manage(cloud: RunningServer) -> None:
+        """The demo application looks after secrets everywhere, and discovers vaults."""
+        for role in (OFFICER, "Reader"):
+            client_id = cloud.exported["AZURE_CLIENT_ID"]
+            cloud.command("role", "assign", role, client_id, "--subscription", DEFAULT_SUBSCRIPTION)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from claviger.keyvault.vaults.operations import DEFAULT_SUBSCRIPTION
 from claviger.switches.client import Switchboard
 from tests.agreeing import left_over, open_intents, until
 from tests.desk import SECRETS, Desk, Managed
@@ -97,7 +98,7 @@ def test_the_record_learns(
 
 
 def test_what_was_purged_can_be_restored(desk: Desk, desk_vault: Managed) -> None:
-    """A live record whose secret is gone is marked at first, for Azure may still be deleting it; then it is believed."""
+    """A live record whose secret is gone is marked first, for Azure may still be deleting it; then it is believed."""
     record, admin = made(desk, desk_vault), desk.admin
     purges_live(desk_vault, record["secret_name"])
     admin.refuse_act(record, "soft-delete", 409, "is not there now")
@@ -146,8 +147,13 @@ def test_a_life_that_was_purged_keeps_its_backup_when_the_name_is_used_again(des
 def test_a_vault_that_is_gone_does_not_make_its_secrets_gone(desk: Desk) -> None:
     vault = desk.vault()
     record, softly, admin = made(desk, vault), made(desk, vault, "soft-delete"), desk.admin
-    vault.cloud.server.command("vault", "delete", vault.name)
-    vault.cloud.noticed(lambda: vault.azure.ask("GET", "/secrets").status_code == 404)
+    cloud = vault.cloud
+    cloud.server.command(
+        *("role", "assign", "Owner", cloud.demo_application.client_id, "--subscription", DEFAULT_SUBSCRIPTION)
+    )
+    url = f"https://management.localhost:{cloud.server.port}{vault.record['azure_vault_id']}?api-version=2023-07-01"
+    token = cloud.token(cloud.demo_application, "https://management.azure.com")
+    cloud.noticed(lambda: cloud.http.delete(url, headers={"Authorization": f"Bearer {token}"}).status_code == 200)
     for each, action in ((record, "soft-delete"), (softly, "hard-delete"), (softly, "recover")):
         admin.refuse_act(each, action, 502, "VaultNotFound")
         assert admin.read(each) == each

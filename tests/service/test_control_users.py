@@ -171,6 +171,8 @@ async def test_a_new_password_ends_the_sessions_of_its_user(control: Control, ad
         "PATCH", f"{USERS}/{me['user_id']}", {"password": "a new password", "password_change_required": True}
     )
     await user.ask("GET", "/domain", expect=401)
+    refresh = {"grant_type": "refresh_token", "refresh_token": user.tokens["refresh_token"]}
+    await user.ask("POST", "/auth/tokens", refresh, expect=401)
     again = await control.signed_in(me["username"], "a new password")
     assert again.tokens["password_change_required"] is True
 

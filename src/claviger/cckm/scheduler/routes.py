@@ -37,10 +37,9 @@ class SchedulerRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._of_configs(), *self._of_jobs()]
+        return [*self._of_configs(), *self._of_one_config(), *self._of_jobs()]
 
     def _of_configs(self) -> list[Route]:
-        one = f"{_CONFIGS}/{{id}}"
         return [
             Route(
                 method="POST",
@@ -71,6 +70,11 @@ class SchedulerRoutes:
                 gives=ListOf[JobConfigShown],
                 query=(*PAGING, *_CONFIG_FILTERS),
             ),
+        ]
+
+    def _of_one_config(self) -> list[Route]:
+        one = f"{_CONFIGS}/{{id}}"
+        return [
             Route(
                 method="GET",
                 path=one,

@@ -123,7 +123,7 @@ class ConnectionRoutes:
                 method="POST",
                 path=f"{_AZURE}/connection-test",
                 handler=self.try_out,
-                permission=_READS,
+                permission=_CHANGES,
                 tag=_TAG,
                 summary="Test what a connection to Azure would be made of",
                 description="Nothing is stored.",

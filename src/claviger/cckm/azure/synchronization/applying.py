@@ -138,9 +138,7 @@ class Applier:
 
     # What is shown of it.
 
-    def _note(
-        self, tx: Tx, settled: Iterable[tuple[str, Settled]], known: Mapping[str, Finding], stamp: Stamp
-    ) -> None:
+    def _note(self, tx: Tx, settled: Iterable[tuple[str, Settled]], known: Mapping[str, Finding], stamp: Stamp) -> None:
         """Keeps what differs for the drift list, and forgets what is as it was again."""
         work = self._work
         resolved = []

@@ -21,7 +21,16 @@ from claviger.cckm.azure.synchronization.records import Known
 
 NATIVE, OURS = "native", "cckm"
 _AVAILABLE, _SOFT_DELETED = Status.AVAILABLE.value, Status.SOFT_DELETED.value
-_SHOWN = ("content_type", "tags", "managed", "enabled", "not_before", "expires_at", "recovery_level", "recoverable_days")
+_SHOWN = (
+    "content_type",
+    "tags",
+    "managed",
+    "enabled",
+    "not_before",
+    "expires_at",
+    "recovery_level",
+    "recoverable_days",
+)
 _SAID = (*_SHOWN, "created_at", "updated_at", "deleted_at", "purge_at")
 
 
@@ -124,7 +133,10 @@ def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids:
     if not added and not changed:
         return Settled([], [], {})
     before = [row for row in rows if row.status is not Status.DELETED]
-    after = [*(row for row in (changed.get(each.num, each) for each in rows) if row.status is not Status.DELETED), *added]
+    after = [
+        *(row for row in (changed.get(each.num, each) for each in rows) if row.status is not Status.DELETED),
+        *added,
+    ]
     newest = _newest(after)
     fields = _fields(before, after) or _fields_of_older(before, changed)
     return Settled(added, list(changed.values()), fields, not before, "" if newest is None else newest.id)
@@ -138,9 +150,7 @@ def end(rows: Sequence[SecretRow], stamp: Stamp, *, is_final: bool) -> list[Secr
         if is_final:
             told, status = msgspec.structs.replace(told, purge_at=None), Status.DELETED
         ended.append(
-            msgspec.structs.replace(
-                row, gone=True, status=status, told=told, synced_at=stamp.now, updated_at=stamp.now
-            )
+            msgspec.structs.replace(row, gone=True, status=status, told=told, synced_at=stamp.now, updated_at=stamp.now)
         )
     return ended
 

@@ -10,20 +10,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.synchronization import records
-from claviger.cckm.azure.synchronization.applying import NAMES_AT_ONCE, Applied, Applier, Loss, Work
-from claviger.cckm.azure.synchronization.cloud import Source, source
-from claviger.cckm.azure.synchronization.drift import records as drift
-from claviger.cckm.azure.synchronization.gate import Gate, Gates
+from claviger.cckm.azure.synchronization.gate import Gates
 from claviger.cckm.azure.synchronization.progress import Board
-from claviger.cckm.azure.synchronization.reading import Choice, Reading, VaultReader
+from claviger.cckm.azure.synchronization.reading import Choice
 from claviger.cckm.azure.synchronization.records import Outcome, VaultOfJob
-from claviger.cckm.azure.synchronization.rules import BRAKE_PERCENT, COMPLETED, FAILED, IN_PROGRESS, overall
+from claviger.cckm.azure.synchronization.rules import BRAKE_PERCENT, COMPLETED, FAILED, overall
+from claviger.cckm.azure.synchronization.visiting import Ground, Visit
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.notices import wire as notices_wire
@@ -32,9 +30,10 @@ from claviger.cckm.notices.rules import Type
 from claviger.cckm.resource import timestamp, uri
 from claviger.core.clock import Clock
 from claviger.core.errors import Busy, Conflict, NotFound, Refusal
-from claviger.core.ids import new_uuid
 from claviger.jobs.runs import Run, Runs
 from claviger.store.contract import Store, Tx
+
+T = TypeVar("T")
 
 KIND = "azure-secrets-synchronization"
 URI_KIND = "synchronize"
@@ -64,33 +63,29 @@ class Synchronizer:
         notices: Notices | None = None,
         brake_percent: int = BRAKE_PERCENT,
     ) -> None:
-        self.store = store
-        self.clock = clock
-        self.clouds = clouds
+        self.ground = Ground(store, clock, clouds, Gates(), notices)
         self.runs = runs
-        self.notices = notices
         self.brake_percent = brake_percent
-        self.gates = Gates()
         self.vaults_at_once = asyncio.Semaphore(VAULTS_AT_ONCE)
 
     async def run(self, run: Run) -> None:
         """Works on a job until it has ended. Raises Conflict("TakenOver") where another server has it."""
-        jobs_vaults = await records.vaults_of(self.store, [run.id])
-        await _Job(self, run, jobs_vaults).work()
+        await _Job(self, run, await records.vaults_of(self.ground.store, [run.id])).work()
 
 
 class _Job:
     """One job, on its way."""
 
-    def __init__(self, ground: Synchronizer, run: Run, vaults_of_job: Sequence[VaultOfJob]) -> None:
-        self._ground = ground
+    def __init__(self, synchronizer: Synchronizer, run: Run, vaults_of_job: Sequence[VaultOfJob]) -> None:
+        self._ground = synchronizer.ground
+        self._runs = synchronizer.runs
+        self._vaults_at_once = synchronizer.vaults_at_once
         self._run = run
         self._vaults = vaults_of_job
         self._states = {each.vault_id: each.state for each in vaults_of_job}
         self._request = msgspec.json.decode(run.request, type=Request)
-        self._choice = Choice(
-            None if self._request.override_brake else ground.brake_percent, self._request.all_versions
-        )
+        percent = None if self._request.override_brake else synchronizer.brake_percent
+        self._choice = Choice(percent, self._request.all_versions)
         self._board = Board((), {}, 0.0)
 
     async def work(self) -> None:
@@ -125,23 +120,23 @@ class _Job:
 
     async def _watch(self, reading: asyncio.Task[None]) -> None:
         """Stores how far the job is, and ends the reading when that is asked for."""
-        ground = self._ground
         while not reading.done():
-            if await ground.runs.wants_abort(self._run.id):
+            if await self._runs.wants_abort(self._run.id):
                 reading.cancel()
                 return
             await self._save()
             await asyncio.sleep(LOOK_S)
 
-    async def _save(self, change: Callable[[Tx], None] | None = None) -> None:
-        await self._ground.runs.save(self._run, self._board.progress(self._ground.clock.now()), change)
+    async def _save(self, change: Callable[[Tx], T] | None = None) -> T:
+        """Stores how far the job is, together with a change."""
+        return await self._runs.save(self._run, self._board.progress(self._ground.clock.now()), change)
 
     async def _all(self, open_vaults: Sequence[VaultOfJob], rows: dict[str, VaultRow]) -> None:
         waiting = iter(open_vaults)
 
         async def work() -> None:
             for each in waiting:
-                async with self._ground.vaults_at_once:
+                async with self._vaults_at_once:
                     await self._one(each, rows.get(each.vault_id))
 
         try:
@@ -153,7 +148,7 @@ class _Job:
 
     async def _one(self, each: VaultOfJob, vault: VaultRow | None) -> None:
         """One vault. What is wrong with it is its own affair; only a job that is not ours any more stops all."""
-        work = _Vault(self._ground, self._run, self._choice, self._board, self._save)
+        work = Visit(self._ground, self._run, self._choice, self._board, self._save, each.outcome)
         try:
             if vault is None:
                 raise NotFound("VaultGone", message="the vault is no longer managed")
@@ -181,8 +176,8 @@ class _Job:
 
     async def _end(self) -> None:
         state = overall(list(self._states.values()))
-        failed = [name for name in self._states.values() if name == FAILED]
-        message = f"{len(failed)} of {len(self._states)} vaults could not be synchronized" if failed else ""
+        count = list(self._states.values()).count(FAILED)
+        message = f"{count} of {len(self._states)} vaults could not be synchronized" if count else ""
         progress = self._board.progress(self._ground.clock.now())
 
         def change(tx: Tx) -> None:
@@ -190,11 +185,11 @@ class _Job:
                 self._tell_failure(tx, message)
 
         end = "failed" if state == FAILED else "completed"
-        await self._ground.runs.end(self._run, end, progress, message, change)  # type: ignore[arg-type]
+        await self._runs.end(self._run, end, progress, message, change)  # type: ignore[arg-type]
 
     async def _end_cancelled(self) -> None:
         progress = self._board.progress(self._ground.clock.now())
-        await self._ground.runs.end(
+        await self._runs.end(
             self._run,
             "completed",
             progress,
@@ -215,17 +210,3 @@ class _Job:
         )
         subject = uri("cckm", URI_KIND, run.id, "")
         self._ground.notices.emit(tx, run.domain_id, Type.FAILED_JOB, subject, data, object_key=run.id)
-
-
-class _Vault:
-    """One vault in a job: read, then write."""
-
-    def __init__(
-        self, ground: Synchronizer, run: Run, choice: Choice, board: Board, save: Callable[..., object]
-    ) -> None:
-        self._ground = ground
-        self._run = run
-        self._choice = choice
-        self._board = board
-        self._save: Callable[..., object] = save
-        self.outcome = Outcome()

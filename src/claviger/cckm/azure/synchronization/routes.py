@@ -1,0 +1,137 @@
+"""The endpoints of synchronisation jobs for secrets, and of drift (CCKM contract, Azure §6)."""
+
+from __future__ import annotations
+
+from claviger.cckm.azure.synchronization.operations import Synchronizations
+from claviger.cckm.azure.synchronization.wire import DriftShown, StartSynchronization, SynchronizationShown
+from claviger.cckm.calls import Answer, Call, ListOf, Parameter, Route, in_container
+from claviger.cckm.listing import PAGING
+from claviger.core.errors import Forbidden
+
+TAG = "Azure secrets"
+DRIFT_TAG = "Drift"
+PATH = "/cckm/azure/secrets/synchronization-jobs"
+DRIFT = "/claviger/drift"
+_VIEW = in_container("secretview")
+_SYNCHRONIZE = in_container("secretsynchronize")
+
+_JOB_FILTERS = (
+    Parameter("id", description="Id of the job.", repeated=True),
+    Parameter(
+        "overall_status",
+        description="How the job stands.",
+        repeated=True,
+        values=("in_progress", "completed", "failed"),
+    ),
+    Parameter("key_vaults", description="A vault that the job is for, by id or name.", repeated=True),
+)
+_DRIFT_FILTERS = (
+    Parameter("key_vault", description="The vault, by id or name.", repeated=True),
+    Parameter("kind", description="What has happened.", repeated=True, values=("missing", "new", "different")),
+    Parameter("secret_name", description="Name of the secret; `*` stands for any text.", repeated=True),
+)
+
+
+class SynchronizationRoutes:
+    """Routes of jobs and of drift."""
+
+    def __init__(self, operations: Synchronizations) -> None:
+        self._operations = operations
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            Route(
+                method="GET",
+                path=PATH,
+                handler=self._list,
+                permission=_VIEW,
+                tag=TAG,
+                summary="List synchronization jobs",
+                description="Of each job only the vaults that the caller may see.",
+                gives=ListOf[SynchronizationShown],
+                query=(*PAGING, *_JOB_FILTERS),
+            ),
+            Route(
+                method="POST",
+                path=PATH,
+                handler=self._start,
+                permission=_SYNCHRONIZE,
+                tag=TAG,
+                summary="Synchronize vaults",
+                description=(
+                    "Reads whole vaults in Azure, never a value, and brings the records to what is there. Nothing in "
+                    "Azure is changed. A vault that cannot be read wholly leaves its records as they are."
+                ),
+                takes=StartSynchronization,
+                gives=SynchronizationShown,
+                status=201,
+                example={"key_vaults": ["demo"]},
+            ),
+            Route(
+                method="GET",
+                path=f"{PATH}/{{id}}",
+                handler=self._read,
+                permission=_VIEW,
+                tag=TAG,
+                summary="Read a synchronization job",
+                gives=SynchronizationShown,
+            ),
+            Route(
+                method="POST",
+                path=f"{PATH}/{{id}}/cancel",
+                handler=self._cancel,
+                permission=_SYNCHRONIZE,
+                tag=TAG,
+                summary="Cancel a synchronization job",
+                description="It ends soon as completed; vaults that were not read yet count as failed.",
+                gives=SynchronizationShown,
+            ),
+            Route(
+                method="GET",
+                path=DRIFT,
+                handler=self._drift,
+                permission=_VIEW,
+                tag=DRIFT_TAG,
+                summary="List what has changed in the cloud behind our back",
+                description=(
+                    "What synchronization has found changed, new or missing, until it is as it was again or somebody "
+                    "changes the secret here."
+                ),
+                gives=ListOf[DriftShown],
+                query=(*PAGING, *_DRIFT_FILTERS),
+            ),
+        ]
+
+    async def _list(self, call: Call) -> Answer:
+        return Answer(await self._operations.page(call.caller.domain_id, call.query, call.containers()))
+
+    async def _start(self, call: Call) -> Answer:
+        asked = call.body(StartSynchronization)
+        domain_id, allowed = call.caller.domain_id, call.containers()
+        chosen = await self._operations.chosen(domain_id, asked.key_vaults, asked.synchronize_all)
+        if asked.synchronize_all:
+            chosen = [row for row in chosen if allowed is None or row.id in allowed]
+            if allowed is not None and not chosen:
+                raise Forbidden("ActionMissing", message="you lack the permission secretsynchronize in every vault")
+        for row in chosen:
+            call.require(row.id)
+        job = await self._operations.begin(domain_id, chosen, asked, by=call.caller.user_id)
+        return Answer(job, status=201)
+
+    async def _read(self, call: Call) -> Answer:
+        ident, caller = call.params["id"], call.caller
+        job = await self._operations.read(caller.domain_id, ident, call.containers(), user_id=caller.user_id)
+        return Answer(job)
+
+    async def _cancel(self, call: Call) -> Answer:
+        ident, caller = call.params["id"], call.caller
+        allowed = call.containers()
+        run, _ = await self._operations.found(caller.domain_id, ident, None)
+        for vault_id in await self._operations.all_vaults_of(run.id):
+            call.require(vault_id)
+        _ = allowed
+        return Answer(await self._operations.cancel(caller.domain_id, ident))
+
+    async def _drift(self, call: Call) -> Answer:
+        return Answer(await self._operations.drift(call.caller.domain_id, call.query, call.containers()))
