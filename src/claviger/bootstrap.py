@@ -200,7 +200,7 @@ def _services(
             login_url=settings.login_url,
             switches=switches,
         ),
-        board=Switchboard(switches, board_token, sweeper.wake) if switches else None,
+        board=Switchboard(switches, board_token, background.wake) if switches else None,
         plane=plane.app,
     )
     front = _front(house, places, metrics, background)
@@ -295,6 +295,11 @@ class _Background:
             else None
         )
         self._tasks = [asyncio.create_task(self._finish_rotation()), asyncio.create_task(self._sweeper.run())]
+
+    def wake(self) -> None:
+        """The clock was moved."""
+        self._sweeper.wake()
+        self._plane.wake()
 
     async def _finish_rotation(self) -> None:
         """What cannot be finished is said and left: every value stays readable, and the next start tries again."""

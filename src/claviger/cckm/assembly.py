@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from claviger.cckm.access.assembly import AccessParts, access_parts
 from claviger.cckm.access.first import ensure_admin
@@ -27,6 +28,11 @@ from claviger.cckm.azure.vaults.operations import Vaults
 from claviger.cckm.azure.vaults.removal import Removals
 from claviger.cckm.azure.vaults.routes import VaultRoutes
 from claviger.cckm.calls import Route
+from claviger.cckm.notices.announcing import Notices
+from claviger.cckm.notices.delivery import Courier
+from claviger.cckm.notices.nearing.watch import Watch
+from claviger.cckm.notices.operations import Subscriptions as NoticeSubscriptions
+from claviger.cckm.notices.routes import NoticeRoutes
 from claviger.cckm.reference import ReferenceRoutes
 from claviger.cckm.routing import Routing
 from claviger.cckm.sealed import Safe
@@ -76,6 +82,9 @@ class Plane:
         self.access: AccessParts = access_parts(store, self._safe, ground.notes, clock, ground.machine)
         self._clouds = AzureClouds(self._safe)
         self._removals = Removals(store)
+        self.notices = Notices(clock)
+        self._courier = Courier(store, self._safe, clock, ground.machine)
+        self._watch = Watch(store, clock, self.notices)
         intents = Intents(store, clock, ground.machine)
         self.secrets = Secrets(
             store, self._safe, intents, self._clouds, clock, ground.switches, echo=choices.echo_values
@@ -93,6 +102,9 @@ class Plane:
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals)).routes(),
             *SecretRoutes(self.secrets).routes(),
+            *NoticeRoutes(
+                NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)
+            ).routes(),
             *unbuilt_routes(),
             *ReferenceRoutes(lambda: self.routing.routes, self._choices.version).routes(),
         ]
@@ -107,8 +119,17 @@ class Plane:
         """Registers the embedded Azure where it now listens, and takes up what an earlier process left open."""
         if embedded is not None:
             await ensure_embedded(self._ground.store, self._safe, self._ground.clock, embedded)
-        work: Mapping[str, Callable[[], object]] = {"finisher": self._finisher.run, "removals": self._removals.run}
-        self._tasks = [asyncio.create_task(run(), name=name) for name, run in work.items()]  # type: ignore[arg-type]
+        work: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
+            self._finisher.run,
+            self._removals.run,
+            self._courier.run,
+            self._watch.run,
+        )
+        self._tasks = [asyncio.create_task(run()) for run in work]
+
+    def wake(self) -> None:
+        """Looks at everything that has a date: the clock was moved."""
+        self._watch.wake()
 
     async def stop(self) -> None:
         """Ends the background work, which the next start goes on with."""

@@ -132,14 +132,12 @@ def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids:
                     changed[row.num] = after
     if not added and not changed:
         return Settled([], [], {})
-    before = [row for row in rows if row.status is not Status.DELETED]
-    after = [
-        *(row for row in (changed.get(each.num, each) for each in rows) if row.status is not Status.DELETED),
-        *added,
-    ]
-    newest = _newest(after)
-    fields = _fields(before, after) or _fields_of_older(before, changed)
-    return Settled(added, list(changed.values()), fields, not before, "" if newest is None else newest.id)
+    there = [row for row in rows if row.status is not Status.DELETED]
+    all_now = [*(changed.get(row.num, row) for row in rows), *added]
+    now = [row for row in all_now if row.status is not Status.DELETED]
+    newest = _newest(now)
+    fields = _fields(there, now) or _fields_of_older(there, changed)
+    return Settled(added, list(changed.values()), fields, not there, "" if newest is None else newest.id)
 
 
 def end(rows: Sequence[SecretRow], stamp: Stamp, *, is_final: bool) -> list[SecretRow]:

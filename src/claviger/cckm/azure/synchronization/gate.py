@@ -58,7 +58,10 @@ class Gate:
                     return answer
 
     async def _open(self) -> None:
-        while (wait := self.closed_for()) > 0:
+        while True:
+            wait = self.closed_for()
+            if wait <= 0:
+                return
             await asyncio.sleep(wait)
 
     def _close(self, refusal: Throttled) -> None:

@@ -6,9 +6,7 @@ for all of the domain. A job shows a caller only those of its vaults.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import msgspec
+from collections.abc import Sequence
 
 from claviger.cckm.azure.synchronization import records
 from claviger.cckm.azure.synchronization.drift import records as drift
@@ -23,7 +21,7 @@ from claviger.cckm.calls import Query
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, sort_of, window_of
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, Invalid, NotFound
+from claviger.core.errors import Invalid, NotFound
 from claviger.jobs.run_records import SORTS
 from claviger.jobs.runs import Run, Runs
 from claviger.store.contract import Store, Tx
@@ -106,10 +104,6 @@ class Synchronizations:
         if run is None or (containers is not None and not visible and run.by != user_id):
             raise NotFound("NotFound", message="there is no such synchronization job")
         return run, visible
-
-    async def all_vaults_of(self, run_id: str) -> list[str]:
-        """The ids of all vaults of a job."""
-        return [each.vault_id for each in await records.vaults_of(self._store, [run_id])]
 
     async def page(self, domain_id: str, query: Query, containers: Containers) -> Page:
         """One page of the domain's jobs. Raises Invalid."""

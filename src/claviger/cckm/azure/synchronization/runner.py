@@ -161,8 +161,8 @@ class _Job:
             await self._failed(each, work.outcome, refusal)
         except Exception as failure:  # one vault must not stop the others
             log.exception("a vault could not be synchronised: job %s", self._run.id)
-            refusal = Conflict("Failed", message=f"the server failed at it ({type(failure).__name__})")
-            await self._failed(each, work.outcome, refusal)
+            told = Conflict("Failed", message=f"the server failed at it ({type(failure).__name__})")
+            await self._failed(each, work.outcome, told)
         else:
             self._states[each.vault_id] = FAILED if work.outcome.brake is not None else COMPLETED
 

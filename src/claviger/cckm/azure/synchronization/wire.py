@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -80,7 +80,7 @@ class SynchronizationShown(Header, frozen=True, kw_only=True):
 
     overall_status: str
     detailed_status: dict[str, str]
-    cloud: Literal["azure"] = "azure"
+    cloud: str = "azure"
     key_vaults: list[str]
     synchronize_all: bool
     override_brake: bool
@@ -106,7 +106,7 @@ class DriftShown(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     kind: str
-    cloud: Literal["azure"] = "azure"
+    cloud: str = "azure"
     secret_name: str
     secret_id: str
     version: str

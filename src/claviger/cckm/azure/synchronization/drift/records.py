@@ -64,7 +64,7 @@ _FIELDS = msgspec.json.Decoder(Fields)
 
 
 def _finding(row: Row) -> Finding:
-    return Finding(*row[:5], _FIELDS.decode(row[5]), *row[6:9])
+    return Finding(row[0], row[1], row[2], row[3], row[4], _FIELDS.decode(row[5]), row[6], row[7], row[8])
 
 
 def of_names(tx: Tx, vault_num: int, keys: Sequence[str]) -> dict[str, Finding]:
@@ -95,7 +95,7 @@ def put(tx: Tx, finding: Finding) -> None:
         finding.record_at,
         finding.since,
     ]
-    kept = "id, kind, fields, secret_id, record_at, since".split(", ")
+    kept = ["id", "kind", "fields", "secret_id", "record_at", "since"]
     tx.execute(
         f"INSERT INTO cckm_azure_drift ({_COLUMNS}) VALUES ({marks(values)}) ON CONFLICT (vault_num, name_key) "
         f"DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in kept)}",
