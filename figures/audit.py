@@ -71,9 +71,11 @@ class AuditReport:
     def table(self) -> str:
         """Counts, a line each."""
         within = f"in {self.tampered.total():,} tamperings (seed {self.seed})"
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in self.tampered.items())
+        flips = sum(count for kind, count in self.tampered.items() if kind.startswith("bytes"))
+        rolled_back, others = self.tampered["rolled back"], self.tampered.total() - flips - self.tampered["rolled back"]
         lines = [
-            f"audit on {self.database}: {kinds}",
+            f"audit on {self.database}: {flips:,} bytes flipped, {rolled_back:,} times rolled back, {others:,} times records "
+            f"or what belongs to them dropped, swapped, inserted, doubled, changed or cut off, in {len(self.tampered)} ways",
             f"  missed offline                {self.count('missed')} found {within}",
             f"  first bad record misnamed     {self.count('misnamed')} found {within}",
             f"  found where nothing was done  {self.count('false alarm')} found {within}",

@@ -10,31 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import apsw
-import psycopg
-
-from tests.desk import Desk, Managed
+from tests.desk import Desk, Managed, execute
 from tests.server import RunningServer
 
 _POLL_S = 0.1
 
 
-def rows(server: RunningServer, sql: str) -> list[tuple[Any, ...]]:
-    """What a query of the server's own database gives, asked beside it."""
-    if server.database_url is not None:
-        with psycopg.connect(server.database_url) as connection:
-            return connection.execute(sql).fetchall()  # type: ignore[arg-type]  # a constant of this test suite
-    database = apsw.Connection(str(server.data / "claviger.db"), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        database.set_busy_timeout(10_000)
-        return list(database.execute(sql))
-    finally:
-        database.close()
-
-
 def open_intents(server: RunningServer) -> list[tuple[Any, ...]]:
     """What is still to be finished: kind, subject, stage, attempts, the last error."""
-    return rows(server, "SELECT kind, subject, stage, attempts, last_error FROM intents")
+    return execute(server, "SELECT kind, subject, stage, attempts, last_error FROM intents")
 
 
 def finished(server: RunningServer, within_s: float) -> list[tuple[Any, ...]]:
@@ -79,10 +63,12 @@ def disagreements(desk: Desk, vault: Managed) -> list[str]:
 def left_over(server: RunningServer) -> list[str]:
     """Open operations, values of operations that have ended, backups that nobody names, records without theirs."""
     found = [f"still open: {row}" for row in open_intents(server)]
-    sealed = rows(server, "SELECT kind, ident FROM cckm_sealed WHERE kind IN ('intent', 'backup')")
+    sealed = execute(server, "SELECT kind, ident FROM cckm_sealed WHERE kind IN ('intent', 'backup')")
     found += [f"a value is left of an operation: {ident}" for kind, ident in sealed if kind == "intent"]
     kept = {ident for kind, ident in sealed if kind == "backup"}
-    named = {row[0] for row in rows(server, "SELECT DISTINCT backup FROM cckm_azure_secrets WHERE backup IS NOT NULL")}
+    named = {
+        row[0] for row in execute(server, "SELECT DISTINCT backup FROM cckm_azure_secrets WHERE backup IS NOT NULL")
+    }
     found += [f"a backup that nobody names: {ident[:8]}" for ident in kept - named]
     return found + [f"a backup that is not there: {ident[:8]}" for ident in named - kept]
 

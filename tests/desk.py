@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import apsw
 import httpx
+import psycopg
 import pytest
 from azure.identity import ClientSecretCredential
 from azure.keyvault.secrets import SecretClient
@@ -219,6 +221,13 @@ class Desk:
         entry = {"user_id": user_id, "actions": list(actions), "permit": True}
         self.admin.accept("POST", f"/cckm/azure/vaults/{vault.id}/update-acls", {"acls": [entry]})
 
+    def as_managed_hsm(self, vault: Managed) -> None:
+        """Makes the record of a vault that of a managed HSM, beside the server."""
+        execute(
+            self.server,
+            f"UPDATE cckm_azure_vaults SET type = 'Microsoft.KeyVault/managedHSMs' WHERE id = '{vault.id}'",
+        )
+
     def close(self) -> None:
         """Lets go of the connections."""
         self.admin.close()
@@ -235,7 +244,7 @@ class Desk:
             "client_secret": told["AZURE_CLIENT_SECRET"],
             "cloud_name": "AzureCloud",
             "products": ["cckm"],
-            **endpoints(port or cloud.port, cloud.authority.read_text()),
+            **endpoints(port or cloud.port, (cloud.data / "tls" / "ca.pem").read_text()),
             **changed,
         }
         self.admin.accept("POST", "/connectionmgmt/services/azure/connections", body, 201)
@@ -278,6 +287,20 @@ def board(desk: Desk) -> Iterator[Switchboard]:
     found = desk.board()
     yield found
     still(found)
+
+
+def execute(server: RunningServer, sql: str) -> list[tuple[Any, ...]]:
+    """Runs a statement on the server's own database, beside it; the rows that it gives."""
+    if server.database_url is not None:
+        with psycopg.connect(server.database_url) as connection:
+            done = connection.execute(sql)  # type: ignore[arg-type]  # a constant of a test
+            return done.fetchall() if done.description else []
+    database = apsw.Connection(str(server.data / "claviger.db"), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        database.set_busy_timeout(10_000)
+        return list(database.execute(sql))
+    finally:
+        database.close()
 
 
 def still(board: Switchboard) -> None:

@@ -211,7 +211,7 @@ def _plane(house: House, machine: Clock, switches: Switches | None, metrics: Met
     settings = house.settings
     return Plane(
         Ground(house.store, house.keyring, house.notes, house.clock, machine, switches),
-        Choices(__version__, settings.admin_password, settings.echo_values),
+        Choices(__version__, settings.admin_password, settings.echo_values, settings.sync_brake_percent),
         metrics.counter("cckm"),
     )
 

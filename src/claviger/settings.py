@@ -47,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = True
     admin_password: Sensitive | None = None
     echo_values: bool = False
+    sync_brake_percent: int = 10
     metrics_public: bool = False
     sweep_s: int = 60
     audit_witness: Path | None = None

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from claviger.keyvault.vaults.operations import DEFAULT_SUBSCRIPTION
 from claviger.switches.client import Switchboard
 from tests.agreeing import left_over, open_intents, until
 from tests.desk import SECRETS, Desk, Managed
@@ -142,23 +141,6 @@ def test_a_life_that_was_purged_keeps_its_backup_when_the_name_is_used_again(des
         admin.act(second, action)
     admin.act(first, "restore")
     assert desk_vault.azure.get(name)["value"] == "value"
-
-
-def test_a_vault_that_is_gone_does_not_make_its_secrets_gone(desk: Desk) -> None:
-    vault = desk.vault()
-    record, softly, admin = made(desk, vault), made(desk, vault, "soft-delete"), desk.admin
-    cloud = vault.cloud
-    cloud.server.command(
-        *("role", "assign", "Owner", cloud.demo_application.client_id, "--subscription", DEFAULT_SUBSCRIPTION)
-    )
-    url = f"https://management.localhost:{cloud.server.port}{vault.record['azure_vault_id']}?api-version=2023-07-01"
-    token = cloud.token(cloud.demo_application, "https://management.azure.com")
-    cloud.noticed(lambda: cloud.http.delete(url, headers={"Authorization": f"Bearer {token}"}).status_code == 200)
-    for each, action in ((record, "soft-delete"), (softly, "hard-delete"), (softly, "recover")):
-        admin.refuse_act(each, action, 502, "VaultNotFound")
-        assert admin.read(each) == each
-    admin.refuse("PATCH", f"{SECRETS}/{record['id']}", {"tags": {}}, status=502, part="VaultNotFound")
-    assert open_intents(desk.server) == []
 
 
 def test_two_operators_at_one_secret(desk: Desk, desk_vault: Managed, board: Switchboard) -> None:

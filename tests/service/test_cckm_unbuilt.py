@@ -19,7 +19,6 @@ LISTS = [
     "reports",
     "bulkjobs",
     "synchronization-jobs",
-    "secrets/synchronization-jobs",
     "certificates/synchronization-jobs",
 ]
 # Azure contract §1.3 to §1.6, without what secrets have.
@@ -53,9 +52,6 @@ POST /certificates/{id}/restore
 GET,POST /certificates/synchronization-jobs
 GET /certificates/synchronization-jobs/{id}
 POST /certificates/synchronization-jobs/{id}/cancel
-GET,POST /secrets/synchronization-jobs
-GET /secrets/synchronization-jobs/{id}
-POST /secrets/synchronization-jobs/{id}/cancel
 GET,POST /bulkjobs
 GET,DELETE /bulkjobs/{id}
 POST /bulkjobs/{id}/cancel

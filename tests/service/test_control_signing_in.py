@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from claviger.cckm import records as shared
 from claviger.cckm.calls import ROOT_DOMAIN
 from tests.control import PASSWORD, Control, ControlClient, domain_with_admin, open_control, quoted, spare
 
@@ -134,6 +135,7 @@ async def test_a_refused_sign_in_takes_the_same_steps_for_everybody(
     assert taken[user["username"]] == taken[locked["username"]] == taken["nobody"]
     assert taken["nobody"].count("verify") == 1
     assert taken["nobody"].count("write") == 1
+    assert await shared.meta(control.store, "cckm_refused_sign_ins") == "2"  # a write that writes, as a user's own
 
 
 async def test_five_failures_lock_a_user_out_for_a_minute_then_longer(control: Control, admin: ControlClient) -> None:

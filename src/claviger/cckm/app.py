@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from claviger.cckm.calls import Call, Caller, Permission, Query, Rights
+from claviger.cckm.calls import Answer, Call, Caller, Permission, Query, Rights
 from claviger.cckm.errors import body_of
 from claviger.cckm.routing import Routing
 from claviger.core.asgi import Headers, Receive, Scope, Send
@@ -73,13 +74,12 @@ class ControlPlane:
             authorization, length = _head(scope)
             caller, rights = await self._gate.admit(authorization, route.permission)
             client = scope.get("client")
-            query = _query(scope["query_string"])
-            call = Call(route, params, query, caller, rights, request_id, client[0] if client else "")
+            query = read_query(scope["query_string"])
+            admit = partial(self._gate.admit, authorization)
+            call = Call(route, params, query, caller, rights, request_id, client[0] if client else "", admit)
             if scope["method"] in _BODIES:
                 call.raw_body = await self._read(receive, length, route.body_limit)
-            answer = await route.handler(call)
-            if not call.checked:
-                raise RuntimeError(f"the handler of {name} did not ask whether the caller may")
+            answer = await handled(call)
             status = answer.status
             headers += answer.headers
             if isinstance(answer.value, bytes):
@@ -118,6 +118,15 @@ class ControlPlane:
         return status, body
 
 
+async def handled(call: Call) -> Answer:
+    """What the handler of the call's route answers. Nothing it did is answered if it forgot to ask for the right."""
+    answer = await call.route.handler(call)
+    if not call.checked:
+        route = call.route
+        raise RuntimeError(f"the handler of {route.method} {route.path} did not ask whether the caller may")
+    return answer
+
+
 def permits(permission: Permission, caller: Caller | None) -> None:
     """Raises Unauthenticated or Forbidden unless `caller` may use a route with this permission.
 
@@ -148,7 +157,8 @@ def _head(scope: Scope) -> tuple[bytes | None, bytes | None]:
     return authorization, length
 
 
-def _query(raw: bytes) -> Query:
+def read_query(raw: bytes) -> Query:
+    """The query of a URL, as it stands there. Raises Invalid("Query")."""
     if not raw:
         return Query(())
     try:

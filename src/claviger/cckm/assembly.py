@@ -23,6 +23,11 @@ from claviger.cckm.azure.secrets.routes import SecretRoutes
 from claviger.cckm.azure.secrets.work import KINDS
 from claviger.cckm.azure.subscriptions.operations import Subscriptions
 from claviger.cckm.azure.subscriptions.routes import SubscriptionRoutes
+from claviger.cckm.azure.synchronization.operations import Synchronizations
+from claviger.cckm.azure.synchronization.routes import SynchronizationRoutes
+from claviger.cckm.azure.synchronization.rules import BRAKE_PERCENT
+from claviger.cckm.azure.synchronization.runner import KIND as SYNCHRONIZATION
+from claviger.cckm.azure.synchronization.runner import Synchronizer
 from claviger.cckm.azure.unbuilt import unbuilt_routes
 from claviger.cckm.azure.vaults.operations import Vaults
 from claviger.cckm.azure.vaults.removal import Removals
@@ -40,6 +45,7 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.sensitive import Sensitive
 from claviger.jobs.intents import Finisher, Intents
+from claviger.jobs.runs import Runner, Runs
 from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from claviger.store.contract import Store
@@ -69,6 +75,7 @@ class Choices:
     version: str
     admin_password: Sensitive | None = None
     echo_values: bool = False
+    sync_brake_percent: int = BRAKE_PERCENT
 
 
 class Plane:
@@ -90,6 +97,11 @@ class Plane:
             store, self._safe, intents, self._clouds, clock, ground.switches, echo=choices.echo_values
         )
         self._finisher = Finisher(intents, {SECRETS + kind: self.secrets.finish for kind in KINDS})
+        runs = Runs(store, clock, ground.machine)
+        self.synchronizations = Synchronizations(store, clock, runs)
+        percent = choices.sync_brake_percent
+        synchronizer = Synchronizer(store, clock, self._clouds, runs, self.notices, percent)
+        self._runner = Runner(runs, {SYNCHRONIZATION: synchronizer.run})
         self.routing = Routing(self._routes())
         self.app = ControlPlane(self.routing, self.access.gate, count)
         self._tasks: list[asyncio.Task[None]] = []
@@ -102,6 +114,7 @@ class Plane:
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals)).routes(),
             *SecretRoutes(self.secrets).routes(),
+            *SynchronizationRoutes(self.synchronizations).routes(),
             *NoticeRoutes(
                 NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)
             ).routes(),
@@ -121,6 +134,7 @@ class Plane:
             await ensure_embedded(self._ground.store, self._safe, self._ground.clock, embedded)
         work: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
             self._finisher.run,
+            self._runner.run,
             self._removals.run,
             self._courier.run,
             self._watch.run,

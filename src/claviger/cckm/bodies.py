@@ -2,7 +2,7 @@
 
 Go clients send every field of their structs, so null, and "" for an optional text, count as absent, in nested structs
 too. What lies in a plain map (tags, meta) is the caller's own and is left as it is. Unknown fields are ignored
-(CCKM contract §1).
+(CCKM contract §1). A struct of our own may name fields in which null is a value: `null_counts`.
 """
 
 from __future__ import annotations
@@ -67,8 +67,12 @@ def _told(problem: str) -> dict[str, str]:
 
 def _pruned(found: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
     nested = _nested(kind)
+    null_counts: frozenset[str] = getattr(kind, "null_counts", frozenset())
     kept: dict[str, Any] = {}
     for name, value in found.items():
+        if value is None and name in null_counts:
+            kept[name] = value
+            continue
         if value is None or value == "":
             continue
         inner = nested.get(name)

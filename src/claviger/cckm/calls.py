@@ -137,6 +137,10 @@ class Rights(Protocol):
         ...
 
 
+Admit = Callable[[Permission], Awaitable[tuple["Caller | None", Rights]]]
+"""Asks the gate whether the one who calls may use a route with this permission; raises as the gate does."""
+
+
 class Query:
     """The query of a call: names with all their values, in order. An empty value counts as none (contract §1)."""
 
@@ -182,7 +186,18 @@ class Query:
 class Call:
     """One request that the gate has let through. `caller` of a public route is an empty one."""
 
-    __slots__ = ("_caller", "_rights", "address", "checked", "params", "query", "raw_body", "request_id", "route")
+    __slots__ = (
+        "_caller",
+        "_rights",
+        "address",
+        "admit",
+        "checked",
+        "params",
+        "query",
+        "raw_body",
+        "request_id",
+        "route",
+    )
 
     def __init__(
         self,
@@ -193,7 +208,9 @@ class Call:
         rights: Rights,
         request_id: str,
         address: str,
+        admit: Admit | None = None,
     ) -> None:
+        self.admit = admit
         self.route = route
         self.params = params
         self.query = query

@@ -28,13 +28,6 @@ def unbuilt_routes() -> list[Route]:
         *_certificates(),
         *_jobs("synchronization-jobs", "Azure keys", "synchronization of keys", "view", "keysynchronize"),
         *_jobs(
-            "secrets/synchronization-jobs",
-            "Azure secrets",
-            "synchronization of secrets",
-            "secretview",
-            "secretsynchronize",
-        ),
-        *_jobs(
             "certificates/synchronization-jobs",
             "Azure certificates",
             "synchronization of certificates",

@@ -24,7 +24,9 @@ class DomainRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        one = f"{PATH}/{{id}}"
+        return [*self._collection(), *self._of_one()]
+
+    def _collection(self) -> list[Route]:
         return [
             Route(
                 method="GET",
@@ -63,6 +65,11 @@ class DomainRoutes:
                 status=201,
                 errors=(409,),
             ),
+        ]
+
+    def _of_one(self) -> list[Route]:
+        one = f"{PATH}/{{id}}"
+        return [
             Route(
                 method="GET",
                 path=one,

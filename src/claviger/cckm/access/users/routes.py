@@ -43,7 +43,9 @@ class UserRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        one = f"{PATH}/{{user_id}}"
+        return [*self._collection(), *self._of_one()]
+
+    def _collection(self) -> list[Route]:
         return [
             Route(
                 method="GET",
@@ -68,6 +70,11 @@ class UserRoutes:
                 status=201,
                 example={"username": "alice", "password": "$PASSWORD", "password_change_required": True},
             ),
+        ]
+
+    def _of_one(self) -> list[Route]:
+        one = f"{PATH}/{{user_id}}"
+        return [
             Route(
                 method="GET",
                 path=one,

@@ -60,7 +60,7 @@ class Source:
         return found
 
     async def one_deleted(self, name: str) -> CloudSecret | None:
-        """A deleted secret with its version; None where there is none."""
+        """A deleted secret with its version; None where there is none. Raises Forbidden for a disabled one."""
 
         async def work() -> CloudSecret:
             return told_deleted(await self._client.get_deleted_secret(name, **ONCE))
@@ -97,5 +97,7 @@ class Source:
 
 
 def with_version(item: CloudSecret, version: str) -> CloudSecret:
-    """What a list says of a secret, as said of the version that is its newest one."""
+    """What a list says of a secret, as said of the version that is its newest one; "" where nobody knows that."""
+    if not version:
+        return msgspec.structs.replace(item, version="")
     return msgspec.structs.replace(item, version=version, id=f"{item.id.rstrip('/')}/{version}")

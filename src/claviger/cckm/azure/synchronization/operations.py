@@ -47,9 +47,10 @@ class Synchronizations:
             return [row for row in await vaults.all_of(self._store, domain_id) if not row.is_managed_hsm]
         found: dict[str, VaultRow] = {}
         for name in key_vaults:
-            row = await vaults.find(self._store, domain_id, name) if len(name) <= LONGEST_NAME else None
+            could_be = len(name) <= LONGEST_NAME and name.isprintable()
+            row = await vaults.find(self._store, domain_id, name) if could_be else None
             if row is None:
-                raise NotFound("NotFound", message=f"there is no key vault {name[:80]} under management")
+                raise NotFound("NotFound", message=f"there is no key vault {name[:80]!r} under management")
             if row.is_managed_hsm:
                 raise Invalid("ManagedHsm", message=f"key_vaults: {row.name} is a managed HSM, which holds no secrets")
             found[row.id] = row

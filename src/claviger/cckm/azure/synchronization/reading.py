@@ -8,6 +8,7 @@ Memory does not grow with the vault: who was seen is a bit for each row, and new
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -172,18 +173,23 @@ class VaultReader:
         return Sighting(item.name, False, versions) if versions else None
 
     async def _look_deleted(self, item: CloudSecret, known: Known | None) -> Sighting | None:
-        if known is not None and known.status != "DELETED":
-            told = told_in(known.details)
-            if (told.created_at, told.updated_at) == (item.created_at, item.updated_at):
-                return Sighting(item.name, True, [with_version(item, known.version)])
-        found = await self._source.one_deleted(item.name)
-        if found is None:
-            return None
-        if not found.version:
-            if known is None:
+        """The version that a deleted secret had last, which the list does not name. None where it has gone since.
+
+        Azure does not tell it of a disabled one: then it is the newest that is known, if that is as old, or nobody
+        knows it ("").
+        """
+        told = None if known is None or known.status == "DELETED" else told_in(known.details)
+        known_version = known.version if known and told and told.created_at == item.created_at else ""
+        if not (known_version and told and told.updated_at == item.updated_at):
+            try:
+                found = await self._source.one_deleted(item.name)
+            except Forbidden:
+                found = item
+            if found is None:
                 return None
-            found = with_version(found, known.version)
-        return Sighting(item.name, True, [found])
+            if found.version:
+                return Sighting(item.name, True, [found])
+        return Sighting(item.name, True, [with_version(item, known_version)])
 
     async def _keep(self, sightings: Sequence[Sighting]) -> None:
         """Puts sightings into the spool, and notes which versions that are recorded they lack."""
@@ -209,8 +215,9 @@ class VaultReader:
     async def _confirmed(self, missing: Sequence[Missing]) -> list[Missing]:
         """Those who are not found when they are looked for once more."""
         if len(missing) <= MOST_CONFIRMED:
-            there = await _all(self._source.is_there(each.name_key) for each in missing)
-            return [each for each, is_there in zip(missing, there, strict=True) if not is_there]
+            with contextlib.suppress(Forbidden):  # of a disabled one, or to a connection that may only list
+                there = await _all(self._source.is_there(each.name_key) for each in missing)
+                return [each for each, is_there in zip(missing, there, strict=True) if not is_there]
         left = {each.name_key: each for each in missing}
         for pages in (self._source.live(), self._deleted()):
             async for page in pages:
