@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, lists, machine, process, rates
+from bench import audit, lists, machine, plane, process, rates
 from bench.load import Generator
 from bench.population import Population, populate
 from bench.product import Product
@@ -23,7 +23,7 @@ from bench.report import Figure, save, table
 
 RESULTS = Path(__file__).with_name("results.json")
 BUSY_LOAD = 0.5
-GROUPS = ("get", "set", "growth", "start", "memory", "lists", "audit")
+GROUPS = ("get", "set", "growth", "start", "memory", "lists", "audit", "plane")
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ class Size:
     small: int
     large: int
     memory_requests: int
+    creations: int
 
 
-FULL = Size(rounds=7, seconds=3, small=1_000, large=1_000_000, memory_requests=1_000_000)
-QUICK = Size(rounds=5, seconds=1, small=1_000, large=20_000, memory_requests=20_000)
+FULL = Size(rounds=7, seconds=3, small=1_000, large=1_000_000, memory_requests=1_000_000, creations=100)
+QUICK = Size(rounds=5, seconds=1, small=1_000, large=20_000, memory_requests=20_000, creations=30)
 
 
 class Run:
@@ -114,6 +115,10 @@ class Run:
         """What auditing costs, and how fast a log is verified."""
         size = self._size
         self.figures += audit.costs(self._folder, size.rounds, size.seconds, quick=size is QUICK)
+
+    def plane(self) -> None:
+        """The control plane: reading a record, creating one, memory and start."""
+        self.figures += plane.measure(self._folder, self.generator, self._plan, self._size.creations)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -96,7 +96,7 @@ def reads(product: Product, population: Population, generator: Generator, folder
             },
             plan.rounds,
         )
-    return [_against("GET secret / bare hello", taken["get"], taken["hello"], 0.6)]
+    return [against("GET secret / bare hello", taken["get"], taken["hello"], 0.6)]
 
 
 def save_gets(product: Product, population: Population, generator: Generator, dice: random.Random) -> Path:
@@ -118,7 +118,7 @@ def writes(product: Product, population: Population, generator: Generator, folde
         },
         plan.rounds,
     )
-    return [_against("durable SET / raw group commit", taken["set"], taken["commit"], 0.5)]
+    return [against("durable SET / raw group commit", taken["set"], taken["commit"], 0.5)]
 
 
 def _raw_commit(folder: Path, seconds: float) -> Sample:
@@ -182,7 +182,8 @@ _PATHS: dict[str, Callable[[Population, random.Random], list[str]]] = {
 }
 
 
-def _against(name: str, ours: Sequence[Sample], measure: Sequence[Sample], target: float) -> Figure:
+def against(name: str, ours: Sequence[Sample], measure: Sequence[Sample], target: float) -> Figure:
+    """Our rates over those of the yardstick, with processor times in the note."""
     return ratio(
         name,
         [one.rate for one in ours],

@@ -73,9 +73,12 @@ class AuditReport:
         within = f"in {self.tampered.total():,} tamperings (seed {self.seed})"
         flips = sum(count for kind, count in self.tampered.items() if kind.startswith("bytes"))
         rolled_back, others = self.tampered["rolled back"], self.tampered.total() - flips - self.tampered["rolled back"]
+        title = (
+            f"audit on {self.database}: {flips:,} bytes flipped, {rolled_back:,} times rolled back, {others:,} times "
+            f"something dropped, swapped, inserted, doubled, changed or cut off; {len(self.tampered)} ways in all"
+        )
         lines = [
-            f"audit on {self.database}: {flips:,} bytes flipped, {rolled_back:,} times rolled back, {others:,} times records "
-            f"or what belongs to them dropped, swapped, inserted, doubled, changed or cut off, in {len(self.tampered)} ways",
+            title,
             f"  missed offline                {self.count('missed')} found {within}",
             f"  first bad record misnamed     {self.count('misnamed')} found {within}",
             f"  found where nothing was done  {self.count('false alarm')} found {within}",

@@ -10,6 +10,7 @@ import base64
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,11 @@ class ControlClient:
 
 
 def remote(server: RunningServer, host: str = "localhost") -> ControlClient:
-    """A client for a server that runs as a program of its own."""
+    """A client for a server that runs as a program of its own. Its commands belong in `asyncio.to_thread`."""
+    with ThreadPoolExecutor(1) as thread:  # to find out whom to trust takes a command, with an event loop of its own
+        trust = thread.submit(lambda: server.trust).result()
     base_url = f"https://{host}:{server.port}"
-    return ControlClient(httpx.AsyncClient(base_url=base_url, verify=server.trust, timeout=30, trust_env=False))
+    return ControlClient(httpx.AsyncClient(base_url=base_url, verify=trust, timeout=30, trust_env=False))
 
 
 class Control:

@@ -293,7 +293,7 @@ def execute(server: RunningServer, sql: str) -> list[tuple[Any, ...]]:
     """Runs a statement on the server's own database, beside it; the rows that it gives."""
     if server.database_url is not None:
         with psycopg.connect(server.database_url) as connection:
-            done = connection.execute(sql)  # type: ignore[arg-type]  # a constant of a test
+            done = connection.execute(sql)
             return done.fetchall() if done.description else []
     database = apsw.Connection(str(server.data / "claviger.db"), flags=apsw.SQLITE_OPEN_READWRITE)
     try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tests.desk import execute as rows
-from tests.desk import SECRETS, Desk, Managed, Operator
+from tests.desk import SECRETS, Desk, Managed, Operator, execute
 
 JOBS = f"{SECRETS}/synchronization-jobs"
 DRIFT = "/claviger/drift"
@@ -45,7 +44,7 @@ def drifts(operator: Operator, *vaults: Managed, **query: Any) -> list[Any]:
 def stored(desk: Desk, vault: Managed) -> list[Any]:
     """All rows of a vault as they are in the database."""
     sql = "SELECT s.* FROM cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num WHERE v.id = "
-    return sorted(rows(desk.server, f"{sql}'{vault.id}'"), key=repr)
+    return sorted(execute(desk.server, f"{sql}'{vault.id}'"), key=repr)
 
 
 def differences(desk: Desk, vault: Managed) -> list[str]:
@@ -72,9 +71,11 @@ def differences(desk: Desk, vault: Managed) -> list[str]:
             softly.add(key[0])
         assert record["deleted"] == (record["status"] == "DELETED")
         assert record["secret_soft_deleted_in_azure"] == (record["status"] == "SOFT-DELETED") or record["deleted"]
-    for key in live.keys() | there.keys():
-        if live.get(key) != there.get(key):
-            found.append(f"{key}: {there.get(key)} here, {live.get(key)} in Azure")
+    found += [
+        f"{key}: {there.get(key)} here, {live.get(key)} in Azure"
+        for key in live.keys() | there.keys()
+        if live.get(key) != there.get(key)
+    ]
     return found + [f"{name}: deleted on one side" for name in softly ^ deleted.keys()]
 
 

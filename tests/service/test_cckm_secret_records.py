@@ -20,7 +20,7 @@ from claviger.store.contract import Store, Tx
 from claviger.store.opening import open_store
 from tests.many_secrets import draw_change, draw_row, make_domain, make_vault
 
-FACET = "domain_id, vault_num, status, soft_deleted, gone, enabled, managed, origin, latest"
+FACET = "domain_id, vault_num, status, soft_deleted, gone, enabled, managed, origin, latest, sole"
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ async def stored(store: Store) -> list[SecretRow]:
 async def counts(store: Store) -> tuple[dict[Any, int], dict[Any, int], dict[Any, set[Any]]]:
     """Facets with their counts, tags of facets with theirs, and the tags of each row."""
     facets = {
-        Facet(row[0], row[1], row[2], row[3] != 0, row[4] != 0, row[5] != 0, row[6] != 0, row[7], row[8] != 0): row[9]
+        Facet(*row[:3], *(flag != 0 for flag in row[3:7]), row[7], row[8] != 0, row[9] != 0): row[10]
         for row in await store.read(f"SELECT {FACET}, count FROM cckm_azure_secret_facets")
     }
     tag_counts = {
@@ -57,9 +57,9 @@ async def counts(store: Store) -> tuple[dict[Any, int], dict[Any, int], dict[Any
 async def assert_true(store: Store, expected: dict[str, SecretRow]) -> None:
     """The rows are those expected, and everything that is counted of them is so."""
     rows = await stored(store)
-    found = {row.id: msgspec.structs.replace(row, num=0, facet_id=0, domain_id="", latest=True) for row in rows}
+    found = {row.id: msgspec.structs.replace(row, num=0, facet_id=0, domain_id="", latest=True, sole=True) for row in rows}
     assert found == {
-        ident: msgspec.structs.replace(row, num=0, facet_id=0, domain_id="", latest=True)
+        ident: msgspec.structs.replace(row, num=0, facet_id=0, domain_id="", latest=True, sole=True)
         for ident, row in expected.items()
     }
     newest: dict[Any, SecretRow] = {}
@@ -68,6 +68,8 @@ async def assert_true(store: Store, expected: dict[str, SecretRow]) -> None:
         if key not in newest or (row.told.created_at, row.num) >= (newest[key].told.created_at, newest[key].num):
             newest[key] = row
     assert {row.id for row in rows if row.latest} == {row.id for row in newest.values()}
+    named = Counter((row.vault_num, row.name.lower()) for row in rows)
+    assert {row.id for row in rows if row.sole} == {row.id for row in rows if named[row.vault_num, row.name.lower()] == 1}
     facets, tag_counts, tags = await counts(store)
     assert facets == Counter(row.facet for row in rows)
     assert tag_counts == Counter((*tag, row.facet_id) for row in rows for tag in row.told.tags.items())

@@ -53,6 +53,7 @@ class Trail:
         """How many changes were recorded."""
         self.is_told = False
         """Whether the end of the call stands in the log already."""
+        self.is_withheld = False
 
     def about(self, kind: str, ident: str, name: str = "", container: str = "") -> None:
         """Says what the call is about."""
@@ -111,6 +112,13 @@ def about(kind: str, ident: str, name: str = "", container: str = "") -> None:
         trail.about(kind, ident, name, container)
 
 
+def withhold() -> None:
+    """Said within a change: it turns out to do nothing that the log should tell."""
+    trail = _current.get()
+    if trail is not None:
+        trail.is_withheld = True
+
+
 class AuditedStore:
     """A store whose changes carry the record of the call that makes them. What has no trail is written as it is."""
 
@@ -143,12 +151,17 @@ class AuditedStore:
             return await self._store.write(change)
 
         def both(tx: Tx) -> T:
-            done = change(tx)
-            self._log.note(tx, trail.entry(outcome, **told))
+            trail.is_withheld = False
+            with following(trail):  # the store's own thread does not know it otherwise
+                done = change(tx)
+            if not trail.is_withheld:
+                self._log.note(tx, trail.entry(outcome, **told))
             return done
 
         done = await self._store.write(both)
-        trail.count += 1
+        if not trail.is_withheld:
+            trail.count += 1
+            trail.is_told = trail.is_told or outcome == "refused"
         return done
 
     async def close(self) -> None:

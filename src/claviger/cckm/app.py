@@ -15,8 +15,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from claviger.audit.trail import Trail, following
 from claviger.cckm.calls import Answer, Call, Caller, Permission, Query, Rights
 from claviger.cckm.errors import body_of
+from claviger.cckm.journal import Journal
 from claviger.cckm.routing import Routing
 from claviger.core.asgi import Headers, Receive, Scope, Send
 from claviger.core.errors import Damaged, Forbidden, Invalid, Refusal, TooLarge, Unauthenticated
@@ -47,39 +49,43 @@ class Gate(Protocol):
 
 
 class ControlPlane:
-    """Answers for the whole API. `count` is told the route and status of every answer."""
+    """Answers for the whole API. `count` is told the route and status of every answer; `journal` is the audit log."""
 
     def __init__(
         self,
         routing: Routing,
         gate: Gate,
         count: Callable[[str, int], None],
+        journal: Journal | None = None,
         *,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self.routing = routing
         self._gate = gate
         self._count = count
+        self._journal = journal
         self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry, for scopes of type http only."""
         request_id = new_uuid()
         headers: Headers = [*_FIXED, (b"x-request-id", request_id.encode())]
-        name = "none"
-        body = b""
+        name, trail, body = "none", None, b""
         try:
             route, params = self.routing.match(scope["method"], scope["raw_path"])
             name = f"{route.method} {route.path}"
+            client = scope.get("client")
+            address = client[0] if client else ""
+            if self._journal is not None:
+                trail = self._journal.begin(route, params, request_id, address)
             authorization, length = _head(scope)
             caller, rights = await self._gate.admit(authorization, route.permission)
-            client = scope.get("client")
             query = read_query(scope["query_string"])
             admit = partial(self._gate.admit, authorization)
-            call = Call(route, params, query, caller, rights, request_id, client[0] if client else "", admit)
+            call = Call(route, params, query, caller, rights, request_id, address, admit)
             if scope["method"] in _BODIES:
                 call.raw_body = await self._read(receive, length, route.body_limit)
-            answer = await handled(call)
+            answer = await (handled(call) if trail is None else self._recorded(call, trail))
             status = answer.status
             headers += answer.headers
             if isinstance(answer.value, bytes):
@@ -88,12 +94,34 @@ class ControlPlane:
                 body = _ENCODER.encode(answer.value)
                 headers.append((b"content-type", b"application/json; charset=utf-8"))
         except Refusal as refusal:
-            status, body = self._refused(refusal, request_id, headers)
+            status, body = await self._refused(refusal, request_id, headers, trail)
         self._count(name, status)
         if status != 204:
             headers.append((b"content-length", str(len(body)).encode()))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    async def _recorded(self, call: Call, trail: Trail) -> Answer:
+        """Lets the call's changes carry its record; what it reveals is recorded before it is answered."""
+        journal = self._journal
+        if journal is not None and not call.is_anonymous:
+            journal.known(trail, call.caller)
+        with following(trail):
+            answer = await handled(call)
+        if journal is not None and call.route.reveals and trail.count == 0:
+            await journal.revealed(trail)
+        return answer
+
+    async def _refused(
+        self, refusal: Refusal, request_id: str, headers: Headers, trail: Trail | None
+    ) -> tuple[int, bytes]:
+        """Status and body of a refusal, once it is recorded; where it cannot be, of that."""
+        if trail is not None and self._journal is not None:
+            try:
+                await self._journal.ended(trail, refusal, body_of(refusal, request_id)[0])
+            except Refusal as unrecorded:
+                refusal = unrecorded
+        return self._told(refusal, request_id, headers)
 
     async def _read(self, receive: Receive, length: bytes | None, limit: int) -> bytes:
         try:
@@ -102,7 +130,7 @@ class ControlPlane:
         except TimeoutError:
             raise Invalid("BodyTimeout", message="the body did not arrive in time") from None
 
-    def _refused(self, refusal: Refusal, request_id: str, headers: Headers) -> tuple[int, bytes]:
+    def _told(self, refusal: Refusal, request_id: str, headers: Headers) -> tuple[int, bytes]:
         headers.append((b"content-type", b"application/json; charset=utf-8"))
         if isinstance(refusal, Unauthenticated):
             headers.append((b"www-authenticate", b"Bearer"))
@@ -139,10 +167,22 @@ def permits(permission: Permission, caller: Caller | None) -> None:
     if permission.kind == "own-password":
         return
     if caller.must_change_password:
-        raise Forbidden("PasswordChangeRequired", message="change the password first: PATCH /api/v1/auth/changepw")
+        raise Forbidden(
+            "PasswordChangeRequired", message="change the password first: PATCH /api/v1/auth/changepw", **_who(caller)
+        )
     if permission.kind == "members" and not caller.is_in(*permission.groups):
         groups = ", ".join(sorted(permission.groups))
-        raise Forbidden("GroupMissing", message=f"this call is for members of: {groups}")
+        raise Forbidden("GroupMissing", message=f"this call is for members of: {groups}", **_who(caller))
+
+
+def _who(caller: Caller) -> dict[str, str]:
+    """For the audit log: whom the gate has refused."""
+    return {
+        "user_id": caller.user_id,
+        "username": caller.username,
+        "domain_id": caller.domain_id,
+        "session_id": caller.session_id,
+    }
 
 
 def _head(scope: Scope) -> tuple[bytes | None, bytes | None]:

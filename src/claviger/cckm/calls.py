@@ -105,6 +105,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     something in a cloud. For the description of the API alone: `media` is the type of what it gives, `errors` are
     statuses that it answers beside those that follow from the rest (with 501 it never succeeds), `example` is a body
     that it takes, in which a secret is the name of a shell variable (`$PASSWORD`).
+
+    What the audit log needs to know: `asks` marks a POST that only asks, `reveals` a call that shows a secret value.
     """
 
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
@@ -123,6 +125,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     media: str = "application/json"
     errors: tuple[int, ...] = ()
     example: Mapping[str, Any] | None = None
+    asks: bool = False
+    reveals: bool = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the audit log has no business with it: nothing is changed, nothing shown that was secret."""
+        return not self.reveals and (self.asks or self.method == "GET")
 
 
 class Rights(Protocol):

@@ -68,6 +68,7 @@ class OwnRoutes:
             Route(
                 method="POST",
                 path="/auth/self/permissions",
+                asks=True,
                 handler=self._permissions,
                 permission=SIGNED_IN,
                 tag=TAG,

@@ -112,6 +112,7 @@ class ConnectionRoutes:
             Route(
                 method="POST",
                 path=f"{_ONE}/test",
+                asks=True,
                 handler=self.test,
                 permission=_READS,
                 tag=_TAG,
@@ -122,6 +123,7 @@ class ConnectionRoutes:
             Route(
                 method="POST",
                 path=f"{_AZURE}/connection-test",
+                asks=True,
                 handler=self.try_out,
                 permission=_CHANGES,
                 tag=_TAG,

@@ -18,7 +18,7 @@ from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.secrets import conclusions, records
 from claviger.cckm.azure.secrets.cloud import VaultSecrets, vault_secrets
 from claviger.cckm.azure.secrets.execution import ACT_LIMIT_S, ASK_LIMIT_S, POLL_S, Execution, Ground, steady
-from claviger.cckm.azure.secrets.listing import list_secrets
+from claviger.cckm.azure.secrets.listing import SecretLists
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Operation, Status, decide
 from claviger.cckm.azure.secrets.showing import shown
@@ -63,6 +63,7 @@ class Operations:
         self._store = store
         self._safe = safe
         self._intents = intents
+        self._lists = SecretLists(store, clock)
         self._ground = Ground(store, safe, intents, clouds, clock, switches, echo)
 
     async def found(self, domain_id: str, ident: str) -> tuple[SecretRow, VaultRow]:
@@ -82,7 +83,7 @@ class Operations:
 
     async def page(self, domain_id: str, query: Query, containers: frozenset[str] | None) -> Page:
         """One page of the domain's secrets. Raises Invalid."""
-        return await list_secrets(self._store, domain_id, query, containers)
+        return await self._lists.page(domain_id, query, containers)
 
     async def shown(self, domain_id: str, ident: str) -> SecretRecord:
         """A record as it is answered, with its value where values are echoed. Raises NotFound."""

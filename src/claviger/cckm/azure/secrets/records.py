@@ -1,29 +1,31 @@
 """What is stored of secrets, a row a version, and the SQL for it.
 
 Every insert, change and removal goes through `_apply`, which moves the rows, their tags and the counts of both
-(`facets/records.py`) in one transaction. A name's latest is what Azure created last; of equals, what came here last.
+(`facets/records.py`) in one transaction, and notes which have moved (`parts/records.py`). A name's latest is what Azure created last; of equals, what came here last.
 Changes handle a `SecretRow`; reads and lists show a `View` (`rows.py`).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from claviger.cckm.azure.secrets.facets.records import Tally, marks, portions, put_tags, replace_tags
+from claviger.cckm.azure.secrets.parts.records import note_moved
 from claviger.cckm.azure.secrets.rows import STORED, SecretRow, View, row_of, values_of, view_of
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.store.contract import Store, Tx, Value
 
-_WRITTEN = f"{STORED}, facet_id, name_key, expires_at, purge_at"
+_WRITTEN = f"{STORED}, facet_id, name_key, expires_at, purge_at, azure_created_at, sole"
 _OWN = ", ".join(f"s.{name}" for name in STORED.split(", "))
 JOINED = "cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num"
 VIEWED = f"{_OWN}, v.id, v.domain_id, v.azure_name, v.subscription_id, v.location, v.cloud_name, v.details"
 """What `view_of` reads, of JOINED."""
 
 _DELETED = Status.DELETED.value
-_SELECT = f"SELECT {_OWN}, s.num, s.facet_id, v.domain_id FROM {JOINED}"
+_SELECT = f"SELECT {_OWN}, s.num, s.facet_id, s.sole, v.domain_id FROM {JOINED}"
 _NAMED = "s.vault_num = ? AND s.name_key = ?"
 _VIEW = f"SELECT {VIEWED} FROM {JOINED} WHERE s.id = ? AND v.domain_id = ?"
 _PLACES = f"({marks(_WRITTEN.split(', '))})"
@@ -103,11 +105,17 @@ def add_many(tx: Tx, domain_id: str, rows: Sequence[SecretRow]) -> list[SecretRo
         if key not in newest or row.told.created_at >= newest[key].told.created_at:
             newest[key], heads[key] = row, at
     latest = set(heads.values())
+    named = Counter((row.vault_num, row.name_key) for row in rows)
     fresh = [
-        msgspec.structs.replace(row, num=0, domain_id=domain_id, latest=at in latest) for at, row in enumerate(rows)
+        msgspec.structs.replace(
+            row, num=0, domain_id=domain_id, latest=at in latest, sole=key not in standing and named[key] == 1
+        )
+        for at, (key, row) in enumerate(((row.vault_num, row.name_key), row) for row in rows)
     ]
     moves: list[Move] = [
-        (row, msgspec.structs.replace(row, latest=False)) for key, row in standing.items() if key in heads
+        (row, msgspec.structs.replace(row, latest=key not in heads, sole=False))
+        for key, row in standing.items()
+        if key in heads or row.sole
     ]
     return _apply(tx, [*moves, *((None, row) for row in fresh)])[len(moves) :]
 
@@ -124,6 +132,7 @@ def change_many(tx: Tx, rows: Sequence[SecretRow]) -> None:
     for row in rows:
         was = old[row.num]
         kept = msgspec.structs.replace(row, vault_num=was.vault_num, domain_id=was.domain_id, latest=was.latest)
+        kept = msgspec.structs.replace(kept, sole=was.sole)
         moves.append((was, kept))
     _apply(tx, moves)
 
@@ -133,10 +142,11 @@ def remove(tx: Tx, rows: Sequence[SecretRow]) -> None:
     old = list(_as_stored(tx, rows).values())
     _apply(tx, [(row, None) for row in old])
     moves: list[Move] = []
-    for vault_num, name in sorted({(row.vault_num, row.name_key) for row in old if row.latest}):
-        left = max(of_name(tx, vault_num, name), key=lambda row: (row.told.created_at, row.num), default=None)
-        if left is not None:
-            moves.append((left, msgspec.structs.replace(left, latest=True)))
+    for vault_num, name in sorted({(row.vault_num, row.name_key) for row in old if not row.sole}):
+        left = of_name(tx, vault_num, name)
+        newest = max(left, key=lambda row: (row.latest, row.told.created_at, row.num), default=None)
+        if newest is not None and (not newest.latest or len(left) == 1):
+            moves.append((newest, msgspec.structs.replace(newest, latest=True, sole=len(left) == 1)))
     _apply(tx, moves)
 
 
@@ -183,6 +193,7 @@ def _apply(tx: Tx, moves: Sequence[Move]) -> list[SecretRow]:
     for portion in portions(gone):
         tx.execute(f"DELETE FROM cckm_azure_secrets WHERE num IN ({marks(portion)})", *portion)
     tally.save()
+    note_moved(tx, [*gone, *(row.num for row in stored)])
     return stored
 
 
@@ -207,4 +218,13 @@ def _latest(tx: Tx, rows: Sequence[SecretRow]) -> list[SecretRow]:
 
 
 def _values(row: SecretRow) -> list[Value]:
-    return [*values_of(row), row.facet_id, row.name_key, row.told.expires_at, row.told.purge_at]
+    told = row.told
+    return [
+        *values_of(row),
+        row.facet_id,
+        row.name_key,
+        told.expires_at,
+        told.purge_at,
+        told.created_at,
+        row.sole,
+    ]

@@ -44,7 +44,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
 class SecretRow(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a secret, for changes. Times are epoch seconds; `origin` is `cckm`, `native` or `unknown`.
 
-    `num` 0: not stored yet. `num`, `facet_id`, `domain_id` and `latest` are kept by `records.py`, whatever is given.
+    `num` 0: not stored yet. `num`, `facet_id`, `domain_id`, `latest` and `sole` (the only row of its name in its vault)
+    are kept by `records.py`, whatever is given.
     """
 
     id: str
@@ -52,6 +53,7 @@ class SecretRow(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
     latest: bool = True
+    sole: bool = True
     status: Status
     soft_deleted: bool
     gone: bool = False
@@ -86,6 +88,7 @@ class SecretRow(msgspec.Struct, frozen=True, kw_only=True):
             self.told.managed,
             self.origin,
             self.latest,
+            self.sole,
         )
 
 
@@ -205,7 +208,7 @@ def _said(details: str) -> tuple[bool, str]:
 
 
 def row_of(row: Row) -> SecretRow:
-    """A row of STORED, num, facet_id and domain_id."""
+    """A row of STORED, num, facet_id, sole and domain_id."""
     kept = _DETAILS.decode(row[8])
     param = _PARAM.decode(kept.azure_param)
     attributes = param.attributes
@@ -244,7 +247,8 @@ def row_of(row: Row) -> SecretRow:
         updated_at=row[15],
         num=row[16],
         facet_id=row[17],
-        domain_id=row[18],
+        sole=row[18] != 0,
+        domain_id=row[19],
     )
 
 

@@ -27,6 +27,7 @@ class SubscriptionRoutes:
             Route(
                 method="POST",
                 path=f"{_BASE}/get-subscriptions",
+                asks=True,
                 handler=self.discover,
                 permission=_ADMINS,
                 tag=_TAG,

@@ -60,7 +60,15 @@ class VaultRoutes:
 
     def _finding(self) -> list[Route]:
         return [
-            _post("get-vaults", self.get_vaults, "Ask Azure for key vaults", GetVaults, FoundVaults, errors=_ASKING),
+            _post(
+                "get-vaults",
+                self.get_vaults,
+                "Ask Azure for key vaults",
+                GetVaults,
+                FoundVaults,
+                errors=_ASKING,
+                asks=True,
+            ),
             _post(
                 "get-managed-hsms",
                 self.get_managed_hsms,
@@ -68,6 +76,7 @@ class VaultRoutes:
                 GetVaults,
                 FoundVaults,
                 errors=_ASKING,
+                asks=True,
             ),
             _post(
                 "add-vaults",

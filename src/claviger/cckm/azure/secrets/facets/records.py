@@ -16,7 +16,7 @@ from claviger.store.contract import Tx
 T = TypeVar("T")
 
 ROWS_AT_ONCE = 100
-_COLUMNS = "domain_id, vault_num, status, soft_deleted, gone, enabled, managed, origin, latest"
+_COLUMNS = "domain_id, vault_num, status, soft_deleted, gone, enabled, managed, origin, latest, sole"
 
 
 class Facet(NamedTuple):
@@ -31,6 +31,7 @@ class Facet(NamedTuple):
     managed: bool
     origin: str
     latest: bool
+    sole: bool
 
 
 class Tally:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from claviger.cckm.azure.secrets.listing.dates import DATES, Dated, dates_of
 from claviger.cckm.azure.vaults.rules import record_name
 from claviger.cckm.calls import Parameter, Query
 from claviger.cckm.errors import validation
@@ -43,6 +44,8 @@ FILTERS = (
     _filter("key_material_origin", "cckm, native or unknown."),
     _filter("job_config_id", "Secrets have no rotation job: nothing matches."),
     _filter("rotation_job_enabled", "Secrets have no rotation job: true matches nothing.", "boolean"),
+    _filter("never_rotated", "Whether no other version of the name is known; see older_than_days.", "boolean"),
+    *DATES,
 )
 
 _FLAGS: Mapping[str, str] = {
@@ -50,6 +53,7 @@ _FLAGS: Mapping[str, str] = {
     "deleted_in_azure": "soft_deleted",
     "gone": "gone",
     "managed": "managed",
+    "never_rotated": "sole",
 }
 
 
@@ -95,6 +99,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     patterns: Sequence[str]
     secret_ids: Sequence[SecretId]
     tags: Sequence[tuple[str, str | None]]
+    dates: Sequence[Dated] = ()
 
     @property
     def has_keys(self) -> bool:
@@ -105,7 +110,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def has_scans(self) -> bool:
         """Whether something is asked for that no count and no single index tells."""
-        return bool(self.patterns or self.or_latest or len({name for name, _ in self.tags}) > 1)
+        several_tags = len({name for name, _ in self.tags}) > 1
+        return bool(self.patterns or self.or_latest or self.dates or several_tags)
 
     @property
     def tag_values(self) -> tuple[str, Sequence[str] | None] | None:
@@ -116,8 +122,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return self.tags[0][0], None if None in values else sorted({value for value in values if value is not None})
 
 
-def asked_of(query: Query) -> Asked:
-    """The filters of a call. Raises Invalid("Validation")."""
+def asked_of(query: Query, now: float) -> Asked:
+    """The filters of a call at this time (epoch seconds). Raises Invalid("Validation")."""
     flags: dict[str, bool] = {}
     for name, column in _FLAGS.items():
         wanted = _booleans(query, name)
@@ -147,6 +153,7 @@ def asked_of(query: Query) -> Asked:
         patterns=sorted({re.sub(r"\*+", "*", word) for word in names if "*" in word}),
         secret_ids=secret_ids,
         tags=[_tag(word) for word in query.all("tags")],
+        dates=dates_of(query, now),
     )
 
 

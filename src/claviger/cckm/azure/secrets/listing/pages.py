@@ -21,6 +21,7 @@ from claviger.cckm.azure.secrets.showing import shown
 from claviger.cckm.azure.secrets.wire import SecretRecord
 from claviger.cckm.calls import Query
 from claviger.cckm.listing import Page, sort_of, window_of
+from claviger.core.clock import Clock
 from claviger.store.contract import Store
 
 VIEWS_A_READ = 1000
@@ -51,7 +52,8 @@ class Group(NamedTuple):
 class SecretLists:
     """Lists of the secrets in one store. Keep it: it remembers."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._clock = clock
         self._reads = ListReads(store)
         self._ways = Ways(self._reads)
         self._memory = Memory()
@@ -64,7 +66,7 @@ class SecretLists:
         """
         window = window_of(query)
         sorts = sort_of(query, SORTS, "updatedAt")
-        asked = asked_of(query)
+        asked = asked_of(query, self._clock.now())
         nothing = Page(window.skip, window.limit, 0, [])
         if asked.nothing or containers == frozenset():
             return nothing
@@ -224,8 +226,3 @@ def _place(by: Sequence[str], status: str, vault_num: int, known: Mapping[int, V
 def _is_plain(sorts: Sort) -> bool:
     """Whether none but the last property is a row's own."""
     return all(SORTS[name] is None for name, _ in sorts[:-1])
-
-
-async def list_secrets(store: Store, domain_id: str, query: Query, containers: frozenset[str] | None) -> Page:
-    """One page, without a memory of earlier ones; see `SecretLists.page`."""
-    return await SecretLists(store).page(domain_id, query, containers)

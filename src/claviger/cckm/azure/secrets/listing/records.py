@@ -70,6 +70,8 @@ class ListReads:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._is_postgres = store.kind == "postgresql"
+        self.lane_cost = 1000.0 if self._is_postgres else 30.0
+        """What each lane of a merge costs to plan and start, in microseconds."""
 
     # conditions
 
@@ -125,12 +127,17 @@ class ListReads:
         each = self.tags("t", asked)
         either = " OR ".join(f"({clause.sql})" for clause in each)
         args = tuple(arg for clause in each for arg in clause.args)
-        return Clause(f"EXISTS (SELECT 1 FROM {_TAGS} t WHERE t.secret_num = s.num AND ({either}))", args)
+        return self._exists(Clause(f"FROM {_TAGS} t WHERE t.secret_num = s.num AND ({either})", args))
 
-    @staticmethod
-    def in_facet(facet: Clause) -> Clause:
+    def in_facet(self, facet: Clause) -> Clause:
         """Whether the facet of `s` matches."""
-        return Clause(f"EXISTS (SELECT 1 FROM {_FACETS} f WHERE f.id = s.facet_id AND {facet.sql})", facet.args)
+        return self._exists(Clause(f"FROM {_FACETS} f WHERE f.id = s.facet_id AND {facet.sql}", facet.args))
+
+    def _exists(self, source: Clause) -> Clause:
+        """Looked up for each row. PostgreSQL would rather read all of the source first, for a page of ten as well."""
+        if self._is_postgres:
+            return Clause(f"(SELECT 1 {source.sql} LIMIT 1) = 1", source.args)
+        return Clause(f"EXISTS (SELECT 1 {source.sql})", source.args)
 
     # what there is
 

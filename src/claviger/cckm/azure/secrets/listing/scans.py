@@ -61,6 +61,8 @@ async def _rows(
             # The index of this column is the shortest way; the others are kept out of the choice.
             rest = [_aside(column, clause) for column, clause in wanted.items() if column != first]
             return await reads.scan(columns, every([wanted[first], *rest, reads.in_facet(facet)]))
+    if asked.dates:
+        return await _by_date(reads, columns, wanted, asked, facet)
     if asked.patterns:
         return await _by_name(reads, columns, every([*wanted.values(), reads.in_facet(facet)]), asked)
     wanted.pop("tags", None)
@@ -87,6 +89,9 @@ def _conditions(reads: ListReads, asked: Asked, vaults: Mapping[int, Vault]) -> 
         found["identifier"] = _identifier(asked, vaults)
         if "s.name_key" not in found:
             found["s.name_key"] = reads.among("s.name_key", [each.name_key for each in asked.secret_ids])
+    for date in asked.dates:
+        # An index that is named together with a bound of its own is walked; see `_by_date`.
+        found[f"s.{date.column}"] = Clause(f"s.{date.column} >= ? AND s.{date.column} < ?", (date.low, date.high))
     if asked.tags:
         found["tags"] = reads.has_tag(asked)
     return found

@@ -127,13 +127,14 @@ class Ways:
             "gather": _unless_long(3.0 * facets + (1.5 if by_name else 0.6) * rows),
             "walk": 0.05 * examined if rows == all_rows else RISK + ROW_WALKED * examined,
         }
+        lane = self._reads.lane_cost
         vaults = len(scope.vaults) if scope.vaults is not None else MOST_LANES + 1
         if by_name and vaults <= MOST_LANES:
-            costs["merge"] = _unless_long(30.0 * vaults + 2.0 * vaults * need)
+            costs["merge"] = _unless_long(lane * vaults + 2.0 * vaults * need)
         elif not by_name and facets <= MOST_LANES:
-            costs["merge"] = _unless_long(30.0 * facets + 0.5 * min(facets * need, rows))
+            costs["merge"] = _unless_long(lane * facets + 0.5 * min(facets * need, rows))
         elif not by_name and need <= MOST_LANES:
-            costs["tops"] = 6.0 * facets + 30.0 * need + 0.5 * need * need
+            costs["tops"] = 6.0 * facets + lane * need + 0.5 * need * need
         return costs
 
     def _matching(self, scope: Scope) -> Clause:

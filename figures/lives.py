@@ -1,0 +1,165 @@
+"""Operators of the trial of operations: each takes secrets through their lives, and remembers what it was told.
+
+A secret is one operator's alone, so of each at most one operation is in doubt. What became of that is judged by the
+record, once nothing is open any more: it happened once, or it did not.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+
+from tests.desk import PASSWORD, SECRETS, Desk, Managed, Operator
+
+Finding = tuple[str, str]
+
+NEXT: dict[str, tuple[str, ...]] = {
+    "": ("create",),
+    "AVAILABLE": ("create", "update", "update", "soft-delete", "soft-delete"),
+    "SOFT-DELETED": ("recover", "hard-delete"),
+    "DELETED": ("restore", "restore", "remove"),
+}
+AFTER = {
+    "create": "AVAILABLE",
+    "update": "AVAILABLE",
+    "soft-delete": "SOFT-DELETED",
+    "recover": "AVAILABLE",
+    "hard-delete": "DELETED",
+    "restore": "AVAILABLE",
+    "remove": "",
+}
+UNDONE = (429, 502, 503)
+"""The operation is refused for now, and certainly nothing was done."""
+
+
+@dataclass(frozen=True)
+class State:
+    """A secret as an operator knows it: its status, how many versions it has, the tag that it was given last."""
+
+    status: str = ""
+    versions: int = 0
+    tag: str | None = None
+
+    def after(self, operation: str, tag: str) -> State:
+        """As it is once the operation is done."""
+        if operation == "remove":
+            return State()
+        if operation == "create":
+            return State("AVAILABLE", self.versions + 1, None)
+        return replace(self, status=AFTER[operation], tag=tag if operation == "update" else self.tag)
+
+
+class Life:
+    """One secret, and what may have happened to it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ident = ""
+        self.state = State()
+        self.doubt: tuple[str, State] | None = None
+
+    def judge(self, records: list[Any]) -> tuple[Finding | None, bool]:
+        """What is wrong with its records, and whether what was in doubt has happened; the state is the records' then."""
+        seen = _seen(records)
+        before = self.state
+        operation, wanted = self.doubt or ("nothing", before)
+        self.doubt = None
+        self.state = seen
+        newest = max(records, key=lambda each: (each["azure_param"]["attributes"]["created"], each["createdAt"]), default=None)
+        self.ident = "" if newest is None else newest["id"]
+        if seen == before:
+            return None, False
+        if seen == wanted:
+            return None, True
+        kind = "twice" if seen.versions > wanted.versions else "lost"
+        return (kind, f"{self.name}: {before} and {operation} in doubt became {seen}"), False
+
+
+def _seen(records: list[Any]) -> State:
+    if not records:
+        return State()
+    newest = max(records, key=lambda each: (each["azure_param"]["attributes"]["created"], each["createdAt"]))
+    tags = newest["azure_param"].get("tags") or {}
+    return State(newest["status"], len(records), tags.get("n"))
+
+
+class Worker:
+    """One operator at work, in a thread of its own. `findings` are (kind, detail) pairs."""
+
+    def __init__(self, number: int, seed: int, desk: Desk, vault: Managed, count: int = 4) -> None:
+        self.findings: list[Finding] = []
+        self.acknowledged = self.doubtful = self.happened = 0
+        self.stopping = threading.Event()
+        self._dice = random.Random(f"{seed}/{number}")
+        self._prefix = f"life-{number}"
+        self._desk = desk
+        self._vault = vault
+        self._made = 0
+        self._lives = [self._born() for _ in range(count)]
+        self.operator = Operator(desk.server, "admin", PASSWORD)
+
+    def work(self) -> None:
+        """Operates until the connection is lost or `stopping` is set."""
+        while not self.stopping.is_set():
+            lives = [life for life in self._lives if life.doubt is None]
+            if not lives:
+                return
+            life = self._dice.choice(lives)
+            operation = self._dice.choice(NEXT[life.state.status])
+            self._made += 1
+            tag = f"{self._made}"
+            try:
+                answer = self._ask(life, operation, tag)
+            except (httpx.TransportError, AssertionError):  # also a sign-in that got no answer
+                life.doubt = (operation, life.state.after(operation, tag))
+                self.doubtful += 1
+                return
+            self._note(life, operation, tag, answer)
+
+    def look(self) -> None:
+        """Judges all secrets of this operator, once nothing is open any more."""
+        for at, life in enumerate(self._lives):
+            had_doubt = life.doubt is not None
+            finding, happened = life.judge(self._desk.admin.records(self._vault, life.name))
+            self.happened += had_doubt and happened
+            if finding is not None:
+                self.findings.append(finding)
+            if finding is not None or life.state.status == "":
+                self._lives[at] = self._born()
+
+    def _born(self) -> Life:
+        self._made += 1
+        return Life(f"{self._prefix}-{self._made}")
+
+    def _ask(self, life: Life, operation: str, tag: str) -> httpx.Response:
+        path = f"{SECRETS}/{life.ident}"
+        if operation == "create":
+            param = {"value": f"{life.name} {tag}"}
+            body = {"secret_name": life.name, "key_vault": self._vault.id, "azure_param": param}
+            return self.operator.ask("POST", SECRETS, body)
+        if operation == "update":
+            return self.operator.ask("PATCH", path, {"tags": {"n": tag}})
+        if operation == "remove":
+            return self.operator.ask("DELETE", path)
+        return self.operator.ask("POST", f"{path}/{operation}")
+
+    def _note(self, life: Life, operation: str, tag: str, answer: httpx.Response) -> None:
+        after = life.state.after(operation, tag)
+        if answer.status_code < 300:
+            life.state = after
+            if operation == "create":
+                life.ident = answer.json()["id"]
+            if operation == "remove":
+                self._lives[self._lives.index(life)] = self._born()
+            self.acknowledged += 1
+        elif answer.status_code == 504:
+            life.doubt = (operation, after)
+            self.doubtful += 1
+        elif answer.status_code not in UNDONE:
+            told = f"{life.name}: {operation} of {life.state} was answered {answer.status_code} {answer.text[:300]}"
+            self.findings.append(("wrong answer", told))
+            life.doubt = (operation, after)

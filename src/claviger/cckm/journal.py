@@ -1,0 +1,90 @@
+"""The control plane's records in the audit log: every call that changes or reveals something, granted or refused.
+
+A change carries its record in its own transaction (`audit.trail.AuditedStore`); what is refused, and what is revealed,
+is recorded here, before it is answered. A call whose record cannot be written is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from claviger.audit.entry import Actor, Outcome, Subject
+from claviger.audit.log import AuditLog
+from claviger.audit.trail import Trail
+from claviger.cckm.calls import Caller, Route
+from claviger.core.clock import Clock
+from claviger.core.errors import Refusal
+
+SERVICE = "cckm"
+STRANGERS_A_MINUTE = 120
+"""So many refusals of callers that nobody knows are recorded; how many more there were is said by the next one."""
+
+
+class Journal:
+    """Follows calls. `machine` measures the minute of strangers."""
+
+    def __init__(self, log: AuditLog, clock: Clock, machine: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self._machine = machine
+        self._minute = 0.0
+        self._strangers = 0
+
+    def begin(self, route: Route, params: Mapping[str, str], request_id: str, address: str) -> Trail | None:
+        """The trail of a call; None for one that neither changes nor reveals anything."""
+        if route.is_silent:
+            return None
+        trail = Trail(
+            self._clock,
+            origin="api",
+            service=SERVICE,
+            action=route.summary,
+            actor=Actor(address=address),
+            subject=Subject(kind=route.tag, id=next(iter(params.values()), "")),
+            request_id=request_id,
+            details={"method": route.method, "path": route.path},
+        )
+        trail.status = route.status
+        return trail
+
+    def known(self, trail: Trail, caller: Caller) -> None:
+        """The caller is known from now on."""
+        trail.domain_id = caller.domain_id
+        trail.actor = Actor(
+            address=trail.actor.address,
+            session_id=caller.session_id,
+            user_id=caller.user_id,
+            username=caller.username,
+        )
+
+    async def revealed(self, trail: Trail) -> None:
+        """Records that something is about to be shown. Raises Busy("AuditUnavailable")."""
+        await self._log.record(trail.entry("granted"))
+
+    async def ended(self, trail: Trail, refusal: Refusal, status: int) -> None:
+        """Records a refusal, unless its record stands already. Raises Busy("AuditUnavailable")."""
+        if trail.is_told:
+            return
+        facts = refusal.facts
+        if not trail.actor.user_id and "user_id" in facts:  # the gate knew him, and refused him
+            trail.domain_id = str(facts["domain_id"])
+            trail.actor = Actor(
+                address=trail.actor.address,
+                session_id=str(facts["session_id"]),
+                user_id=str(facts["user_id"]),
+                username=str(facts["username"]),
+            )
+        told = {} if trail.actor.user_id else self._of_strangers()
+        if told is not None:
+            outcome: Outcome = "failed" if status >= 500 else "refused"
+            await self._log.record(trail.entry(outcome, status, reason=refusal.reason, **told))
+
+    def _of_strangers(self) -> dict[str, int] | None:
+        """What the record of a stranger adds; None for one too many, since strangers must not fill the disk."""
+        now = self._machine.monotonic()
+        if now - self._minute >= 60:
+            unrecorded = max(0, self._strangers - STRANGERS_A_MINUTE)
+            self._minute, self._strangers = now, 1
+            return {"unrecorded_before": unrecorded} if unrecorded else {}
+        self._strangers += 1
+        return {} if self._strangers <= STRANGERS_A_MINUTE else None
