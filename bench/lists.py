@@ -26,18 +26,21 @@ from claviger.cckm.azure.secrets.rules import Status
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultDetails, VaultRow, encode_details
 from claviger.cckm.calls import ROOT_DOMAIN, Query
-from claviger.core.clock import SystemClock
+from claviger.core.clock import ManualClock, SystemClock
 from claviger.core.ids import new_uuid, new_version
 from claviger.store.contract import Store, Tx
 from claviger.store.opening import open_store
 
 BATCH = 2_500
+EPOCH = 1_700_000_000
+DAY_S = 86_400
 RECORDS_A_VAULT = 1_000
 MOST_MS = 20.0
 MOST_RATIO = 2.0
 SUBSCRIPTION = "1cda5d8b-c825-4976-9999-26022adb76b5"
 SORTS = ("updatedAt", "-updatedAt", "createdAt", "secret_name", "status", "-key_vault", "region", "status,-updatedAt")
-SCANNED = ("secret_name=*", "secret_name=secret-00*", "tags=env:prod&tags=owner")
+CLOCK = ManualClock(EPOCH + 700 * DAY_S)
+SCANNED = ("secret_name=*", "secret_name=secret-00*", "tags=env:prod&tags=owner", "expir", "older")
 """Filters whose matches are searched for, since no count tells how many there are; after a change, anew."""
 
 Pairs = Sequence[tuple[str, str]]
@@ -90,13 +93,13 @@ async def _measure(url: str, count: int, rounds: int, dice: random.Random) -> li
 
 
 async def _line(store: Store, name: str, pairs: Pairs, sort: str, rounds: int) -> Line:
-    total = (await _page(SecretLists(store), pairs, sort, 0))[1]
+    total = (await _page(SecretLists(store, CLOCK), pairs, sort, 0))[1]
     places = (0, total // 2, max(total - 10, 0))
     fresh: list[list[float]] = [[], [], []]
     for _ in range(3):
         for at, skip in enumerate(places):
-            fresh[at].append((await _page(SecretLists(store), pairs, sort, skip))[0])
-    lists = SecretLists(store)
+            fresh[at].append((await _page(SecretLists(store, CLOCK), pairs, sort, skip))[0])
+    lists = SecretLists(store, CLOCK)
     taken: list[list[float]] = [[], [], []]
     for turn in range(rounds + 1):
         for at, skip in enumerate(places):
@@ -171,6 +174,11 @@ async def _filters(store: Store, dice: random.Random) -> Mapping[str, Pairs]:
         f"key_vault_id={vault[0]}",
         "gone=true&managed=true&status=DELETED",
         "rotation_job_enabled=false",
+        "never_rotated=true",
+        "expiring_within_days=30",
+        "expires_before=2024-06-01",
+        "older_than_days=690",
+        "older_than_days=90",
         "job_config_id=job",
         "tags=env:prod",
         "tags=owner:team-5",
@@ -249,7 +257,7 @@ def _row(vault: VaultRow, number: int, dice: random.Random) -> SecretRow:
     """Facts are independent of one another, which makes more facets than life would."""
     name = f"secret-{number:07d}-{dice.choice(('db', 'api', 'cert', 'token'))}"
     version = new_version()
-    at = 1_700_000_000 + number / 1000
+    at = EPOCH + number * 60.0
     status = dice.choices(tuple(Status), (90, 7, 3))[0]
     tags = {"env": dice.choice(("prod", "dev", "test", "qa"))} if dice.random() < 0.5 else {}
     if dice.random() < 0.1:
@@ -269,6 +277,7 @@ def _row(vault: VaultRow, number: int, dice: random.Random) -> SecretRow:
             tags=tags,
             managed=dice.random() < 0.02,
             enabled=dice.random() < 0.95,
+            expires_at=EPOCH + dice.randrange(1, 1500) * DAY_S if dice.random() < 0.3 else None,
             created_at=int(at),
             updated_at=int(at),
             recovery_level="Recoverable+Purgeable",

@@ -13,12 +13,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import audit, crash, fuzz, leaks, rawfuzz, retention
+from figures import audit, crash, fuzz, leaks, operations, rawfuzz, retention
 from figures.crash import CrashReport
 from figures.retention import RetentionReport
 
 RESULTS = Path(__file__).with_name("results.json")
-HOSTILE = {each.NAME: each for each in (fuzz, rawfuzz, leaks, audit)}
+HOSTILE = {each.NAME: each for each in (operations, fuzz, rawfuzz, leaks, audit)}
 TRIALS = ("crash", "retention", *HOSTILE)
 KILLS, QUICK_KILLS = 200, 12
 DELETIONS, QUICK_DELETIONS = 10_000, 1_000
@@ -45,7 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(retention_table(kept), flush=True)
         for name, trial in HOSTILE.items():
             if name in given.trials:
-                report = trial.run(Path(made), given.inputs or (trial.QUICK_SIZE if given.quick else trial.SIZE), seed)
+                chosen = given.kills if trial is operations else given.inputs
+                report = trial.run(Path(made), chosen or (trial.QUICK_SIZE if given.quick else trial.SIZE), seed)
                 told[name] = report.as_json()
                 found += report.found
                 print(report.table(), flush=True)
@@ -94,9 +95,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m figures", description=__doc__)
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"which: {', '.join(TRIALS)} (default: all)")
     sizes = f"{fuzz.QUICK_SIZE + rawfuzz.QUICK_SIZE:,} hostile inputs, {leaks.QUICK_SIZE:,} values"
-    short = f"{QUICK_KILLS} kills, {QUICK_DELETIONS:,} deletions, {sizes}"
+    short = f"{QUICK_KILLS} and {operations.QUICK_SIZE} kills, {QUICK_DELETIONS:,} deletions, {sizes}"
     parser.add_argument("--quick", action="store_true", help=short)
-    parser.add_argument("--kills", type=int, help=f"how often to kill (default: {KILLS})")
+    parser.add_argument("--kills", type=int, help=f"how often to kill (default: {KILLS}, {operations.SIZE})")
     parser.add_argument("--deletions", type=int, help=f"how many secrets to delete (default: {DELETIONS:,})")
     parser.add_argument("--inputs", type=int, help="how many inputs, or values, for each of the other trials")
     parser.add_argument("--seed", type=int, help="of an earlier run (default: a new one)")

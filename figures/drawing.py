@@ -1,8 +1,8 @@
 """Requests drawn from OpenAPI documents by schemathesis: right ones, wrong ones, and the boundaries of every field.
 
-A document in `schemas/` describes what is served, not how: this module fills in what exists on the server at hand
-(`x-known`), has schemathesis draw cases, and turns each into a `Drawn`: method, target, headers and body, ready to be
-varied and sent. The same documents, seed and versions of the libraries give the same requests.
+A document describes what is served, not how: `written` reads one from `schemas/` and fills in what exists on the server
+at hand (`x-known`), `Document` has schemathesis draw cases, and turns each into a `Drawn`: method, target, headers and
+body, ready to be varied and sent. The same documents, seed and versions of the libraries give the same requests.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 import random
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import requests
 import schemathesis
 import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from figures.answers import Answer
@@ -49,23 +51,28 @@ class Drawn:
         return str(self.operation.label)
 
 
-class Document:
-    """One OpenAPI document. `known` has, by the word after `x-known`, values that exist on the server.
+def written(name: str, known: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """A document of `schemas/`. `known` has, by the word after `x-known`, values that exist on the server."""
+    document: dict[str, Any] = yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
+    _fill_in(document, known)
+    return document
 
-    `places` are values of path parameters that belong together, so that more than a few requests meet something.
+
+class Document:
+    """One OpenAPI document.
+
+    `places` are values of path parameters that belong together, so that more than a few requests meet something; or a
+    function that gives them for the path of an operation.
     """
 
     def __init__(
         self,
-        name: str,
+        document: dict[str, Any],
         service: str,
-        known: Mapping[str, Sequence[str]],
-        places: Sequence[Mapping[str, str]] = (),
+        places: Sequence[Mapping[str, str]] | Callable[[str], Sequence[Mapping[str, str]]] = (),
     ) -> None:
         self.service = service
-        self._places = places
-        document = yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
-        _fill_in(document, known)
+        self._places = places if callable(places) else lambda _: places
         self._schema = schemathesis.openapi.from_dict(document)
         found = self._schema.get_all_operations()
         self._operations: list[Any] = [each.ok() for each in found]  # type: ignore[union-attr]  # a bad document raises
@@ -101,7 +108,7 @@ class Document:
     def _fitting(self, operation: Any, dice: random.Random) -> list[dict[str, str]]:
         """Places for an operation, cut down to its own path parameters; and nowhere: all as drawn."""
         wanted = set(re.findall(r"{([^}]+)}", operation.path))
-        found = [{name: value for name, value in place.items() if name in wanted} for place in self._places]
+        found = [{name: value for name, value in place.items() if name in wanted} for place in self._places(operation.path)]
         distinct = list({tuple(place.items()): place for place in found if place}.values())
         return [*dice.sample(distinct, min(_PLACES, len(distinct))), {}]
 
@@ -122,7 +129,7 @@ class Document:
         def draw(case: Any) -> None:
             found.extend(self._written(operation, case))
 
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), suppress(Unsatisfiable):  # where an operation takes nothing that can be wrong
             warnings.simplefilter("ignore")  # of a drawing library about its own drawing
             draw()
         return found

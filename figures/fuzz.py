@@ -151,7 +151,7 @@ async def _send_all(target: Target, inputs: int, report: FuzzReport) -> None:
 
 def _drawn(target: Target, count: int, seed: int) -> list[Any]:
     """Drawn requests of every document, mixed."""
-    from figures.drawing import Document
+    from figures.drawing import Document, written
 
     demo = target.applications["demo"]
     known = {
@@ -166,6 +166,6 @@ def _drawn(target: Target, count: int, seed: int) -> list[Any]:
     }
     found: list[Any] = []
     for name, service, share in DOCUMENTS:
-        found += Document(name, service, known, target.places).draw(math.ceil(count * share), seed)
+        found += Document(written(name, known), service, target.places).draw(math.ceil(count * share), seed)
     random.Random(seed).shuffle(found)
     return found

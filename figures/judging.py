@@ -23,8 +23,8 @@ _CHALLENGES = {
     "vault": re.compile(r'Bearer authorization="https://[^"=,\s]+/[^"=,\s/]+", resource="https://[^"=,\s]+"'),
     "management": re.compile(r'Bearer authorization_uri="https://[^"=,\s]+/[^"=,\s/]+", error="\w+", [^\x00-\x1f]+"'),
 }
-_INSIDE = re.compile(r"Traceback|\.py\b|0x[0-9a-f]{8}|\b[a-z]+(?:\.[a-z]+)+Error\b")
-_OF_THE_FRONT = frozenset({400, 404, 405, 408, 413, 414, 431})
+INSIDE = re.compile(r"Traceback|\.py\b|0x[0-9a-f]{8}|\b[a-z]+(?:\.[a-z]+)+Error\b")
+OF_THE_FRONT = frozenset({400, 404, 405, 408, 413, 414, 431})
 
 VAULT_HEADERS: Mapping[str, re.Pattern[str]] = {
     "cache-control": re.compile("no-cache"),
@@ -85,7 +85,7 @@ class Judge:
         may_be_empty = asked.service == "management" and answer.status in (200, 202)
         found = _of_any(answer, asked.method, may_be_empty=may_be_empty)
         if "x-ms-request-id" not in answer.headers:
-            if answer.status not in _OF_THE_FRONT:
+            if answer.status not in OF_THE_FRONT:
                 found.append(("header", f"x-ms-request-id is missing in a {answer.status}"))
             return found + _shape(answer, asked.method, "vault")
         found += _headers(answer, _HEADERS[asked.service])
@@ -166,7 +166,7 @@ def _shape(answer: Answer, method: str, service: str) -> list[Finding]:
         return []  # told already
     if not _SHAPES[service](told):
         return [("error shape", f"not of {service}: {answer.status} {answer.body[:300]!r}")]
-    if _INSIDE.search(answer.body.decode("utf-8", "replace")):
+    if INSIDE.search(answer.body.decode("utf-8", "replace")):
         return [("error shape", f"tells of the inside: {answer.body[:300]!r}")]
     return []
 

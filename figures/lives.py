@@ -63,14 +63,13 @@ class Life:
         self.doubt: tuple[str, State] | None = None
 
     def judge(self, records: list[Any]) -> tuple[Finding | None, bool]:
-        """What is wrong with its records, and whether what was in doubt has happened; the state is the records' then."""
+        """What is wrong with its records, and whether what was in doubt has happened; then the state is as they are."""
         seen = _seen(records)
         before = self.state
         operation, wanted = self.doubt or ("nothing", before)
         self.doubt = None
         self.state = seen
-        newest = max(records, key=lambda each: (each["azure_param"]["attributes"]["created"], each["createdAt"]), default=None)
-        self.ident = "" if newest is None else newest["id"]
+        self.ident = _newest(records)["id"] if records else ""
         if seen == before:
             return None, False
         if seen == wanted:
@@ -82,9 +81,14 @@ class Life:
 def _seen(records: list[Any]) -> State:
     if not records:
         return State()
-    newest = max(records, key=lambda each: (each["azure_param"]["attributes"]["created"], each["createdAt"]))
+    newest = _newest(records)
     tags = newest["azure_param"].get("tags") or {}
     return State(newest["status"], len(records), tags.get("n"))
+
+
+def _newest(records: list[Any]) -> Any:
+    """Azure's dates are whole seconds."""
+    return max(records, key=lambda each: (each["azure_param"]["attributes"]["created"], each["createdAt"]))
 
 
 class Worker:

@@ -156,9 +156,7 @@ class Target:
 
     def complaints(self) -> list[tuple[str, str]]:
         """Errors that the server has logged."""
-        said = self.product.log.read_text(errors="replace").splitlines()
-        bad = [line for line in said if " error " in line or " critical " in line or "Traceback" in line]
-        return [("error in the log", line[:500]) for line in bad[:20]]
+        return complaints(self.product)
 
     def lives(self) -> bool:
         """Whether the server is ready, and signs in an application that nobody attacked. Raises where it is gone."""
@@ -190,6 +188,13 @@ class Target:
             raise RuntimeError(f"the token endpoint answered {answer.status}")
         token: str = answer.json()["access_token"]
         return token
+
+
+def complaints(product: SetProduct) -> list[tuple[str, str]]:
+    """Errors that a server has logged."""
+    said = product.log.read_text(errors="replace").splitlines()
+    bad = [line for line in said if " error " in line or " critical " in line or "Traceback" in line]
+    return [("error in the log", line[:500]) for line in bad[:20]]
 
 
 def prepare(product: SetProduct, seed: int) -> Target:

@@ -7,9 +7,11 @@ The first form is the request as drawn, by a caller who may do everything. What 
 from __future__ import annotations
 
 import gzip
+import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from figures.drawing import Drawn
 from figures.judging import Asked
@@ -74,11 +76,12 @@ HOSTS = (
 
 @dataclass(frozen=True)
 class Form:
-    """A request in one form, ready for the wire. `plain`: as drawn, by the officer; `oddities`: what else it has."""
+    """A request in one form, ready for the wire. `plain`: as drawn, with nothing odd; `oddities`: what else it has."""
 
     asked: Asked
     drawn: Drawn
     raw: bytes
+    caller: str
     plain: bool
     oddities: tuple[str, ...]
 
@@ -97,20 +100,26 @@ class _Draft:
 
 
 class Varying:
-    """Makes forms. `hosts` are the plain host names by service; `tokens` by service and caller."""
+    """Makes forms. `hosts` are the plain host names by service; `tokens` by service and caller.
+
+    `first` are the callers who send every request as it was drawn; the first of them may do everything.
+    """
 
     def __init__(
-        self, hosts: Mapping[str, str], names: Mapping[str, str], tokens: Mapping[str, Mapping[str, str]]
+        self,
+        hosts: Mapping[str, str],
+        names: Mapping[str, str],
+        tokens: Mapping[str, Mapping[str, str]],
+        first: Sequence[str] = ("officer", "nobody"),
     ) -> None:
         self._hosts = hosts
         self._names = names
         self._tokens = tokens
+        self._first = first
 
     def forms(self, drawn: Drawn, count: int, dice: random.Random) -> list[Form]:
-        """The request as it is by the officer, by nobody at all, and others with two oddities at most."""
-        found = [self._form(drawn, "officer", 0, dice)]
-        if count > 1:
-            found.append(self._form(drawn, "nobody", 0, dice))
+        """The request as it is by those who are first, and others with two oddities at most."""
+        found = [self._form(drawn, who, 0, dice) for who in self._first[:count]]
         while len(found) < count:
             others = ("reader", "stranger", "misfit", "keeper", dice.choice(tuple(_WRONG)))
             caller = "officer" if dice.random() < 0.6 else dice.choice(others)
@@ -127,8 +136,8 @@ class Varying:
         for oddity in dice.sample(_ODDITIES, oddity_count):
             oddity(self, draft, dice)
         asked = Asked(draft.service, draft.method, draft.known_vault, _echoed(draft))
-        plain = caller == "officer" and not oddity_count
-        return Form(asked, drawn, _raw(draft), plain, (caller, *draft.oddities))
+        plain = caller in self._first and caller != "nobody" and not oddity_count
+        return Form(asked, drawn, _raw(draft), caller, plain, (caller, *draft.oddities))
 
     def other_host(self, draft: _Draft, dice: random.Random) -> None:
         """Another vault, one that is not there, or another spelling."""
@@ -211,6 +220,8 @@ def _query(_: Varying, draft: _Draft, dice: random.Random) -> None:
         "x=%", "$skiptoken=e30", "$skiptoken=%00", "$skiptoken=AA", "$skiptoken=YQBi", "client_id=%00", "&&&&", "=",
         "%3D", "a;b=c", "&".join("a=b" for _ in range(80)), "maxresults=" + "9" * 5000, "outContentType=x",
         "$filter=resourceType%20eq%20'Microsoft.KeyVault/vaults'", "$top=-1", "api-version=7.4&api-version=7.5",
+        "limit=-1", "limit=999999999999", "skip=-1", "skip=99999999999999999999", "sort=-", "sort=x,,-y", "sort=%00",
+        "id=%00", "name=a%00b", "tags=%3A", "wait=1", "wait=-1",
     )  # fmt: skip
     draft.target += ("&" if "?" in draft.target else "?") + dice.choice(more)
     draft.oddities.append("query")
@@ -232,6 +243,44 @@ def _body(_: Varying, draft: _Draft, dice: random.Random) -> None:
     draft.oddities.append("body")
 
 
+TEXTS: tuple[Any, ...] = (
+    "\0", "a\0b", "\ud800", "a\udfffb", "\ufeff", "\u202e\u2028", "", " ", "x" * 5_000, "\U0001f511" * 300, "../..",
+    "%00", "*", None, True, -0.0, 1e308, 10**40, -(10**18), 2**63, [], {}, [[[]]], {"\0": "\0"}, {"a": {"b": None}},
+    "-1", "1e400",
+)  # fmt: skip
+
+
+def _texts(_: Varying, draft: _Draft, dice: random.Random) -> None:
+    """Something else in the place of one field of the body, a field given twice, or far too deep."""
+    try:
+        told = json.loads(draft.body)
+    except ValueError:
+        return
+    places = list(_places_in(told))
+    if not places:
+        return
+    within, key = dice.choice(places)
+    how = dice.randrange(12)
+    if how == 0:  # the last one counts, or none
+        draft.body = draft.body.replace(b"{", b'{"%s":0,' % str(key).encode("utf-8", "replace")[:40], 1)
+    elif how == 1:
+        within[key] = "@deep@"
+        deep = dice.choice((b"[" * 400 + b"]" * 400, b'{"a":' * 20_000 + b"0" + b"}" * 20_000, b"9" * 4000, b"1e999"))
+        draft.body = json.dumps(told).encode().replace(b'"@deep@"', deep)
+    else:
+        within[key] = dice.choice(TEXTS)
+        draft.body = json.dumps(told).encode()
+    draft.oddities.append(f"field {key}"[:40])
+
+
+def _places_in(told: Any) -> Iterator[tuple[Any, Any]]:
+    """Every place of a JSON text: what it lies in, and its name or number there."""
+    inside = told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ()
+    for key, value in list(inside):
+        yield told, key
+        yield from _places_in(value)
+
+
 def _chunked(_: Varying, draft: _Draft, dice: random.Random) -> None:
     draft.chunked = True
     draft.oddities.append("chunked")
@@ -239,7 +288,7 @@ def _chunked(_: Varying, draft: _Draft, dice: random.Random) -> None:
 
 _ODDITIES: tuple[Callable[[Varying, _Draft, random.Random], None], ...] = (
     _api_version, _api_version, _more_headers, _more_headers, _request_id, _content_type, _method, _path, _query,
-    _body, _body, _chunked, Varying.other_host,
+    _body, _body, _texts, _texts, _chunked, Varying.other_host,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ SUBSCRIPTION = "1cda5d8b-c825-4976-9999-26022adb76b5"
 REGIONS = ("eastus", "westus", "northeurope")
 KINDS = ("db", "api", "cert", "Token")
 START = 1_700_000_000
+DAY_S = 86_400
 
 
 def uuid_of(chance: random.Random) -> str:
@@ -76,13 +77,14 @@ def draw_told(chance: random.Random, vault: VaultRow, name: str, version: str) -
         tags["env"] = chance.choice(("prod", "dev", "a=b"))
     if chance.random() < 0.2:
         tags["owner"] = f"team-{chance.randrange(5)}"
-    at = START + chance.randrange(50)
+    at = START + chance.randrange(50) - chance.choice((0, 0, 1, 2, 10)) * DAY_S
     return Told(
         azure_id=f"https://{vault.azure_name}.vault.azure.net/secrets/{name}/{version}",
         content_type=chance.choice((None, "password")),
         tags=tags,
         managed=chance.random() < 0.1,
         enabled=chance.random() < 0.8,
+        expires_at=START + chance.randrange(-5, 60) * DAY_S if chance.random() < 0.4 else None,
         created_at=at,
         updated_at=at,
         recovery_level="Recoverable+Purgeable",

@@ -15,6 +15,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from claviger import __version__
+from claviger.audit.checkpoints import Checkpoints
+from claviger.audit.log import AuditLog
+from claviger.audit.trail import AuditedStore, Trail, current_trail, following
+from claviger.audit.witness import FileWitness
 from claviger.cckm.assembly import Choices, Ground, Plane
 from claviger.cckm.azure.connections.operations import EmbeddedAzure
 from claviger.cckm.errors import failure as control_plane_failure
@@ -66,18 +70,32 @@ from claviger.switches.routes import Switchboard
 log = logging.getLogger(__name__)
 
 SWITCHBOARD_NOTE = "switchboard-token"
+SIGNING_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True)
 class House:
-    """What commands and services stand on."""
+    """What commands and services stand on.
+
+    What goes through `store` while a trail is followed carries its record; `plain` is the same database for what only
+    keeps the books. Without a log (`settings.audit`) both are one.
+    """
 
     settings: Settings
     clock: Clock
     store: Store
+    plain: Store
+    log: AuditLog | None
+    checkpoints: Checkpoints
     keyring: Keyring
     notes: SealedNotes
     rotation: Rotation
+
+    async def tell(self) -> None:
+        """Records that what the present trail is about is done, or about to be shown. Raises Busy."""
+        trail = current_trail()
+        if trail is not None and self.log is not None:
+            await self.log.record(*trail.entries("granted", {}))
 
 
 @dataclass(frozen=True)
@@ -122,16 +140,28 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
     """
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     root_keys = root_keys_of(settings)
-    store = await open_store(settings.store_url, clock)
+    plain = await open_store(settings.store_url, clock)
     try:
-        keyring = Keyring(store, root_keys, clock)
+        keyring = Keyring(plain, root_keys, clock)
         await keyring.load()
-        notes = SealedNotes(store, keyring, clock)
-        resealers = (SecretResealer(), SigningKeyResealer(), notes, Safe(store, keyring))
-        rotation = Rotation(store, keyring, root_keys, clock, resealers)
-        yield House(settings, clock, store, keyring, notes, rotation)
+        notes = SealedNotes(plain, keyring, clock)
+        resealers = (SecretResealer(), SigningKeyResealer(), notes, Safe(plain, keyring))
+        rotation = Rotation(plain, keyring, root_keys, clock, resealers)
+        witnesses = [] if settings.audit_witness is None else [FileWitness(settings.audit_witness)]
+        audit_log = AuditLog(plain) if settings.is_audited else None
+        yield House(
+            settings=settings,
+            clock=clock,
+            store=plain if audit_log is None else AuditedStore(plain, audit_log),
+            plain=plain,
+            log=audit_log,
+            checkpoints=Checkpoints(plain, notes, clock, witnesses),
+            keyring=keyring,
+            notes=notes,
+            rotation=rotation,
+        )
     finally:
-        await store.close()
+        await plain.close()
 
 
 @contextlib.asynccontextmanager
@@ -142,19 +172,58 @@ async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
     by a clock of their own.
     """
     switches = Switches(MovableClock(clock)) if settings.switches else None
-    async with opened(settings, switches.clock if switches else clock) as house:
-        if settings.demo:
-            await seed_demo(house.store, house.notes, house.clock)
-        if settings.seed is not None:
-            seed = read_seed(settings.seed, os.environ, int(house.clock.now()))
-            await Seeding(house.store, house.keyring, house.clock).apply(seed)
-        embedded = await seed_control_plane(house.store, house.notes, house.clock) if settings.demo else None
+    async with opened(settings, switches.clock if switches else clock) as house, _audited(house):
+        embedded = await _prepared(house)
         board_token = Sensitive(new_token())
         if switches is not None:
             await house.notes.put(SWITCHBOARD_NOTE, board_token)
         services = _services(house, clock, switches, board_token, embedded)
-        await services.plane.prepare()
+        with following(_own_trail(house, "Make the first administrator")):
+            await services.plane.prepare()
         yield services
+
+
+async def _prepared(house: House) -> ControlPlaneAccess | None:
+    """Makes what the settings say that there has to be: the demo, the seed, the control plane's way into both."""
+    settings = house.settings
+    if settings.demo:
+        with following(_own_trail(house, "Make the demo")):
+            await seed_demo(house.store, house.notes, house.clock)
+    if settings.seed is not None:
+        seed = read_seed(settings.seed, os.environ, int(house.clock.now()))
+        with following(_own_trail(house, "Apply the seed")):
+            await Seeding(house.store, house.keyring, house.clock).apply(seed)
+    if not settings.demo:
+        return None
+    with following(_own_trail(house, "Let the control plane into the embedded cloud")):
+        return await seed_control_plane(house.store, house.notes, house.clock)
+
+
+def _own_trail(house: House, action: str) -> Trail:
+    """What a server does at its start by its settings, asked by whoever has set them."""
+    return Trail(house.clock, origin="cli", service="claviger", action=action)
+
+
+@contextlib.asynccontextmanager
+async def _audited(house: House) -> AsyncIterator[None]:
+    """Keeps the audit log open: what is buffered is written meanwhile and at the end, and then all of it is signed."""
+    if house.log is None:
+        log.warning("this server keeps no audit log (CLAVIGER_AUDIT): that is for benchmarks alone")
+        yield
+        return
+    writing = asyncio.create_task(house.log.run())
+    await asyncio.sleep(0)  # it is open from here on
+    try:
+        yield
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await house.log.stop()
+        try:
+            async with asyncio.timeout(SIGNING_LIMIT_S):
+                await house.checkpoints.make()
+        except (Refusal, TimeoutError) as failure:
+            log.error("the audit log could not be signed at the end: %s", failure)
 
 
 def _services(
@@ -166,7 +235,7 @@ def _services(
 ) -> Services:
     settings, clock, store, keyring = house.settings, house.clock, house.store, house.keyring
     metrics = Metrics()
-    keys = SigningKeys(store, keyring, machine)
+    keys = SigningKeys(house.plain, keyring, machine)
     hosts = VaultHosts(settings.vault_suffixes, settings.vault_hosts)
     estates = Estates(store, hosts, keys)
     challenger = Challenger(settings.login_url)
@@ -210,8 +279,24 @@ def _services(
 def _plane(house: House, machine: Clock, switches: Switches | None, metrics: Metrics) -> Plane:
     settings = house.settings
     return Plane(
-        Ground(house.store, house.keyring, house.notes, house.clock, machine, switches),
-        Choices(__version__, settings.admin_password, settings.echo_values, settings.sync_brake_percent),
+        Ground(
+            house.store,
+            house.keyring,
+            house.notes,
+            house.clock,
+            machine,
+            switches,
+            plain=house.plain,
+            log=house.log,
+            checkpoints=house.checkpoints,
+        ),
+        Choices(
+            __version__,
+            settings.admin_password,
+            settings.echo_values,
+            settings.sync_brake_percent,
+            settings.approval_lapse_s,
+        ),
         metrics.counter("cckm"),
     )
 
@@ -294,7 +379,10 @@ class _Background:
             if given is not None and port is not None and reachable
             else None
         )
-        self._tasks = [asyncio.create_task(self._finish_rotation()), asyncio.create_task(self._sweeper.run())]
+        work = [self._finish_rotation(), self._sweeper.run()]
+        if self._house.log is not None:
+            work.append(self._house.checkpoints.run())
+        self._tasks = [asyncio.create_task(each) for each in work]
 
     def wake(self) -> None:
         """The clock was moved."""

@@ -49,10 +49,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     echo_values: bool = False
     sync_brake_percent: int = 10
     metrics_public: bool = False
+    approval_lapse_s: int = 86_400
     sweep_s: int = 60
+    audit: str = "on"
+    audit_reads: str = "buffered"
     audit_witness: Path | None = None
     switches: bool = False
     log_level: str = "info"
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether there is an audit log, which is so but for the benchmark that measures what it costs."""
+        return self.audit == "on"
 
     @property
     def store_url(self) -> str:
@@ -154,6 +162,10 @@ def _check(settings: Settings) -> None:
         raise _wrong(missing, "", "set tls_certificate and tls_key together")
     if settings.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise _wrong("log_level", settings.log_level, "give debug, info, warning or error")
+    if settings.audit not in ("on", _UNAUDITED):
+        raise _wrong("audit", settings.audit, "leave it out: there is always an audit log")
+    if settings.audit_reads not in ("strict", "buffered"):
+        raise _wrong("audit_reads", settings.audit_reads, "give strict or buffered")
     _ = settings.address
 
 
@@ -162,6 +174,7 @@ def _wrong(name: str, text: str, fix: str) -> Misconfigured:
     return Misconfigured("Setting", setting=PREFIX + name.upper(), given=shown, fix=fix)
 
 
+_UNAUDITED = "off-for-benchmarks"
 _SENSITIVE = frozenset(
     {
         "admin_password",

@@ -41,7 +41,7 @@ async def stored(store: Store) -> list[SecretRow]:
 async def counts(store: Store) -> tuple[dict[Any, int], dict[Any, int], dict[Any, set[Any]]]:
     """Facets with their counts, tags of facets with theirs, and the tags of each row."""
     facets = {
-        Facet(*row[:3], *(flag != 0 for flag in row[3:7]), row[7], row[8] != 0, row[9] != 0): row[10]
+        Facet._make((*row[:3], *(flag != 0 for flag in row[3:7]), row[7], row[8] != 0, row[9] != 0)): row[10]
         for row in await store.read(f"SELECT {FACET}, count FROM cckm_azure_secret_facets")
     }
     tag_counts = {
@@ -54,14 +54,16 @@ async def counts(store: Store) -> tuple[dict[Any, int], dict[Any, int], dict[Any
     return facets, tag_counts, tags
 
 
+def plain(row: SecretRow) -> SecretRow:
+    """The row without what the records themselves keep."""
+    return msgspec.structs.replace(row, num=0, facet_id=0, domain_id="", latest=True, sole=True)
+
+
 async def assert_true(store: Store, expected: dict[str, SecretRow]) -> None:
     """The rows are those expected, and everything that is counted of them is so."""
     rows = await stored(store)
-    found = {row.id: msgspec.structs.replace(row, num=0, facet_id=0, domain_id="", latest=True, sole=True) for row in rows}
-    assert found == {
-        ident: msgspec.structs.replace(row, num=0, facet_id=0, domain_id="", latest=True, sole=True)
-        for ident, row in expected.items()
-    }
+    found = {row.id: plain(row) for row in rows}
+    assert found == {ident: plain(row) for ident, row in expected.items()}
     newest: dict[Any, SecretRow] = {}
     for row in rows:
         key = (row.vault_num, row.name.lower())
@@ -69,7 +71,8 @@ async def assert_true(store: Store, expected: dict[str, SecretRow]) -> None:
             newest[key] = row
     assert {row.id for row in rows if row.latest} == {row.id for row in newest.values()}
     named = Counter((row.vault_num, row.name.lower()) for row in rows)
-    assert {row.id for row in rows if row.sole} == {row.id for row in rows if named[row.vault_num, row.name.lower()] == 1}
+    alone = {row.id for row in rows if named[row.vault_num, row.name.lower()] == 1}
+    assert {row.id for row in rows if row.sole} == alone
     facets, tag_counts, tags = await counts(store)
     assert facets == Counter(row.facet for row in rows)
     assert tag_counts == Counter((*tag, row.facet_id) for row in rows for tag in row.told.tags.items())

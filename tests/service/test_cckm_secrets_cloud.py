@@ -260,7 +260,7 @@ def test_a_connection_that_was_deleted(rough: Desk) -> None:
     name = rough.connect(rough.server)
     vault = rough.manage(rough.cloud.make_vault(), name)
     record = rough.admin.create(spare_name(), vault)
-    rough.admin.ask("POST", f"{CONNECTIONS}/{name}/delete", {"force": True})
+    assert rough.admin.ask("POST", f"/connectionmgmt/connections/{name}/delete", {"force": True}).status_code == 204
     assert rough.admin.ask("GET", f"{CONNECTIONS}/{name}").status_code == 404
     rough.admin.refuse_act(record, "soft-delete", 409, f"the vault's connection {name} was deleted")
     assert rough.admin.read(record) == record

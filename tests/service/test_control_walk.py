@@ -32,6 +32,7 @@ SIGNED_IN = {
     "POST /auth/revoke",
     "PATCH /auth/self/user",
     "POST /auth/self/permissions",
+    "POST /claviger/plan",
     "POST /auth/clients",
     "GET /auth/clients",
     "GET /auth/clients/{id}",

@@ -79,6 +79,55 @@ async def test_what_is_held_is_left_alone_until_its_lease_ends(ledger: Ledger) -
     assert await records.count(ledger.store) == 0
 
 
+async def test_a_lease_that_has_ended_is_not_the_one_that_followed_it(ledger: Ledger) -> None:
+    """Also within one server: whoever was too slow does not end what its own finisher has taken up meanwhile."""
+    slow = await ledger.begin()
+    ledger.machine.advance(LEASE_S + 1)
+    (taken,) = await ledger.mine.take_up()
+    for act in (ledger.mine.end, ledger.mine.check_held):
+        with pytest.raises(Conflict, match="TakenOver"):
+            await ledger.store.write(lambda tx, act=act: act(tx, slow))
+    await ledger.mine.let_go(slow, Unavailable("CloudUndecided"))
+    await ledger.store.write(lambda tx: ledger.mine.check_held(tx, taken))
+    assert await ledger.mine.take_up() == []
+    await ledger.store.write(lambda tx: ledger.mine.end(tx, taken))
+
+
+async def test_what_was_sent_is_in_doubt_for_half_a_minute(ledger: Ledger) -> None:
+    """As long as that it is too early to send it again; what a crash has left was certainly cut off with it."""
+    intent = await ledger.begin()
+    assert not ledger.mine.in_doubt(intent)
+    await ledger.mine.let_go(intent, Unavailable("CloudUndecided"), sent=True)
+    began = ledger.machine.now()
+    while True:
+        while not (taken := await ledger.mine.take_up()):
+            ledger.machine.advance(0.25)
+        (intent,) = taken
+        if not ledger.mine.in_doubt(intent):
+            break
+        await ledger.mine.let_go(intent, Unavailable("CloudUndecided"))
+    assert 25 < ledger.machine.now() - began < 40
+
+
+async def test_a_refusal_tells_what_it_is_that_waits(ledger: Ledger) -> None:
+    intent = await ledger.begin()
+    with pytest.raises(Conflict) as refused:
+        await ledger.begin()
+    assert "another operation (kind)" in str(refused.value.facts["message"])
+    await ledger.mine.let_go(intent, Unavailable("CloudUnreachable", message="no route"))
+    with pytest.raises(Conflict) as refused:
+        await ledger.begin()
+    assert str(refused.value.facts["message"]).endswith("(it waits: CloudUnreachable: no route)")
+
+
+async def test_what_was_let_go_is_not_under_way(ledger: Ledger) -> None:
+    intent = await ledger.begin("azure/v/secrets/s")
+    assert await ledger.store.write(lambda tx: records.under_way(tx, "azure/v/"))
+    assert not await ledger.store.write(lambda tx: records.under_way(tx, "azure/w/"))
+    await ledger.mine.let_go(intent, Unavailable("CloudUnreachable"))
+    assert not await ledger.store.write(lambda tx: records.under_way(tx, "azure/v/"))
+
+
 async def test_two_servers_never_take_up_the_same(ledger: Ledger) -> None:
     for number in range(20):
         await ledger.begin(f"s{number}")
@@ -88,10 +137,14 @@ async def test_two_servers_never_take_up_the_same(ledger: Ledger) -> None:
     assert len(ids) == len(set(ids)) == 20
 
 
-async def test_the_leases_of_a_process_that_has_ended_end_at_once(ledger: Ledger) -> None:
+def name_of_one_that_has_ended() -> str:
     code = "from claviger.jobs.holder import own_name; print(own_name())"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    ledger.theirs.holder = told.stdout.strip()
+    return told.stdout.strip()
+
+
+async def test_the_leases_of_a_process_that_has_ended_end_at_once(ledger: Ledger) -> None:
+    ledger.theirs.holder = name_of_one_that_has_ended()
     intent = await ledger.begin(who=ledger.theirs)
     await ledger.begin("mine")
     assert await ledger.mine.release_the_dead() == 1
@@ -106,7 +159,51 @@ def test_only_a_process_that_is_known_to_be_gone_is_dead() -> None:
     assert is_dead(":".join([boot, namespace, pid, str(int(started) + 1), mark]))  # its number was given to another
     assert not is_dead(":".join(["another-boot", namespace, "1", started, mark]))
     assert not is_dead(":".join([boot, "1", "999999", started, mark]))
-    assert not is_dead("elsewhere:0123") and not is_dead("") and not is_dead("a:b:c:d:e")
+    assert not any(is_dead(name) for name in ("elsewhere:0123", "", "a:b:c:d:e"))
+
+
+def test_the_remains_of_a_process_are_dead() -> None:
+    """Killed, and nobody has asked for its exit code: as in a container whose first process does not."""
+    code = "import sys; from claviger.jobs.holder import own_name; print(own_name(), flush=True); sys.stdin.read()"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        name = process.stdout.readline().strip()
+        assert not is_dead(name)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert is_dead(name)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def test_one_that_hangs_does_not_hold_up_the_others(ledger: Ledger) -> None:
+    stuck, done = asyncio.Event(), asyncio.Event()
+
+    async def finish(intent: Intent) -> None:
+        if intent.subject == "stuck":
+            stuck.set()
+            await asyncio.Event().wait()
+        await ledger.store.write(lambda tx: ledger.theirs.end(tx, intent))
+        done.set()
+
+    await ledger.begin("stuck")
+    ledger.machine.advance(LEASE_S + 1)
+    work = asyncio.create_task(Finisher(ledger.theirs, {"kind": finish}).run())
+    try:
+        async with asyncio.timeout(30):
+            await stuck.wait()
+            later = await ledger.begin("later")
+            await ledger.mine.let_go(later, Unavailable("CloudUnreachable"))
+            ledger.theirs.wake()
+            ledger.machine.advance(2)
+            ledger.theirs.wake()
+            await done.wait()
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    assert [row[0] for row in await ledger.store.read("SELECT subject FROM intents")] == ["stuck"]
 
 
 async def test_what_cannot_be_finished_is_tried_again_ever_later(ledger: Ledger) -> None:
@@ -150,6 +247,6 @@ async def test_the_finisher_works_until_everything_is_ended(ledger: Ledger) -> N
         await asyncio.wait_for(asyncio.gather(done.wait(), hurry()), 30)
     finally:
         work.cancel()
-    assert tried.count("plain") == 1 and tried.count("shy") == 3
+    assert (tried.count("plain"), tried.count("shy")) == (1, 3)
     left = await ledger.store.read("SELECT kind, last_error FROM intents")
     assert left == [("unheard-of", "KindUnknown: unheard-of")]

@@ -67,7 +67,7 @@ def _text(text: object, most: int) -> str:
 
 
 # Fields stand in the order of the alphabet: that is the canonical order, and it costs nothing.
-class RecordedActor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecordedActor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Who did it, as it stands in the log."""
 
     address: str = ""
@@ -76,7 +76,7 @@ class RecordedActor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     username: str = ""
 
 
-class Actor(RecordedActor, frozen=True, kw_only=True):
+class Actor(RecordedActor, frozen=True, kw_only=True, gc=False):
     """Who did it. Empty is: unknown, or nobody but Claviger itself. `session_id` is that of a token or a session."""
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Actor(RecordedActor, frozen=True, kw_only=True):
             _trim(self, self.__struct_fields__, LONGEST_WORD)
 
 
-class RecordedSubject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RecordedSubject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """What it was done to, as it stands in the log."""
 
     container: str = ""
@@ -93,7 +93,7 @@ class RecordedSubject(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     name: str = ""
 
 
-class Subject(RecordedSubject, frozen=True, kw_only=True):
+class Subject(RecordedSubject, frozen=True, kw_only=True, gc=False):
     """What it was done to. `container` is the vault, tenancy or group that holds it."""
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ NOBODY = Actor()
 NOTHING = Subject()
 
 
-class Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """An entry as it stands in the log. `at` is seconds since the epoch; `status` the one that was answered, or 0."""
 
     action: str
@@ -128,7 +128,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.outcome == "granted"
 
 
-class Entry(Recorded, frozen=True, kw_only=True):
+class Entry(Recorded, frozen=True, kw_only=True, gc=False):
     """An entry to be written: cut to the limits above.
 
     Making one raises TypeError for a `Sensitive`, bytes or anything else that is not plain, ValueError for a time that

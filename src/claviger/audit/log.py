@@ -27,6 +27,7 @@ BUFFER_WAIT_S = 0.05
 """How long the first of some buffered entries waits for more: half of what is promised, the rest is for the disk."""
 WRITTEN_AT_ONCE = 512
 RETRY_S = 0.5
+UNAVAILABLE = "AuditUnavailable"
 
 
 class AuditLog:
@@ -69,6 +70,16 @@ class AuditLog:
         await self._store.write(lambda tx: tx.at_end(self._append, leaves))
 
     def _append(self, tx: Tx, noted: list[Sequence[Leaf]]) -> None:
+        """At the end of a transaction. Whatever stands in its way refuses the changes, and is told as what it is."""
+        try:
+            self._added(tx, noted)
+        except Refusal as failure:
+            refuse(failure)
+        except Exception as failure:  # the tables of the log are not what they were
+            log.exception("audit records could not be written")
+            refuse(Damaged("AuditTable", problem=f"the audit log's tables are damaged: {type(failure).__name__}"))
+
+    def _added(self, tx: Tx, noted: list[Sequence[Leaf]]) -> None:
         leaves = [leaf for some in noted for leaf in some]
         size, roots = self._head
         frontier = Frontier(size, roots)
@@ -149,9 +160,11 @@ class AuditLog:
 
 def refuse(cause: Refusal) -> NoReturn:
     """Refuses a call whose record cannot be written. Raises Busy("AuditUnavailable")."""
+    if cause.reason == UNAVAILABLE:
+        raise cause
     why = cause.facts.get("problem") or cause.reason
     message = f"the call was refused because its audit record could not be written ({why})"
-    raise Busy("AuditUnavailable", message=message, cause=cause.reason) from cause
+    raise Busy(UNAVAILABLE, message=message, cause=cause.reason) from cause
 
 
 def _leaf(entry: Entry) -> Leaf:

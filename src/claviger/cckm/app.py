@@ -107,7 +107,12 @@ class ControlPlane:
         if journal is not None and not call.is_anonymous:
             journal.known(trail, call.caller)
         with following(trail):
-            answer = await handled(call)
+            try:
+                answer = await handled(call)
+            except Exception as failure:
+                if journal is not None and not isinstance(failure, Refusal):
+                    await journal.broken(trail, failure)
+                raise
         if journal is not None and call.route.reveals and trail.count == 0:
             await journal.revealed(trail)
         return answer

@@ -8,15 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from claviger.audit.checkpoints import Checkpoints
+from claviger.audit.log import AuditLog
 from claviger.cckm.access.assembly import AccessParts, access_parts
 from claviger.cckm.access.first import ensure_admin
 from claviger.cckm.app import ControlPlane
+from claviger.cckm.approvals.guarding import Guards
+from claviger.cckm.approvals.operations import Approvals
+from claviger.cckm.approvals.routes import ApprovalRoutes
+from claviger.cckm.approvals.rules import LAPSE_S
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.connections.operations import Connections, EmbeddedAzure, ensure_embedded
 from claviger.cckm.azure.connections.routes import ConnectionRoutes
+from claviger.cckm.azure.secrets.guarded import VERSIONS as SECRET_VERSIONS
 from claviger.cckm.azure.secrets.operations import KIND as SECRETS
 from claviger.cckm.azure.secrets.operations import Operations as Secrets
 from claviger.cckm.azure.secrets.routes import SecretRoutes
@@ -30,14 +37,19 @@ from claviger.cckm.azure.synchronization.runner import KIND as SYNCHRONIZATION
 from claviger.cckm.azure.synchronization.runner import Synchronizer
 from claviger.cckm.azure.unbuilt import unbuilt_routes
 from claviger.cckm.azure.vaults.operations import Vaults
+from claviger.cckm.azure.vaults.protection import VERSIONS as VAULT_VERSIONS
 from claviger.cckm.azure.vaults.removal import Removals
 from claviger.cckm.azure.vaults.routes import VaultRoutes
 from claviger.cckm.calls import Route
+from claviger.cckm.journal import Journal
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.delivery import Courier
 from claviger.cckm.notices.nearing.watch import Watch
 from claviger.cckm.notices.operations import Subscriptions as NoticeSubscriptions
 from claviger.cckm.notices.routes import NoticeRoutes
+from claviger.cckm.planning.operations import Planner
+from claviger.cckm.planning.routes import PlanRoutes
+from claviger.cckm.planning.store import PlannedStore
 from claviger.cckm.reference import ReferenceRoutes
 from claviger.cckm.routing import Routing
 from claviger.cckm.sealed import Safe
@@ -58,7 +70,10 @@ log = logging.getLogger("claviger.cckm")
 
 @dataclass(frozen=True)
 class Ground:
-    """What the control plane stands on. `clock` dates records; tokens and leases go by `machine`."""
+    """What the control plane stands on. `clock` dates records; tokens and leases go by `machine`.
+
+    `plain` is the store for what only keeps the books, which no record tells of; `log` is missing where nothing does.
+    """
 
     store: Store
     keyring: Keyring
@@ -66,6 +81,9 @@ class Ground:
     clock: Clock
     machine: Clock
     switches: Switches | None = None
+    plain: Store | None = None
+    log: AuditLog | None = None
+    checkpoints: Checkpoints | None = None
 
 
 @dataclass(frozen=True)
@@ -76,23 +94,26 @@ class Choices:
     admin_password: Sensitive | None = None
     echo_values: bool = False
     sync_brake_percent: int = BRAKE_PERCENT
+    approval_lapse_s: int = LAPSE_S
 
 
 class Plane:
     """The control plane as one thing that starts, answers (`app`) and stops."""
 
     def __init__(self, ground: Ground, choices: Choices, count: Callable[[str, int], None]) -> None:
+        plain = ground.plain or ground.store
+        ground = replace(ground, store=PlannedStore(ground.store), plain=plain)
         self._ground = ground
         self._choices = choices
         store, clock = ground.store, ground.clock
         self._safe = Safe(store, ground.keyring)
         self.access: AccessParts = access_parts(store, self._safe, ground.notes, clock, ground.machine)
         self._clouds = AzureClouds(self._safe)
-        self._removals = Removals(store)
+        self._removals = Removals(plain)
         self.notices = Notices(clock)
-        self._courier = Courier(store, self._safe, clock, ground.machine)
-        self._watch = Watch(store, clock, self.notices)
-        intents = Intents(store, clock, ground.machine)
+        self._courier = Courier(plain, self._safe, clock, ground.machine)
+        self._watch = Watch(plain, clock, self.notices)
+        intents = Intents(plain, clock, ground.machine)
         self.secrets = Secrets(
             store, self._safe, intents, self._clouds, clock, ground.switches, echo=choices.echo_values
         )
@@ -102,8 +123,11 @@ class Plane:
         percent = choices.sync_brake_percent
         synchronizer = Synchronizer(store, clock, self._clouds, runs, self.notices, percent)
         self._runner = Runner(runs, {SYNCHRONIZATION: synchronizer.run})
-        self.routing = Routing(self._routes())
-        self.app = ControlPlane(self.routing, self.access.gate, count)
+        self._guards = Guards(store, clock, ground.machine, self.notices, choices.approval_lapse_s)
+        self._planner = Planner()
+        self.routing = self._planner.routing = Routing(self._routes())
+        journal = None if ground.log is None else Journal(ground.log, clock, ground.machine)
+        self.app = ControlPlane(self.routing, self.access.gate, count, journal)
         self._tasks: list[asyncio.Task[None]] = []
 
     def _routes(self) -> list[Route]:
@@ -112,8 +136,12 @@ class Plane:
             *self.access.routes,
             *ConnectionRoutes(Connections(store, self._safe, clock, clouds)).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
-            *VaultRoutes(Vaults(store, clock, clouds, self._removals)).routes(),
-            *SecretRoutes(self.secrets).routes(),
+            *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
+            *SecretRoutes(self.secrets, self._guards).routes(),
+            *ApprovalRoutes(
+                Approvals(store, clock, self._ground.machine, {**SECRET_VERSIONS, **VAULT_VERSIONS})
+            ).routes(),
+            *PlanRoutes(self._planner).routes(),
             *SynchronizationRoutes(self.synchronizations).routes(),
             *NoticeRoutes(
                 NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)

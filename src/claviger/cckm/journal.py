@@ -16,8 +16,26 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 
 SERVICE = "cckm"
+NOT_BUILT = 501
 STRANGERS_A_MINUTE = 120
 """So many refusals of callers that nobody knows are recorded; how many more there were is said by the next one."""
+
+_KINDS = {
+    "Azure secrets": "azure-secret",
+    "Azure subscriptions": "azure-subscription",
+    "Azure vaults": "azure-vault",
+    "Approvals": "approval",
+    "Clients": "client",
+    "Connections": "connection",
+    "Domains": "domain",
+    "Groups": "group",
+    "Notices": "notice-subscription",
+    "Self": "user",
+    "Signing keys": "signing-key",
+    "Tokens": "session",
+    "Users": "user",
+}
+"""What a call is about that was refused before anybody could say."""
 
 
 class Journal:
@@ -40,7 +58,7 @@ class Journal:
             service=SERVICE,
             action=route.summary,
             actor=Actor(address=address),
-            subject=Subject(kind=route.tag, id=next(iter(params.values()), "")),
+            subject=Subject(kind=_KINDS.get(route.tag, route.tag), id=next(iter(params.values()), "")),
             request_id=request_id,
             details={"method": route.method, "path": route.path},
         )
@@ -61,6 +79,10 @@ class Journal:
         """Records that something is about to be shown. Raises Busy("AuditUnavailable")."""
         await self._log.record(trail.entry("granted"))
 
+    async def broken(self, trail: Trail, failure: Exception) -> None:
+        """Records that a call ended in a mistake of the server's own."""
+        await self._log.record(trail.entry("failed", 500, reason=type(failure).__name__))
+
     async def ended(self, trail: Trail, refusal: Refusal, status: int) -> None:
         """Records a refusal, unless its record stands already. Raises Busy("AuditUnavailable")."""
         if trail.is_told:
@@ -76,7 +98,7 @@ class Journal:
             )
         told = {} if trail.actor.user_id else self._of_strangers()
         if told is not None:
-            outcome: Outcome = "failed" if status >= 500 else "refused"
+            outcome: Outcome = "failed" if status >= 500 and status != NOT_BUILT else "refused"
             await self._log.record(trail.entry(outcome, status, reason=refusal.reason, **told))
 
     def _of_strangers(self) -> dict[str, int] | None:

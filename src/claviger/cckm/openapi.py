@@ -12,8 +12,9 @@ from http import HTTPStatus
 from typing import Any
 
 from claviger.cckm.calls import Parameter, Permission, Route
-from claviger.cckm.describing.glossary import FIELDS, ID, SEGMENTS, TAGS
+from claviger.cckm.describing.glossary import FIELDS, SEGMENTS, TAGS
 from claviger.cckm.describing.schemas import Schema, Schemas
+from claviger.cckm.describing.word import ID
 from claviger.cckm.errors import ErrorBody, Kind, every_kind
 
 PREFIX = "/api/v1"

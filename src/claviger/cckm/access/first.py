@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claviger.audit.trail import about, withhold
 from claviger.cckm import records as shared
 from claviger.cckm.access.domains import records as domains
 from claviger.cckm.access.domains.records import Domain, DomainDetails
@@ -63,7 +64,9 @@ async def ensure_admin(
 
     def change(tx: Tx) -> None:
         if domains.get(tx, ROOT_DOMAIN) is not None:
+            withhold()
             return
+        about("user", admin.id, admin.username)
         details = DomainDetails(admins=[shown_user_id(admin.id)])
         add_domain(tx, Domain(ROOT_DOMAIN, ROOT_NAME, details, now, now))
         users.add(tx, admin, hashed)
@@ -102,6 +105,7 @@ async def reset_password(
     now = clock.now()
 
     def change(tx: Tx) -> None:
+        about("user", user.id, user.username)
         users.set_password(tx, user.id, hashed, True, now)
         sessions.remove_of_user(tx, user.id)
         shared.bump_access_revision(tx)

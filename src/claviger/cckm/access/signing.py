@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+from contextlib import nullcontext
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from claviger.audit.trail import about, silently
 from claviger.cckm import records as shared
 from claviger.cckm.access import records
 from claviger.cckm.access.keys.wire import PublishedKey
@@ -133,12 +135,14 @@ class SigningKeys:
                 records.remove_signing_key(tx, lapsed)
                 Safe.remove(tx, KIND, lapsed)
             records.add_signing_key(tx, kid, now)
+            about("signing-key", kid)
             shared.bump_access_revision(tx)
 
-        try:
-            await self._safe.write([(KIND, kid, Sensitive(packed))], change)
-        except _HaveOneError:
-            return
+        with silently() if replacing_for_s is None else nullcontext():  # the first key is nobody's doing
+            try:
+                await self._safe.write([(KIND, kid, Sensitive(packed))], change)
+            except _HaveOneError:
+                return
 
 
 class _HaveOneError(Exception):

@@ -7,22 +7,9 @@ is only given where it helps to tell what is meant, and never for a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import msgspec
-
-
-class Word(msgspec.Struct, frozen=True):
-    """What a name on the wire means, and a value that it might have."""
-
-    meaning: str
-    example: Any = None
-
-
-ID = "73524b70-1234-4f92-954b-6312f4567d1a"
-SUBSCRIPTION = "1cda5d8b-c825-4976-9999-26022adb76b5"
-CREATED = "2026-04-13T05:04:16.337973Z"
-UPDATED = "2026-04-13T05:04:17.002114Z"
+from claviger.cckm.describing.consent import APPROVALS_AND_PLANS
+from claviger.cckm.describing.word import CREATED, ID, SUBSCRIPTION, UPDATED, Word
 
 SECRET_FIELDS = frozenset(
     {
@@ -282,10 +269,12 @@ FIELDS: Mapping[str, Word] = {
     "next_attempt_at": Word("When it is tried again."),
     "last_status": Word("Status of the receiver's last answer.", 204),
     "ended_at": Word("When it was delivered or given up."),
+    **APPROVALS_AND_PLANS,
 }
 """By the name on the wire; a name that means something else in one struct stands with that struct before it."""
 
 SEGMENTS: Mapping[str, str] = {
+    "approvals": "Id of the request for approval.",
     "backups": "Id of the backup.",
     "bulkjobs": "Id of the job.",
     "certificates": "Id of the certificate's record.",
@@ -326,6 +315,8 @@ TAGS: Mapping[str, str] = {
         "The whole life of a secret: create, update, soft-delete, recover, hard-delete, restore from a backup, remove."
     ),
     "scheduler": "What is to be run when, by a cron expression, and what became of it.",
+    "plans": "What a call would do, before it is made.",
+    "approvals": "What must not happen by the word of one person waits here until enough others agree.",
     "azure keys": _NOT_YET,
     "azure certificates": _NOT_YET,
     "azure bulk jobs": _NOT_YET,

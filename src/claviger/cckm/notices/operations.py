@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET
 
+from claviger.audit.trail import about
 from claviger.cckm.calls import Query
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, page_of, sort_of, window_of
@@ -35,6 +37,8 @@ from claviger.core.ids import new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.store.contract import Store, Tx
 
+SUBSCRIPTION = "notice-subscription"
+
 TESTS_AT_ONCE = 4
 NEW_KEY_BYTES = 32
 _FILTERS = {
@@ -47,6 +51,11 @@ _SORTS = {
     "updatedAt": lambda row: row.updated_at,
     "url": lambda row: row.url,
 }
+
+
+def _tell(row: SubscriptionRow) -> None:
+    """The record of the call names the receiver's host alone: an address may hold a secret."""
+    about(SUBSCRIPTION, row.id, urlsplit(row.url).hostname or "")
 
 
 class Subscriptions:
@@ -88,6 +97,7 @@ class Subscriptions:
             if records.count_subscriptions(tx, domain_id) >= rules.MOST_SUBSCRIPTIONS:
                 most = rules.MOST_SUBSCRIPTIONS
                 raise Conflict("TooMany", message=f"a domain has at most {most} subscriptions to notices")
+            _tell(row)
             records.add_subscription(tx, row)
 
         await self._safe.write([(SEALED_AS, row.id, sealed_form(kept))], change)
@@ -127,6 +137,7 @@ class Subscriptions:
 
         def change(tx: Tx) -> SubscriptionRow:
             row = _merged(_found(records.subscription_in(tx, domain_id, ident)), asked, self._clock.now())
+            _tell(row)
             records.change_subscription(tx, row)
             return row
 
@@ -140,6 +151,7 @@ class Subscriptions:
 
         def change(tx: Tx) -> None:
             row = _found(records.subscription_in(tx, domain_id, ident))
+            _tell(row)
             self._safe.remove(tx, SEALED_AS, row.id)
             records.remove_subscription(tx, row.id)
 
@@ -155,6 +167,7 @@ class Subscriptions:
             def change(tx: Tx) -> None:
                 row = _found(records.subscription_in(tx, domain_id, ident))
                 _check_room(row)
+                _tell(row)
                 told = self._notices.made(domain_id, Type.TEST, _uri(row), Test(by=by))
                 until = self._machine.now() + LEASE_S
                 outbox.add(tx, delivery_id, row.id, told, holder=self._courier.holder, try_at=until)
@@ -187,6 +200,7 @@ class Subscriptions:
             found = outbox.load(tx, domain_id, ident)
             if found is None:
                 raise _no_delivery()
+            about("notice-delivery", ident)
             if found.state is not State.DEAD:
                 raise Conflict("NotDead", message="only a dead delivery can be sent again; this one is not")
             _check_room(_found(records.subscription_in(tx, domain_id, found.subscription_id)))

@@ -1,7 +1,7 @@
 """What a call that is only planned has been found to do: the draft of a plan, known to everything on the call's path.
 
 Whoever decides on a change says what it would do with `foresee`. In a call that is carried out that costs a look at a
-context variable; in one that is planned (`following`) it goes into the draft, and the store ends the call with `Planned`
+context variable; in one that is planned (`following`) it goes into the draft, and the store ends the call by `Planned`
 instead of committing (`store.py`). A change may run more than once, so the draft begins afresh with each run.
 """
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from claviger.audit.trail import about
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.calls import Caller, Query
 from claviger.cckm.errors import validation
@@ -29,6 +30,7 @@ from claviger.core.errors import Conflict, Invalid, NotFound
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
+CONFIG = "job-config"
 _BLOCK = "cckm_synchronization_params"
 _FILTERS = {
     "id": lambda config: config.id,
@@ -93,6 +95,7 @@ class JobConfigs:
         def change(tx: Tx) -> None:
             if records.count(tx, caller.domain_id) >= rules.MOST_CONFIGS:
                 raise Conflict("TooMany", message=f"a domain holds at most {rules.MOST_CONFIGS} job configurations")
+            about(CONFIG, fresh.id, fresh.name)
             records.add(tx, fresh)
 
         await self._store.write(change)
@@ -116,6 +119,7 @@ class JobConfigs:
             config, now = records.load(tx, ident), self._clock.now()
             if config is None:
                 raise _missing("job configuration")
+            about(CONFIG, ident, config.name)
             fresh = msgspec.structs.replace(
                 config,
                 name=asked.name or config.name,
@@ -147,8 +151,13 @@ class JobConfigs:
 
     async def delete(self, domain_id: str, ident: str) -> None:
         """Removes a configuration. Its jobs stay, and one that is in progress goes on."""
-        if not await self._store.write(lambda tx: records.remove(tx, domain_id, ident)):
-            raise _missing("job configuration")
+
+        def change(tx: Tx) -> None:
+            about(CONFIG, ident)
+            if not records.remove(tx, domain_id, ident):
+                raise _missing("job configuration")
+
+        await self._store.write(change)
 
     async def run_now(self, domain_id: str, ident: str) -> JobShown:
         """Runs a configuration at once. Raises Conflict("AlreadyRuns") while its last job is in progress."""
@@ -179,6 +188,7 @@ class JobConfigs:
                 raise _missing("job")
             if job.in_progress:
                 raise Conflict("StateForbids", message="it is in progress; cancel its synchronization job first")
+            about("job", ident, job.name)
             records.remove_job(tx, ident)
 
         await self._store.write(change)

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
+from claviger.audit.trail import Trail, about, belongs_to, fail, following, telling, withhold
 from claviger.cckm.resource import seconds
 from claviger.cckm.scheduler import records
 from claviger.cckm.scheduler.records import Job, JobConfig
@@ -26,6 +27,7 @@ from claviger.jobs.records import Intent
 from claviger.store.contract import Store, Tx
 
 KIND = "scheduled-start"
+ACTION = "Run what is scheduled"
 LONGEST_SLEEP_S = 10.0
 START_TIMEOUT_S = 60.0
 SET_BACK_S = 300.0
@@ -82,6 +84,7 @@ class Scheduler:
         job_id = new_uuid()
 
         def change(tx: Tx) -> Intent | None:
+            withhold()  # unless it comes to something
             config, now = records.load(tx, config_id), self._clock.now()
             if config is None or config.next_run_at is None or config.next_run_at > now:
                 return None
@@ -94,9 +97,12 @@ class Scheduler:
             if last is not None and last.in_progress:
                 records.note_skipped(tx, last.id, slot)
                 return None
+            withhold(False)
+            belongs_to(config.domain_id)
             return self._open(tx, config, job_id, now, slot)
 
-        intent = await self._store.write(change)
+        with following(self._trail()):
+            intent = await self._store.write(change)
         if intent is not None:
             log.info("job config %s is due: job %s", config_id, job_id)
         return intent
@@ -139,15 +145,23 @@ class Scheduler:
             started_at=None,
             finished_at=None,
         )
+        about("job", job_id, config.name)
+        telling(job_config_id=config.id)
         records.add_job(tx, job)
         return self._intents.begin(tx, job_id, KIND, f"scheduler/{config.id}", {"job_config_id": config.id})
 
     async def finish(self, intent: Intent) -> None:
         """Starts the job that an intent is for, or leaves that for later, or has it fail. Raises Busy by the store."""
+        with following(self._trail()):
+            await self._finish(intent)
+
+    async def _finish(self, intent: Intent) -> None:
         job = await records.find_job(self._store, intent.id)
         if job is None:
             await self._close(intent, lambda _: None)
             return
+        belongs_to(job.domain_id)
+        about("job", job.id, job.name)
         config = await records.by_id(self._store, job.domain_id, job.job_config_id)
         operation = self._operations.get(job.operation)
         if config is None or operation is None:
@@ -180,12 +194,20 @@ class Scheduler:
     async def _fail(self, intent: Intent, message: str) -> None:
         log.warning("job %s failed: %s", intent.id, message)
         now = self._clock.now()
-        await self._close(intent, lambda tx: records.note_failed(tx, intent.id, message, now))
+
+        def outcome(tx: Tx) -> None:
+            withhold(False)
+            fail(message)
+            records.note_failed(tx, intent.id, message, now)
+
+        about("job", intent.id)
+        await self._close(intent, outcome)
 
     async def _close(self, intent: Intent, outcome: Callable[[Tx], None]) -> None:
         """Ends the intent together with the job's outcome, unless another server has taken it up meanwhile."""
 
         def change(tx: Tx) -> None:
+            withhold()  # that it was started, the operation has told; a failure tells itself
             self._intents.end(tx, intent)
             outcome(tx)
 
@@ -194,6 +216,9 @@ class Scheduler:
         except Conflict as refusal:
             if refusal.reason != "TakenOver":
                 raise
+
+    def _trail(self) -> Trail:
+        return Trail(self._clock, origin="scheduler", service="cckm", action=ACTION)
 
     async def _follow_the_clock_back(self) -> None:
         """Decides anew on slots that were decided on in what is the future now: the clock was set back.

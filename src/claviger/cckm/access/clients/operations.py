@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claviger.audit.trail import about
 from claviger.cckm import records as shared
 from claviger.cckm.access import records as access
 from claviger.cckm.access.clients import records
@@ -16,6 +17,8 @@ from claviger.core.errors import Conflict, NotFound
 from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.store.contract import Store, Tx
+
+CLIENT = "client"
 
 
 class Clients:
@@ -43,6 +46,7 @@ class Clients:
         def change(tx: Tx) -> None:
             if records.count_of_user(tx, caller.user_id) >= MOST_PER_USER:
                 raise Conflict("TooManyClients", message=f"a user may have at most {MOST_PER_USER} clients")
+            about(CLIENT, client.id, name)
             records.add(tx, client)
             shared.bump_access_revision(tx)
 
@@ -68,6 +72,7 @@ class Clients:
             found = records.get(tx, client_id)
             if found is None or not _is_visible(caller, found):
                 raise _no_such_client()
+            about(CLIENT, client_id, found.details.name)
             records.remove(tx, client_id)
             access.revoke(tx, [client_id], now + REVOKED_FOR_S)
             shared.bump_access_revision(tx)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from claviger.audit.trail import about
 from claviger.cckm import records as shared
 from claviger.cckm.access.domains import records
 from claviger.cckm.access.domains.records import Domain, DomainDetails
@@ -23,6 +24,7 @@ from claviger.core.errors import Conflict, Forbidden, NotFound
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
+DOMAIN = "domain"
 MOST_ADMINS = 100
 
 
@@ -68,6 +70,7 @@ class Domains:
                 meta=merged("meta", {}, new.meta),
             )
             domain = Domain(domain_id, new.name, details, now, now)
+            about(DOMAIN, domain.id, domain.name)
             add_domain(tx, domain)
             for user_id in _found(tx, admins):
                 groups.add_member(tx, domain_id, ADMINS, user_id)
@@ -89,6 +92,7 @@ class Domains:
             domain = records.get(tx, found.id)
             if domain is None:
                 raise _no_such_domain()
+            about(DOMAIN, domain.id, domain.name)
             after = changed(domain, asked, now)
             records.replace(tx, after)
             shared.bump_access_revision(tx)
@@ -106,6 +110,7 @@ class Domains:
         def change(tx: Tx) -> None:
             if records.get(tx, found.id) is None:
                 raise _no_such_domain()
+            about(DOMAIN, found.id, found.name)
             uses = records.uses_of(tx, found.id)
             if uses:
                 told = ", ".join(f"{count} {what}" for what, count in uses.items())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from claviger.audit.trail import about, telling
 from claviger.cckm import records as shared
 from claviger.cckm.access.acls import records as acls
 from claviger.cckm.access.acls.rules import group_grantee
@@ -25,6 +26,7 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, NotFound
 from claviger.store.contract import Store, Tx
 
+GROUP = "group"
 LONGEST_DESCRIPTION = 1_024
 
 
@@ -68,6 +70,7 @@ class Groups:
         def change(tx: Tx) -> None:
             if records.find_in(tx, caller.domain_id, new.name) is not None:
                 raise _name_in_use()
+            about(GROUP, group.name, group.name)
             records.add(tx, group)
             shared.bump_access_revision(tx)
 
@@ -89,6 +92,7 @@ class Groups:
             if group is None:
                 raise _no_such_group()
             after = changed(group, asked, now)
+            about(GROUP, name, after.name)
             if after.name != name:
                 if name in SYSTEM_GROUPS:
                     raise Conflict("SystemGroup", message="a system group keeps its name")
@@ -107,6 +111,7 @@ class Groups:
         def change(tx: Tx) -> None:
             if records.find_in(tx, caller.domain_id, name) is None:
                 raise _no_such_group()
+            about(GROUP, name, name)
             if name in SYSTEM_GROUPS:
                 raise Conflict("SystemGroup", message="a system group cannot be deleted")
             acls.remove_grantee(tx, group_grantee(name), caller.domain_id)
@@ -122,6 +127,7 @@ class Groups:
             _may_fill(tx, caller, name)
             if users.reachable_in(tx, caller.domain_id, user_id) is None:
                 raise NotFound("NotFound", message="there is no such user in this domain")
+            telling(member=user_id)
             records.add_member(tx, caller.domain_id, name, user_id)
             shared.bump_access_revision(tx)
 
@@ -135,6 +141,7 @@ class Groups:
             _may_fill(tx, caller, name)
             if name == ADMINS and caller.domain_id in records.domains_led_alone(tx, user_id):
                 raise Conflict("LastAdmin", message="the last admin of a domain stays one")
+            telling(member=user_id)
             if not records.remove_member(tx, caller.domain_id, name, user_id):
                 raise NotFound("NotFound", message="there is no such user in this group")
             shared.bump_access_revision(tx)
@@ -149,6 +156,7 @@ class Groups:
             client = clients.get(tx, client_id)
             if client is None or client.domain_id != caller.domain_id:
                 raise NotFound("NotFound", message="there is no such client in this domain")
+            telling(member=client_id)
             records.add_client(tx, caller.domain_id, name, client_id)
             shared.bump_access_revision(tx)
 
@@ -160,6 +168,7 @@ class Groups:
 
         def change(tx: Tx) -> None:
             _may_fill(tx, caller, name)
+            telling(member=client_id)
             if not records.remove_client(tx, caller.domain_id, name, client_id):
                 raise NotFound("NotFound", message="there is no such client in this group")
             shared.bump_access_revision(tx)
@@ -192,6 +201,7 @@ def _may_fill(tx: Tx, caller: Caller, name: str) -> None:
     """Raises NotFound, and Forbidden for the group `admin` where the caller is not in it himself."""
     if records.find_in(tx, caller.domain_id, name) is None:
         raise _no_such_group()
+    about(GROUP, name, name)
     if name == ADMINS and not caller.is_in(ADMINS):
         raise Forbidden("AdminOnly", message="only members of admin may say who is in it")
 

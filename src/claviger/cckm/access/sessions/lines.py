@@ -8,10 +8,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 
+from claviger.audit.trail import about, withhold
 from claviger.cckm import records as shared
 from claviger.cckm.access import records as access
 from claviger.cckm.access.sessions import records
-from claviger.cckm.access.sessions.operations import REVOKED_FOR_S
+from claviger.cckm.access.sessions.operations import REVOKED_FOR_S, SESSION
 from claviger.cckm.access.sessions.records import Line
 from claviger.cckm.access.sessions.rules import parts_of
 from claviger.cckm.access.tokens import TokenReader
@@ -77,6 +78,8 @@ class Sessions:
             line = records.by_selector(tx, selector)
             if line is not None and hmac.compare_digest(line.sha256, presented):
                 _end(tx, line.session_id, now)
+            else:
+                withhold()
 
         await self._store.write(change)
 
@@ -88,6 +91,7 @@ class Sessions:
             return
 
         def change(tx: Tx) -> None:
+            about("token", claims.jwtid)
             access.revoke(tx, [claims.jwtid], claims.exp + 1.0)
             shared.bump_access_revision(tx)
 
@@ -95,6 +99,7 @@ class Sessions:
 
 
 def _end(tx: Tx, session_id: str, now: float) -> None:
+    about(SESSION, session_id)
     records.remove_of_session(tx, session_id)
     access.forget_revoked(tx, now)
     access.revoke(tx, [session_id], now + REVOKED_FOR_S)

@@ -11,6 +11,7 @@ import hmac
 
 import msgspec
 
+from claviger.audit.trail import about, acting, belongs_to, silently, turn_down, withhold
 from claviger.cckm import records as shared
 from claviger.cckm.access import records as access
 from claviger.cckm.access.clients import records as clients
@@ -35,7 +36,7 @@ from claviger.cckm.access.users import records as users
 from claviger.cckm.access.users.records import User
 from claviger.cckm.access.users.rules import password_problem, username_key
 from claviger.cckm.calls import ROOT_DOMAIN, Caller
-from claviger.cckm.errors import validation
+from claviger.cckm.errors import kind_of, validation
 from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import Clock
 from claviger.core.errors import Unauthenticated
@@ -43,6 +44,7 @@ from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.store.contract import Store, Tx
 
+SESSION = "session"
 FAILURES_OF_AN_ADDRESS = 30
 REVOKED_FOR_S = LIFETIME_S + 60
 _WRONG = "Wrong username or password, or too many failures in a row; in that case wait before you try again."
@@ -120,7 +122,10 @@ class SignIn:
         def change(tx: Tx) -> Holder | None:
             holder = holder_of(tx, user.id, domain.id, line.client_id, line.session_id)
             if holder is None or holder.epoch != user.token_epoch:
+                withhold()
                 return None
+            acting(user.id, user.username, domain.id, line.session_id)
+            about(SESSION, line.session_id, user.username)
             users.signed_in(tx, user.id, now, new_hash)
             records.remove_expired(tx, now)
             access.forget_revoked(tx, now)
@@ -140,8 +145,9 @@ class SignIn:
         tokens of the session. Raises Unauthenticated("WrongCredentials").
         """
         parts = parts_of(token.reveal())
+        no_refresh = Unauthenticated("WrongCredentials", message=_NO_REFRESH)
         if parts is None:
-            raise Unauthenticated("WrongCredentials", message=_NO_REFRESH)
+            raise no_refresh
         selector, presented = parts
         fresh = Sensitive(selector.encode() + new_token(36).encode()) if renew else None
         fresh_parts = parts_of(fresh.reveal()) if fresh is not None else None
@@ -150,22 +156,27 @@ class SignIn:
         def change(tx: Tx) -> tuple[Line, Holder, User] | None:
             line = records.by_selector(tx, selector)
             if line is None:
+                withhold()
                 return None
             is_newest = hmac.compare_digest(line.sha256, presented)
             holder = holder_of(tx, line.user_id, line.domain_id, line.client_id, line.session_id)
             user = users.get(tx, line.user_id)
+            about(SESSION, line.session_id, "" if user is None else user.username)
+            belongs_to(line.domain_id)
             if not is_newest or holder is None or user is None or now >= line.ends_at():
                 records.remove(tx, line.id)
+                turn_down(no_refresh, kind_of(no_refresh).status)
                 if not is_newest:
                     access.revoke(tx, [line.session_id], now + REVOKED_FOR_S)
                     shared.bump_access_revision(tx)
                 return None
+            acting(user.id, user.username, line.domain_id, line.session_id)
             records.used(tx, line.id, fresh_parts[1] if fresh_parts else line.sha256, now)
             return msgspec.structs.replace(line, used_at=now), holder, user
 
         found = await self._store.write(change)
         if found is None:
-            raise Unauthenticated("WrongCredentials", message=_NO_REFRESH)
+            raise no_refresh
         line, holder, user = found
         return await self._granted(holder, user, line, fresh)
 
@@ -185,7 +196,13 @@ class SignIn:
         def change(tx: Tx) -> tuple[Holder | None, User | None]:
             user = users.get(tx, user_id)
             is_there = clients.get(tx, client_id) is not None
-            return (holder_of(tx, user_id, domain_id, client_id, session_id) if is_there else None), user
+            holder = holder_of(tx, user_id, domain_id, client_id, session_id) if is_there else None
+            about("client", client_id, client.details.name)
+            if holder is None or user is None:
+                withhold()
+            else:
+                acting(user.id, user.username, domain_id, session_id)
+            return holder, user
 
         holder, user = await self._store.write(change)
         if holder is None or user is None:
@@ -224,7 +241,10 @@ class SignIn:
         def change(tx: Tx) -> bool:
             present = users.get(tx, user.id)
             if present is None or present.token_epoch != user.token_epoch:
+                withhold()
                 return False
+            acting(user.id, user.username, user.domain_id, caller.session_id if caller is not None else "")
+            about("user", user.id, user.username)
             users.set_password(tx, user.id, hashed, False, now)
             records.remove_of_user(tx, user.id)
             shared.bump_access_revision(tx)
@@ -261,7 +281,11 @@ class SignIn:
             self._attempts.failed("", address)
             counted = None if user is None or is_locked else user.id
             now = self._clock.now()
-            await self._store.write(lambda tx: _count_failure(tx, counted, now))
+            if user is not None:  # what was tried for a name that nobody has may be a password
+                about("user", user.id, user.username)
+                belongs_to(user.domain_id)
+            with silently():
+                await self._store.write(lambda tx: _count_failure(tx, counted, now))
         raise Unauthenticated("WrongCredentials", message=_WRONG)
 
     async def _granted(self, holder: Holder, user: User, line: Line | None, refresh_token: Sensitive | None) -> Granted:

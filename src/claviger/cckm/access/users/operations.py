@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from claviger.audit.trail import about
 from claviger.cckm import records as shared
 from claviger.cckm.access.acls import records as acls
 from claviger.cckm.access.acls.rules import user_grantee
@@ -25,6 +26,8 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, NotFound
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
+
+USER = "user"
 
 
 class Users:
@@ -75,6 +78,7 @@ class Users:
             _check_domain(tx, caller)
             if records.named_in_tx(tx, user.domain_id, user.username) is not None:
                 raise _name_in_use()
+            about(USER, user.id, user.username)
             records.add(tx, user, hashed)
             shared.bump_access_revision(tx)
             return user
@@ -147,6 +151,7 @@ class Users:
             user = records.get(tx, caller.user_id)
             if user is None:
                 raise NotFound("NotFound")
+            about(USER, user.id, user.username)
             after = changed(user, own, now)
             records.replace(tx, after)
             shared.bump_access_revision(tx)
@@ -210,6 +215,7 @@ def _manageable(tx: Tx, caller: Caller, user_id: str) -> User:
     user = records.seen_in_tx(tx, caller.domain_id, user_id)
     if user is None:
         raise NotFound("NotFound", message="there is no such user in this domain")
+    about(USER, user.id, user.username)
     if user.domain_id != caller.domain_id:
         raise Forbidden("ForeignUser", message="this user lives in another domain, where alone he can be changed")
     if not caller.is_in(ADMINS) and records.is_admin_somewhere(tx, user.id):

@@ -11,6 +11,7 @@ import contextlib
 import msgspec
 from msgspec import UNSET
 
+from claviger.audit.trail import about
 from claviger.cckm.azure.connections import records, shown
 from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureCloud, AzureClouds, credentials_of, sealed_form
 from claviger.cckm.azure.connections.proofs import Proof, Proofs
@@ -36,6 +37,7 @@ from claviger.core.sensitive import Sensitive
 from claviger.crypto import certificates
 from claviger.store.contract import Store, Tx
 
+CONNECTION = "connection"
 MOST = 1000
 _TAKEN_OVER = (
     "description",
@@ -111,6 +113,7 @@ class Connections:
             if records.count(tx, domain_id) >= MOST:
                 raise Conflict("TooMany", message=f"a domain may have {MOST} connections")
             self._proofs.use(tx, proof)
+            about(CONNECTION, made.id, name)
             records.add(tx, made)
 
         await self._safe.write([(SEALED_AS, made.id, sealed_form(proof.credentials))], change)
@@ -128,6 +131,7 @@ class Connections:
             current = records.load(tx, domain_id, known.id)
             if current is None:
                 raise _missing()
+            about(CONNECTION, current.id, current.name)
             details = changed(current.details, asked)
             if proof is not None:
                 self._proofs.use(tx, proof)
@@ -159,6 +163,7 @@ class Connections:
             if found is None:
                 raise _missing()
             ident, name = found
+            about(CONNECTION, ident, name)
             users = records.users_count(tx, ident)
             if users and not force:
                 raise Conflict("ConnectionUsed", message=f"the connection {name} is used by {users} vaults")

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from claviger.audit.trail import about
 from claviger.cckm.azure.connections import records
 from claviger.cckm.azure.connections.cloud import SEALED_AS, credentials_of
 from claviger.cckm.azure.connections.rules import (
@@ -172,6 +173,7 @@ class Proofs:
                 Safe.remove(tx, WAITING_AS, old)
             if records.csr_count(tx, domain_id) >= MOST_WAITING:
                 raise Conflict("TooMany", message=f"{MOST_WAITING} requests wait for their certificates already")
+            about("certificate-request", pair.key_id)
             records.add_csr(tx, pair.key_id, domain_id, now)
 
         await self._safe.write([(WAITING_AS, pair.key_id, pair.private_key)], change)

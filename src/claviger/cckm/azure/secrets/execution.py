@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from claviger.audit.trail import DONE, OPEN, about, silently, staged, turn_down, write_refused
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.secrets import conclusions, records
 from claviger.cckm.azure.secrets.acts import ACTS
@@ -22,6 +23,7 @@ from claviger.cckm.azure.secrets.asks import ASKS
 from claviger.cckm.azure.secrets.cloud import VaultSecrets
 from claviger.cckm.azure.secrets.conclusions import Saved
 from claviger.cckm.azure.secrets.rules import Operation
+from claviger.cckm.azure.secrets.showing import KIND
 from claviger.cckm.azure.secrets.work import (
     CREATE,
     RESTORE_ELSEWHERE,
@@ -35,6 +37,7 @@ from claviger.cckm.azure.secrets.work import (
     unreachable,
 )
 from claviger.cckm.azure.vaults.records import VaultRow
+from claviger.cckm.errors import kind_of
 from claviger.cckm.sealed import Item, Safe
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
@@ -102,6 +105,7 @@ class Execution:
         self._work = work
         self._material = material
         self.was_sent = False
+        self._final: Refusal = Conflict("NotDone", message="Azure refused what had been begun")
 
     async def do(self, wait_s: int) -> str:
         """Does it; the record's id. Raises the cloud's refusals, and Conflict("CloudDiffers") as `_conclude` does.
@@ -123,7 +127,7 @@ class Execution:
                 raise Unavailable(_UNDECIDED, message="a request may still be on its way to Azure")
             outcome = await self._acted_late()
         if outcome is None:
-            await self._ground.store.write(lambda tx: self._ground.give_up(tx, self._intent))
+            await self._given_up(self._final)
             return
         try:
             await self._conclude(outcome)
@@ -141,7 +145,8 @@ class Execution:
             ground.intents.check_held(tx, self._intent)
             conclusions.keep_backup(tx, self._work, now)
 
-        await ground.safe.write([(conclusions.BACKUP, self._work.slot, backup)], change)
+        with silently():  # on the way: the outcome has its record
+            await ground.safe.write([(conclusions.BACKUP, self._work.slot, backup)], change)
 
     async def reached(self, point: str) -> None:
         """See `work.Steps`."""
@@ -194,9 +199,18 @@ class Execution:
         elif problem.reason == _UNDECIDED:
             outcome = await self._asked_in_doubt(problem)
         if outcome is None:
-            await self._ground.store.write(lambda tx: self._ground.give_up(tx, self._intent))
+            await self._given_up(problem)
             raise problem
         return outcome
+
+    async def _given_up(self, problem: Refusal) -> None:
+        """Ends the intent with nothing done, and the record of why."""
+
+        def change(tx: Tx) -> None:
+            staged(DONE)
+            self._ground.give_up(tx, self._intent)
+
+        await write_refused(self._ground.store, change, problem, kind_of(problem).status)
 
     async def _looked_for(self) -> Outcome | None:
         """What became of a secret that Azure did not find: the record has to learn of it."""
@@ -215,6 +229,7 @@ class Execution:
             outcome = None
         if outcome is not None:
             return outcome
+        staged(OPEN)
         await self._ground.intents.let_go(self._intent, doubt, sent=True)
         message = f"{doubt.facts.get('message', '')}; the operation stays open and is finished as soon as Azure answers"
         raise Unavailable(_UNDECIDED, message=message)
@@ -246,6 +261,7 @@ class Execution:
             if self._settles(refusal):
                 raise Unavailable("CloudSettling", message="Azure is still changing the secret's state") from None
             final = refusal
+        self._final = final
         log.warning("%s was refused when it was finished: %s", self._intent.kind, final.reason)
         return None
 
@@ -272,13 +288,20 @@ class Execution:
             sealed.append((conclusions.VALUE, made_id, echoed))
 
         def change(tx: Tx) -> Saved:
+            staged(DONE)
             ground.give_up(tx, self._intent)
-            return conclusions.save(tx, self._vault, work, outcome, made_id, now)
+            saved = conclusions.save(tx, self._vault, work, outcome, made_id, now)
+            about(KIND, saved.record_id, work.name, self._vault.name)
+            if not saved.as_wanted:
+                differs = _differs(outcome)
+                turn_down(differs, kind_of(differs).status)
+            return saved
 
         saved = await ground.safe.write(sealed, change)
         if echoed is not None and saved.record_id != made_id:
             moved = [(conclusions.VALUE, saved.record_id, echoed)]
-            await ground.safe.write(moved, lambda tx: Safe.remove(tx, conclusions.VALUE, made_id))
+            with silently():
+                await ground.safe.write(moved, lambda tx: Safe.remove(tx, conclusions.VALUE, made_id))
         if not saved.as_wanted:
             raise _differs(outcome)
         return saved.record_id

@@ -13,21 +13,26 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from claviger.audit.trail import BEGUN, DONE, OPEN, Kept, about, current_trail, following, staged, write_refused
+from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import AzureClouds
-from claviger.cckm.azure.secrets import conclusions, records
+from claviger.cckm.azure.secrets import conclusions, effects, guarded, records
 from claviger.cckm.azure.secrets.cloud import VaultSecrets, vault_secrets
 from claviger.cckm.azure.secrets.execution import ACT_LIMIT_S, ASK_LIMIT_S, POLL_S, Execution, Ground, steady
 from claviger.cckm.azure.secrets.listing import SecretLists
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Operation, Status, decide
+from claviger.cckm.azure.secrets.showing import KIND as SECRET
 from claviger.cckm.azure.secrets.showing import shown
 from claviger.cckm.azure.secrets.wire import SecretRecord
 from claviger.cckm.azure.secrets.work import CREATE, Material, Work
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import Query
+from claviger.cckm.errors import kind_of
 from claviger.cckm.listing import Page
+from claviger.cckm.planning.draft import foresee
 from claviger.cckm.sealed import Item, Safe
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, NotFound, Refusal, Unavailable
@@ -99,15 +104,24 @@ class Operations:
         def decided(tx: Tx) -> Work:
             rows = records.of_name(tx, vault.num, work.name)
             shared = conclusions.live_backup(rows)
+            foresee(lambda: effects.created(vault, work, rows))
             return _placed(work, rows, None if shared is None else shared[0])
 
         return await self._run(CREATE, vault, work, Material(value=value), wait_s, decided)
 
-    async def change(self, operation: Operation, row: SecretRow, vault: VaultRow, work: Work, wait_s: int) -> str:
+    async def change(
+        self,
+        operation: Operation,
+        row: SecretRow,
+        vault: VaultRow,
+        work: Work,
+        wait_s: int,
+        guard: Guard | None = None,
+    ) -> str:
         """Any other operation on the secret that `row` is of; the record's id.
 
         `vault` is where it is done: another one than the row's for a restore elsewhere. Raises Invalid("StateForbids")
-        by the state at the moment of the intent, and the cloud's refusals.
+        by the state at the moment of the intent, Wanted where more people have to agree, and the cloud's refusals.
         """
         decide(operation, row.status)
         material = Material()
@@ -121,6 +135,7 @@ class Operations:
             decide(operation, current.status)
             if operation is Operation.RESTORE and (current.backup, current.backup_at) != (row.backup, row.backup_at):
                 raise Conflict("RecordChanged", message="the secret was changed meanwhile; try again")
+            guarded.require(tx, guard, operation, current, vault)
             there = current.backup if vault.num == current.vault_num else None
             known = msgspec.structs.replace(
                 work,
@@ -130,18 +145,29 @@ class Operations:
                 updated_at=current.told.updated_at,
                 gone=current.gone,
             )
+            of_name = records.of_name(tx, current.vault_num, current.name)
+            now = self._ground.clock.now()
+            foresee(lambda: effects.of(operation, current, of_name, vault, known, now))
             return _placed(known, records.of_name(tx, vault.num, work.name), there)
 
         return await self._run(work.operation, vault, work, material, wait_s, decided)
 
-    async def remove(self, row: SecretRow, vault: VaultRow) -> None:
-        """Takes a DELETED secret out of CCKM with all its versions and its backup. Raises Invalid("StateForbids")."""
+    async def remove(self, row: SecretRow, vault: VaultRow, guard: Guard | None = None) -> None:
+        """Takes a DELETED secret out of CCKM with all its versions and its backup.
+
+        Raises Invalid("StateForbids"), and Wanted where more people have to agree.
+        """
 
         def change(tx: Tx) -> None:
             current = records.load(tx, row.num)
             if current is None:
                 raise _missing()
             decide(Operation.REMOVE, current.status)
+            guarded.require(tx, guard, Operation.REMOVE, current, vault)
+            of_name = records.of_name(tx, current.vault_num, current.name)
+            now = self._ground.clock.now()
+            foresee(lambda: effects.of(Operation.REMOVE, current, of_name, vault, None, now))
+            about(SECRET, current.id, current.name, vault.name)
             intent = self._begin(tx, Intents.new_id(), "remove", vault, current.name, None)
             conclusions.forget(tx, current)
             self._intents.end(tx, intent)
@@ -177,8 +203,13 @@ class Operations:
         ident = Intents.new_id()
         begun_at = self._ground.clock.now()
 
+        trail = current_trail()
+        kept = Kept() if trail is None else trail.kept()
+
         def begin(tx: Tx) -> tuple[Intent, Work]:
-            final = msgspec.structs.replace(decided(tx), begun_at=begun_at)
+            final = msgspec.structs.replace(decided(tx), begun_at=begun_at, trail=kept)
+            about(SECRET, final.secret_id, work.name, vault.name)
+            staged(BEGUN)
             return self._begin(tx, ident, kind, vault, work.name, final, wait_s), final
 
         sealed: list[Item] = []
@@ -190,6 +221,7 @@ class Operations:
         except Exception as failure:  # where it has ended nothing happens now, and else nobody has to await its lease
             refusal = failure if isinstance(failure, Refusal) else Unavailable("OperationFailed")
             with contextlib.suppress(Refusal):
+                staged(OPEN)
                 await self._intents.let_go(intent, refusal)
             raise
 
@@ -205,10 +237,19 @@ class Operations:
     async def finish(self, intent: Intent) -> None:
         """Finishes an intent that was left open; a `jobs.intents.Finish`."""
         work = msgspec.json.decode(intent.payload, type=Work)
+        trail = work.trail.resumed(self._ground.clock, "finisher")
+        trail.stage = DONE
+        trail.about(SECRET, work.secret_id, work.name)
+        with following(trail):
+            await self._finish(intent, work)
+
+    async def _finish(self, intent: Intent, work: Work) -> None:
         vault = await vaults.by_id(self._store, work.domain_id, work.vault_id)
         if vault is None:
-            await self._store.write(lambda tx: self._ground.give_up(tx, intent))
+            gone = NotFound("VaultGone", message="the vault is no longer managed")
+            await write_refused(self._store, lambda tx: self._ground.give_up(tx, intent), gone, kind_of(gone).status)
             return
+        about(SECRET, work.secret_id, work.name, vault.name)
         material = await self._material(intent, work)
         cloud = await self._cloud(vault)
         kind = intent.kind.removeprefix(KIND)

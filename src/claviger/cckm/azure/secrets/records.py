@@ -1,8 +1,8 @@
 """What is stored of secrets, a row a version, and the SQL for it.
 
 Every insert, change and removal goes through `_apply`, which moves the rows, their tags and the counts of both
-(`facets/records.py`) in one transaction, and notes which have moved (`parts/records.py`). A name's latest is what Azure created last; of equals, what came here last.
-Changes handle a `SecretRow`; reads and lists show a `View` (`rows.py`).
+(`facets/records.py`) in one transaction, and notes which have moved (`parts/records.py`). A name's latest is what Azure
+created last; of equals, what came here last. Changes handle a `SecretRow`; reads and lists show a `View` (`rows.py`).
 """
 
 from __future__ import annotations

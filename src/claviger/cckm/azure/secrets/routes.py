@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from claviger.cckm.approvals.guarding import Guards, guarded
 from claviger.cckm.azure.secrets.listing import FILTERS
 from claviger.cckm.azure.secrets.operations import Operations
 from claviger.cckm.azure.secrets.rows import SecretRow
@@ -42,8 +43,9 @@ WAIT = Parameter(
 class SecretRoutes:
     """Routes of secrets."""
 
-    def __init__(self, operations: Operations) -> None:
+    def __init__(self, operations: Operations, guards: Guards | None = None) -> None:
         self._operations = operations
+        self._guards = guards
 
     def routes(self) -> list[Route]:
         """Every endpoint of secrets but synchronisation."""
@@ -187,7 +189,8 @@ class SecretRoutes:
 
     async def _remove(self, call: Call) -> Answer:
         row, vault = await self._found(call)
-        await self._operations.remove(row, vault)
+        async with guarded(self._guards, call) as guard:
+            await self._operations.remove(row, vault, guard)
         return Answer(status=204)
 
     async def _found(self, call: Call) -> tuple[SecretRow, VaultRow]:
@@ -204,7 +207,8 @@ class SecretRoutes:
 
     async def _changed(self, call: Call, operation: Operation, row: SecretRow, vault: VaultRow, work: Work) -> Answer:
         wait_s = _wait(call)
-        ident = await self._operations.change(operation, row, vault, work, wait_s)
+        async with guarded(self._guards, call) as guard:
+            ident = await self._operations.change(operation, row, vault, work, wait_s, guard)
         shown = await self._operations.shown(call.caller.domain_id, ident)
         await self._operations.settled(vault, row.name, Status(shown.status), wait_s)
         return Answer(shown)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from claviger.audit.trail import Kept
 from claviger.cckm.azure.secrets.cloud import CloudSecret
 from claviger.cckm.azure.secrets.rules import Operation, Status
 from claviger.core.errors import Refusal, Unavailable
@@ -32,7 +33,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     `version`, `deleted_at` and `updated_at` (both by Azure's clock) say which secret is meant, and as what it was
     known: one that came to the name later is left alone. Versions whose rows came after `known_until` are not known.
-    `slot` is where a fresh backup goes, `source` the backup to restore from.
+    `slot` is where a fresh backup goes, `source` the backup to restore from. `trail` is of the call that wanted it.
     """
 
     operation: str
@@ -56,6 +57,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     slot: str = ""
     source: str | None = None
     begun_at: float = 0.0
+    trail: Kept = Kept()
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from claviger.audit.trail import about
 from claviger.cckm.azure.answers import understood
 from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import AzureClouds
@@ -80,6 +81,7 @@ class Subscriptions:
                 raise Conflict(
                     "InUse", message="vaults of this subscription are managed; its record goes with the last of them"
                 )
+            about("azure-subscription", row.id, row.subscription_id)
             records.remove(tx, row.id)
 
         await self._store.write(change)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from claviger.audit.trail import BEGUN, Kept, about, current_trail, staged, telling
 from claviger.cckm.azure.synchronization import records
 from claviger.cckm.azure.synchronization.drift import records as drift
 from claviger.cckm.azure.synchronization.records import VaultOfJob
 from claviger.cckm.azure.synchronization.rules import STATUSES, choice_problems
-from claviger.cckm.azure.synchronization.runner import KIND, Request
+from claviger.cckm.azure.synchronization.runner import KIND, OBJECT, Request
 from claviger.cckm.azure.synchronization.showing import shown, shown_drift
 from claviger.cckm.azure.synchronization.wire import StartSynchronization, SynchronizationShown
 from claviger.cckm.azure.vaults import records as vaults
@@ -60,10 +61,15 @@ class Synchronizations:
         self, domain_id: str, chosen: Sequence[VaultRow], asked: StartSynchronization, *, by: str = "", run_id: str = ""
     ) -> SynchronizationShown:
         """Starts a job for these vaults; it begins at once. With a `run_id` it may be asked again."""
-        request = Request(asked.synchronize_all, asked.override_brake, asked.all_versions)
+        trail = current_trail()
+        kept = Kept() if trail is None else trail.kept()
+        request = Request(asked.synchronize_all, asked.override_brake, asked.all_versions, kept)
 
         def change(tx: Tx) -> Run:
             run = self._runs.start(tx, KIND, domain_id, request, by=by, run_id=run_id)
+            about(OBJECT, run.id)
+            telling(vaults=[row.name for row in chosen], override_brake=asked.override_brake)
+            staged(BEGUN)
             records.add_vaults(tx, run.id, chosen)
             return run
 
@@ -142,6 +148,7 @@ class Synchronizations:
         """
         if await self._runs.by_id(KIND, domain_id, ident) is None:
             raise NotFound("NotFound", message="there is no such synchronization job")
+        about(OBJECT, ident)
         run = await self._store.write(lambda tx: self._runs.ask_abort(tx, ident))
         self._runs.wake()
         return shown(run, await records.vaults_of(self._store, [run.id]), self._clock.now(), whole=True)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from claviger.audit.trail import DONE, Kept, Trail, fail, following
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.synchronization import records
 from claviger.cckm.azure.synchronization.gate import Gates
@@ -37,6 +38,7 @@ T = TypeVar("T")
 
 KIND = "azure-secrets-synchronization"
 URI_KIND = "synchronize"
+OBJECT = "synchronization"
 VAULTS_AT_ONCE = 6
 LOOK_S = 1.0
 
@@ -44,11 +46,12 @@ log = logging.getLogger("claviger.cckm")
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a job was asked for, as it is stored with its run."""
+    """What a job was asked for, as it is stored with its run; `trail` is of the call that asked."""
 
     synchronize_all: bool = False
     override_brake: bool = False
     all_versions: bool = False
+    trail: Kept = Kept()
 
 
 class Synchronizer:
@@ -182,20 +185,36 @@ class _Job:
 
         def change(tx: Tx) -> None:
             if state == FAILED:
+                fail(message)
                 self._tell_failure(tx, message)
 
         end = "failed" if state == FAILED else "completed"
-        await self._runs.end(self._run, end, progress, message, change)  # type: ignore[arg-type]
+        with following(self._trail(message if state == FAILED else "")):
+            await self._runs.end(self._run, end, progress, message, change)  # type: ignore[arg-type]
 
     async def _end_cancelled(self) -> None:
         progress = self._board.progress(self._ground.clock.now())
-        await self._runs.end(
-            self._run,
-            "completed",
-            progress,
-            "the job was cancelled",
-            lambda tx: records.cancel_the_rest(tx, self._run.id),
-        )
+        with following(self._trail("the job was cancelled")):
+            await self._runs.end(
+                self._run,
+                "completed",
+                progress,
+                "the job was cancelled",
+                lambda tx: records.cancel_the_rest(tx, self._run.id),
+            )
+
+    def _trail(self, message: str) -> Trail:
+        """For the record of the job's end, which is told as its beginning was."""
+        trail = self._request.trail.resumed(self._ground.clock)
+        trail.about(OBJECT, self._run.id)
+        trail.stage = DONE
+        trail.details["vaults"] = {state: self._states_count(state) for state in sorted(set(self._states.values()))}
+        if message:
+            trail.details["message"] = message
+        return trail
+
+    def _states_count(self, state: str) -> int:
+        return list(self._states.values()).count(state)
 
     def _tell_failure(self, tx: Tx, message: str) -> None:
         if self._ground.notices is None:

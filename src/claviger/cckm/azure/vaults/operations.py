@@ -12,25 +12,30 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from claviger.audit.trail import about, also_about, telling
 from claviger.cckm.access.acls.operations import change_acls, remove_acls, shown_acls, shown_acls_by_container
 from claviger.cckm.access.acls.wire import AclEntry
+from claviger.cckm.approvals import records as approvals
+from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import AzureCloud, AzureClouds
 from claviger.cckm.azure.connections.rules import Connection
 from claviger.cckm.azure.subscriptions import records as subscriptions
 from claviger.cckm.azure.subscriptions.cloud import list_subscriptions
 from claviger.cckm.azure.subscriptions.operations import fresh_record
-from claviger.cckm.azure.vaults import cloud, records, rules, shown
+from claviger.cckm.azure.vaults import cloud, effects, protection, records, rules, shown
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.azure.vaults.removal import Removals
 from claviger.cckm.azure.vaults.wire import AddedVaults, AddVaults, FoundVaults, GetVaults, PatchVault, Vault
 from claviger.cckm.calls import Caller, Query
 from claviger.cckm.listing import Page, page_of
+from claviger.cckm.planning.draft import foresee
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
+VAULT = "azure-vault"
 AT_ONCE = 16
 VERIFY_LIMIT_S = 120.0
 
@@ -110,6 +115,9 @@ class Vaults:
                     raise _already(row.azure_name)
             rules.check_room(records.count(tx, domain_id), len(rows))
             subscriptions.note(tx, subscription)
+            foresee(lambda: effects.added(rows))
+            for row in rows:
+                also_about(VAULT, row.id, row.azure_name, subscription_id)
             return [records.add(tx, row) for row in rows]
 
         added = [shown.vault(row, []) for row in await self._store.write(change)]
@@ -119,13 +127,14 @@ class Vaults:
         """A page of the vaults that the caller sees. Raises Invalid."""
         rows = await records.all_of(self._store, domain_id)
         acls = await shown_acls_by_container(self._store, domain_id)
+        set_on = await approvals.protections(self._store, domain_id)
         return page_of(
             [row for row in rows if seen is None or row.id in seen],
             query,
             filters=shown.FILTERS,
             sorts=shown.SORTS,
             default_sort="createdAt",
-            shown=lambda row: shown.vault(row, acls.get(row.id, [])),
+            shown=lambda row: shown.vault(row, acls.get(row.id, []), set_on.get(row.id, shown.UNPROTECTED)),
         )
 
     async def read(self, domain_id: str, seen: frozenset[str] | None, ident: str) -> Vault:
@@ -135,12 +144,13 @@ class Vaults:
             raise _missing()
         return await self._shown(row)
 
-    async def patch(self, domain_id: str, ident: str, asked: PatchVault) -> Vault:
+    async def patch(self, domain_id: str, ident: str, asked: PatchVault, guard: Guard | None = None) -> Vault:
         """Changes the connection of a vault, once that has reached the same vault, and what Azure says about it (§3.6).
 
-        Raises NotFound, Invalid, and the cloud's refusals.
+        Raises NotFound, Invalid, the cloud's refusals, and Wanted for less protection than before.
         """
         row = await self._row(domain_id, ident)
+        protection.asked_for(await approvals.read_protection(self._store, ident), asked)
         limit = asked.cloud_key_backup_limit
         kept = row.cloud_key_backup_limit if limit is None else rules.check_backup_limit(limit)
         connection = await self._connection(domain_id, asked.connection)
@@ -153,8 +163,10 @@ class Vaults:
 
         def change(tx: Tx) -> VaultRow:
             self._check_connection(tx, connection)
+            before = self._loaded(tx, domain_id, ident)
+            telling(connection=connection.name)
             changed = msgspec.structs.replace(
-                self._loaded(tx, domain_id, ident),
+                before,
                 connection_id=connection.id,
                 connection_name=connection.name,
                 cloud_name=connection.cloud_name,
@@ -163,15 +175,19 @@ class Vaults:
                 cloud_key_backup_limit=kept,
                 updated_at=now,
             )
+            was = approvals.protection(tx, ident)
+            set_on = protection.change(tx, guard, before, changed, asked)
+            foresee(lambda: effects.changed(before, changed, was, set_on))
             records.replace(tx, changed)
             return changed
 
         return await self._shown(await self._store.write(change))
 
-    async def remove(self, domain_id: str, ident: str) -> None:
+    async def remove(self, domain_id: str, ident: str, guard: Guard | None = None) -> None:
         """Stops managing a vault: everything known of it goes, Azure is untouched (§3.7).
 
-        Raises NotFound, and Conflict("OperationUnderWay") while something in it is being changed in the cloud.
+        Raises NotFound, Conflict("OperationUnderWay") while something in it is being changed in the cloud, and Wanted
+        for a vault in which one person alone destroys nothing.
         """
 
         def change(tx: Tx) -> None:
@@ -180,6 +196,8 @@ class Vaults:
                 raise Conflict(
                     "OperationUnderWay", message="an operation in this vault is under way; try again when it is done"
                 )
+            protection.remove(tx, guard, row)
+            foresee(lambda: effects.removed(tx, row))
             self._removals.remove(tx, row)
             remove_acls(tx, row.id)
             subscriptions.remove_if_unused(tx, domain_id, row.subscription_id)
@@ -194,6 +212,7 @@ class Vaults:
         def change(tx: Tx) -> VaultRow:
             row = msgspec.structs.replace(self._loaded(tx, domain_id, ident), updated_at=now)
             change_acls(tx, domain_id, row.id, entries, rules.ACTIONS)
+            foresee(lambda: effects.acls_changed(row, entries))
             records.replace(tx, row)
             return row
 
@@ -219,7 +238,8 @@ class Vaults:
         return await self._shown(await self._store.write(change))
 
     async def _shown(self, row: VaultRow) -> Vault:
-        return shown.vault(row, await shown_acls(self._store, row.id))
+        set_on = await approvals.read_protection(self._store, row.id)
+        return shown.vault(row, await shown_acls(self._store, row.id), set_on)
 
     async def _row(self, domain_id: str, ident: str) -> VaultRow:
         row = await records.by_id(self._store, domain_id, ident)
@@ -238,6 +258,7 @@ class Vaults:
         row = records.load(tx, domain_id, ident)
         if row is None:
             raise _missing()
+        about(VAULT, row.id, row.azure_name, row.subscription_id)
         return row
 
     @staticmethod

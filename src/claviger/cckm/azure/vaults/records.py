@@ -24,6 +24,7 @@ _COLUMNS = (
 _SELECT = f"SELECT {_COLUMNS} FROM cckm_azure_vaults"
 _NEW = _COLUMNS.removeprefix("num, ")
 _WITH_BACKUP, _WITH_VALUE = "backup", "value"
+AZURE_RETENTION_DAYS = 90
 
 
 class VaultDetails(msgspec.Struct, frozen=True):
@@ -80,6 +81,17 @@ class VaultRow(msgspec.Struct, frozen=True):
     def soft_delete(self) -> bool:
         """Whether what is deleted in it can be recovered for a while. Azure says nothing where it is off."""
         return self.said.properties.get("enableSoftDelete") is True
+
+    @property
+    def retention_days(self) -> int:
+        """For how many days what is deleted in it can be recovered; Azure's 90 where it does not say."""
+        days = self.said.properties.get("softDeleteRetentionInDays")
+        return days if isinstance(days, int) else AZURE_RETENTION_DAYS
+
+    @property
+    def has_purge_protection(self) -> bool:
+        """Whether nobody can purge in it: Azure itself refuses to."""
+        return self.said.properties.get("enablePurgeProtection") is True
 
     @property
     def vault_uri(self) -> str:
@@ -153,6 +165,12 @@ def load(tx: Tx, domain_id: str, ident: str) -> VaultRow | None:
     return None if row is None else VaultRow(*row)
 
 
+def load_by_num(tx: Tx, domain_id: str, num: int) -> VaultRow | None:
+    """The same by the number that rows of its secrets carry."""
+    row = tx.fetch_one(f"{_SELECT} WHERE num = ? AND domain_id = ?", num, domain_id)
+    return None if row is None else VaultRow(*row)
+
+
 def is_managed(tx: Tx, domain_id: str, azure_vault_id: str) -> bool:
     """Whether the domain manages the vault with this ARM id already."""
     return (
@@ -203,6 +221,23 @@ def remove(tx: Tx, vault: VaultRow) -> None:
         vault.domain_id,
         vault.num,
     )
+
+
+def counts_by_status(tx: Tx, domain_id: str, vault_num: int) -> dict[str, int]:
+    """How many records of secrets a vault has of each status."""
+    rows = tx.fetch(
+        "SELECT status, SUM(count) FROM cckm_azure_secret_facets WHERE domain_id = ? AND vault_num = ? "
+        "GROUP BY status ORDER BY status",
+        domain_id,
+        vault_num,
+    )
+    return {str(row[0]): int(row[1]) for row in rows if row[1]}
+
+
+def count_backups(tx: Tx, vault_num: int) -> int:
+    """How many backups of its secrets are kept."""
+    row = tx.fetch_one("SELECT COUNT(DISTINCT backup) FROM cckm_azure_secrets WHERE vault_num = ?", vault_num)
+    return 0 if row is None else int(row[0])
 
 
 def left_behind(tx: Tx) -> int | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from claviger.cckm.approvals.guarding import Guards, guarded
 from claviger.cckm.azure.vaults.operations import Vaults
 from claviger.cckm.azure.vaults.rules import ACTIONS, WORDS
 from claviger.cckm.azure.vaults.wire import (
@@ -51,8 +52,9 @@ def seen_by(call: Call) -> frozenset[str] | None:
 class VaultRoutes:
     """Answers calls."""
 
-    def __init__(self, vaults: Vaults) -> None:
+    def __init__(self, vaults: Vaults, guards: Guards | None = None) -> None:
         self._vaults = vaults
+        self._guards = guards
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -125,8 +127,10 @@ class VaultRoutes:
                 handler=self.patch,
                 permission=_ADMINS,
                 tag=_TAG,
-                summary="Change a vault's connection",
-                description="The connection is required, even if it stays; it has to reach the same vault.",
+                summary="Change a vault's connection, or how it is protected",
+                description="The connection is required, even if it stays; it has to reach the same vault. Where more "
+                "than one person must agree to destroy a secret in it (`protected`, `hard_delete_quorum`), they must "
+                "agree to less protection and to another connection too.",
                 takes=PatchVault,
                 gives=Vault,
                 errors=_ASKING,
@@ -139,7 +143,8 @@ class VaultRoutes:
                 None,
                 status=204,
                 errors=(409,),
-                description="Its secrets and their backups are removed here; nothing happens in Azure.",
+                description="Its secrets and their backups are removed here; nothing happens in Azure. Of a protected "
+                "vault only once enough people agree.",
             ),
             _post(
                 "vaults/{id}/update-acls",
@@ -190,11 +195,14 @@ class VaultRoutes:
 
     async def patch(self, call: Call) -> Answer:
         """PATCH /vaults/{id}."""
-        return Answer(await self._vaults.patch(call.caller.domain_id, call.params["id"], call.body(PatchVault)))
+        asked = call.body(PatchVault)
+        async with guarded(self._guards, call) as guard:
+            return Answer(await self._vaults.patch(call.caller.domain_id, call.params["id"], asked, guard))
 
     async def remove(self, call: Call) -> Answer:
         """POST /vaults/{id}/remove-vault."""
-        await self._vaults.remove(call.caller.domain_id, call.params["id"])
+        async with guarded(self._guards, call) as guard:
+            await self._vaults.remove(call.caller.domain_id, call.params["id"], guard)
         return Answer(status=204)
 
     async def update_acls(self, call: Call) -> Answer:

@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 
 from claviger.cckm.access.acls.wire import AclShown
+from claviger.cckm.approvals.rules import Protection
 from claviger.cckm.azure.answers import understood
 from claviger.cckm.azure.vaults.records import VaultDetails, VaultRow, encode_details
 from claviger.cckm.azure.vaults.rules import WORDS, arm_id
 from claviger.cckm.azure.vaults.wire import FoundVault, Properties, Vault
 from claviger.cckm.resource import header, timestamp
 
+UNPROTECTED = Protection()
 FILTERS: Mapping[str, Callable[[VaultRow], object]] = {
     "id": lambda row: row.id,
     "name": lambda row: row.name,
@@ -42,7 +44,7 @@ def details_of(one: FoundVault) -> str:
     return encode_details(VaultDetails(one.tags, msgspec.to_builtins(one.properties)))
 
 
-def vault(row: VaultRow, acls: list[AclShown]) -> Vault:
+def vault(row: VaultRow, acls: list[AclShown], protection: Protection = UNPROTECTED) -> Vault:
     """The record as it is on the wire."""
     said = row.said
     return Vault(
@@ -62,4 +64,6 @@ def vault(row: VaultRow, acls: list[AclShown]) -> Vault:
         cloud_key_backup_limit=row.cloud_key_backup_limit,
         properties=msgspec.convert(said.properties, Properties),
         acls=acls,
+        protected=protection.protected,
+        hard_delete_quorum=protection.in_force,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -98,7 +98,10 @@ class AddVaults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vault(Header, frozen=True, kw_only=True):
-    """A vault under management. `connection` is the connection's name; `synced_at` is absent before the first time."""
+    """A vault under management. `connection` is the connection's name; `synced_at` is absent before the first time.
+
+    `hard_delete_quorum` is what is in force: how many people must agree, who asks included; null where one is enough.
+    """
 
     name: str
     azure_name: str
@@ -115,6 +118,8 @@ class Vault(Header, frozen=True, kw_only=True):
     cloud_key_backup_limit: int
     properties: Properties
     acls: list[AclShown]
+    protected: bool = False
+    hard_delete_quorum: int | None = None
 
 
 class AddedVaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,10 +137,17 @@ class UpdateAcls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PatchVault(msgspec.Struct, frozen=True, kw_only=True):
-    """What may be changed about a vault. `connection` is required, even where it stays as it is."""
+    """What may be changed about a vault. `connection` is required, even where it stays as it is.
+
+    A `hard_delete_quorum` of null switches that setting off; one that is absent stays.
+    """
+
+    null_counts: ClassVar[frozenset[str]] = frozenset({"hard_delete_quorum"})
 
     connection: Ident
     cloud_key_backup_limit: int | None = None
+    protected: bool | UnsetType = UNSET
+    hard_delete_quorum: int | UnsetType | None = UNSET
 
 
 class RotationJob(msgspec.Struct, frozen=True, kw_only=True):

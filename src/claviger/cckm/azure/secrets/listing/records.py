@@ -328,6 +328,15 @@ class ListReads:
         )
         return str(rows[0][0]) if rows else None
 
+    async def date_after(self, column: str, start: Row, high: int, count: int) -> Row | None:
+        """Date and num of the row that is so many rows past a place, if its date is before `high`."""
+        rows = await self._all(
+            f"SELECT s.{column}, s.num FROM {_SECRETS} s WHERE (s.{column}, s.num) > (?, ?) AND s.{column} < ? "
+            f"ORDER BY s.{column}, s.num LIMIT 1 OFFSET ?",
+            Clause("", (*start, high, count - 1)),
+        )
+        return rows[0] if rows else None
+
     async def _nums(self, sql: str, where: Clause, count: int, skip: int) -> list[int]:
         return [row[0] for row in await self._store.read(sql, *where.args, count, skip)]
 

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from claviger.cckm.azure.secrets.listing.dates import Dated
 from claviger.cckm.azure.secrets.listing.filters import Asked, Vault
 from claviger.cckm.azure.secrets.listing.records import Clause, ListReads, every
 from claviger.store.contract import Row
@@ -62,7 +63,7 @@ async def _rows(
             rest = [_aside(column, clause) for column, clause in wanted.items() if column != first]
             return await reads.scan(columns, every([wanted[first], *rest, reads.in_facet(facet)]))
     if asked.dates:
-        return await _by_date(reads, columns, wanted, asked, facet)
+        return await _by_date(reads, columns, every([*wanted.values(), reads.in_facet(facet)]), asked.dates[0])
     if asked.patterns:
         return await _by_name(reads, columns, every([*wanted.values(), reads.in_facet(facet)]), asked)
     wanted.pop("tags", None)
@@ -89,9 +90,8 @@ def _conditions(reads: ListReads, asked: Asked, vaults: Mapping[int, Vault]) -> 
         found["identifier"] = _identifier(asked, vaults)
         if "s.name_key" not in found:
             found["s.name_key"] = reads.among("s.name_key", [each.name_key for each in asked.secret_ids])
-    for date in asked.dates:
-        # An index that is named together with a bound of its own is walked; see `_by_date`.
-        found[f"s.{date.column}"] = Clause(f"s.{date.column} >= ? AND s.{date.column} < ?", (date.low, date.high))
+    if asked.dates:
+        found["dates"] = every([_within(f"+s.{date.column}", date) for date in asked.dates])
     if asked.tags:
         found["tags"] = reads.has_tag(asked)
     return found
@@ -102,6 +102,10 @@ def _aside(column: str, clause: Clause) -> Clause:
     if not column.startswith("s."):
         return clause
     return Clause(clause.sql.replace(column, f"coalesce({column}, '')", 1), clause.args)
+
+
+def _within(column: str, date: Dated) -> Clause:
+    return Clause(f"{column} >= ? AND {column} < ?", (date.low, date.high))
 
 
 def _pattern(reads: ListReads, asked: Asked) -> Clause:
@@ -156,6 +160,23 @@ async def _by_name(reads: ListReads, columns: Sequence[str], where: Clause, aske
             end = start + "\x01"
         rows += await reads.scan(columns, every([*bounds, where]), by_name=True)
         if is_last or end is None:
+            return rows
+        start = end
+        await asyncio.sleep(0)
+
+
+async def _by_date(reads: ListReads, columns: Sequence[str], where: Clause, date: Dated) -> list[Row]:
+    """In portions of the index of a date, from its first to its last."""
+    place = f"(s.{date.column}, s.num)"
+    start: Row = (date.low, 0)  # numbers of rows begin at 1
+    rows: list[Row] = []
+    while True:
+        end = await reads.date_after(date.column, start, date.high, NUMS_A_READ)
+        bounds = [Clause(f"{place} > (?, ?)", start), Clause(f"s.{date.column} < ?", (date.high,))]
+        if end is not None:
+            bounds.append(Clause(f"{place} <= (?, ?)", end))
+        rows += await reads.scan(columns, every([*bounds, where]))
+        if end is None:
             return rows
         start = end
         await asyncio.sleep(0)

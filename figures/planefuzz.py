@@ -1,0 +1,250 @@
+"""The schema trial of the control plane: requests drawn from the OpenAPI document that the server itself serves.
+
+Every request goes out as an admin, as an admin of clouds, as a user with an ACL and as nobody, and in odd forms
+(`varying`). An answer is judged by the contract (`planejudging`), and one to a request as drawn by the document too: its
+status must be among those documented, and what it holds of the documented shape. At the end the server must live, know
+what nobody named (`planetarget`), not have grown, and not have logged an error. The requests of a seed are the same on
+every server: ids stand in them as words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from figures.databases import Database, Reports, kinds, on_each
+from figures.fuzz import CHANNELS, FuzzReport
+from figures.judging import JSON_TYPE
+from figures.planejudging import PlaneJudge
+from figures.planetarget import (
+    ACTIONS,
+    API,
+    HOST,
+    NAMES,
+    ON_THIS_MACHINE,
+    PASSWORD,
+    ROLES,
+    SETTINGS,
+    SUBSCRIPTION,
+    PlaneTarget,
+    endpoints,
+    prepare,
+)
+from figures.sending import Channel, Crew, Outcome
+from figures.target import SetProduct
+
+NAME = "planefuzz"
+SIZE, QUICK_SIZE = 24_000, 6_000
+FIRST = ("officer", "keeper", "reader", "nobody")
+FORMS = 8
+SERVICE = "plane"
+_LAST = (f"{API}/auth/tokens", f"{API}/auth/changepw")
+"""Where wrong passwords come in: after enough of them an address has to wait, and nobody can sign in any more."""
+
+GONE = "11111111-1111-4111-8111-111111111111"
+_ONE = "5eed0000-0000-4000-8000-00000000000a"
+_TEXTS: Mapping[str, tuple[str, ...]] = {
+    "key_vault": ("fuzz-open", f"fuzz-spare::{SUBSCRIPTION}", "fuzz-nowhere"),
+    "key_vaults": ("fuzz-open", "fuzz-nowhere"),
+    "connection": ("embedded-azure", "fuzz-connection", "local_account"),
+    "subscription_id": (SUBSCRIPTION, GONE),
+    "secret_name": (*NAMES, "fuzz-new"),
+    "group": ("fuzz-victims", "CCKM Users"),
+    "username": ("fuzz-victim", "fuzz-ghost"),
+    "password": (PASSWORD,),
+    "new_password": (PASSWORD, "another-horse-7-Battery"),
+    "domain": ("root", "fuzz-domain"),
+    "actions": ACTIONS,
+    "action": ACTIONS,
+    "types": ("test", "drift", "near-expiry"),
+    "status": ("AVAILABLE", "SOFT_DELETED", "DELETED"),
+    "sort": ("-updatedAt", "name", "secret_name", "createdAt,-name"),
+    "container_id": ("@/cckm/azure/vaults@0@",),
+    "user_id": ("@/usermgmt/users@0@",),
+    "admins": ("admin", "fuzz-victim"),
+    "email": ("fuzz@example.org",),
+    "exp": ("2033-01-01T00:00:00Z",),
+    "azure_vault_id": (
+        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/fuzz/providers/Microsoft.KeyVault/vaults/fuzz-spare",
+    ),
+}
+"""What is there, by the names of fields and parameters; it is offered beside whatever else may be drawn."""
+
+
+def _alone(port: str) -> dict[str, tuple[str, ...]]:
+    """What alone is drawn for fields that say where the server shall send something: nothing leaves this machine."""
+    closed = ("https://127.0.0.1:1", "https://[::1", "ftp://localhost", "nonsense", "")
+    hook = (f"https://{HOST}:{port}{API}/fuzz-hook", "http://169.254.169.254/latest", "https://localhost:1/x", *closed)
+    found = {name: (value, *closed) for name, value in endpoints(port).items()}
+    clouds = ("AzureStack", "AzureCloud", "AzureChinaCloud", "nonsense")
+    return found | {"url": hook, "nextLink": closed, "cloud_name": clouds}
+
+
+def run(folder: Path, inputs: int, seed: int) -> Reports:
+    """The trial on each kind of database, the inputs shared between them."""
+    return on_each(lambda database: run_on(database, folder, inputs // kinds(), seed))
+
+
+def run_on(database: Database, folder: Path, inputs: int, seed: int) -> FuzzReport:
+    """Sends so many inputs to a fresh server below `folder`, on an empty database."""
+    report = FuzzReport(seed, NAME, database.kind)
+    with tempfile.TemporaryDirectory() as made:
+        (Path(made) / "sitecustomize.py").write_text(ON_THIS_MACHINE)
+        settings = {**SETTINGS, "PYTHONPATH": os.pathsep.join((made, *sys.path)), **database.settings}
+        product = SetProduct(folder / f"{NAME}-{database.kind.lower()}", settings)
+        try:
+            product.start()
+            target = prepare(product)
+            target.begin()
+            asyncio.run(_send_all(target, inputs, report))
+            report.growth_mib = target.growth_mib()
+            for kind, detail in target.findings():
+                report.add(kind, detail)
+        finally:
+            product.kill()
+    return report
+
+
+async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> None:
+    from figures.drawing import undocumented
+    from figures.varying import Form
+
+    described = target.must("GET", "/openapi.json")
+    forms = list(itertools.islice(_forms(target, described, -(-inputs // FORMS), report.seed), inputs))
+    forms.sort(key=lambda form: form.drawn.target.partition("?")[0].rstrip("/") in _LAST)
+    judge = PlaneJudge()
+
+    def note(form: Form, outcome: Outcome) -> None:
+        report.inputs += 1
+        report.parts[form.caller if form.caller in ROLES else "others"] += 1
+        report.longest_s = max(report.longest_s, outcome.seconds)
+        answer = outcome.answer
+        if answer is None:
+            findings = [(outcome.kind, outcome.detail)]
+        else:
+            report.statuses[str(answer.status)] += 1
+            report.reached[form.drawn.label] += answer.status < 300
+            known = form.drawn.operation.definition.raw["responses"]
+            media = JSON_TYPE if form.drawn.target.partition("?")[0] != f"{API}/docs" else "text/html"
+            odd = len(form.oddities) > 1
+            findings = judge.of(answer, form.asked.method, known, media="" if odd else media)
+            if form.plain and answer.status < 300:
+                findings += [("undocumented", said) for said in undocumented(form.drawn.operation, answer)]
+            elif form.plain and str(answer.status) not in known and answer.status not in (405, 431):
+                findings.append(("undocumented", f"{answer.status} {answer.body[:300]!r}"))
+            if form.caller in ROLES and target.lost(answer):
+                target.renew(form.caller)
+        for kind, detail in findings:
+            report.add(kind, f"{detail} | {form.drawn.label} {form.oddities} | {form.raw[:1500]!r}")
+        if report.inputs % 500 == 0:
+            target.forget_words()
+
+    crew = Crew(forms, note)
+    channels = [Channel(target.port, target.product.context, HOST) for _ in range(CHANNELS)]
+    await asyncio.gather(
+        *(crew.work(each, lambda form: (target.with_token(form.raw), form.asked.method)) for each in channels)
+    )
+
+
+def _forms(target: PlaneTarget, described: dict[str, Any], count: int, seed: int) -> Iterator[Any]:
+    """Drawn requests in all their forms, with the ids of this server in them; again from the first after the last."""
+    from figures.varying import Varying
+
+    tokens = {who: f"@token-{who}@" for who in (*ROLES, "misfit")}
+    varying = Varying({SERVICE: HOST}, {"port": str(target.port)}, {SERVICE: tokens}, FIRST)
+    dice = random.Random(f"forms/{seed}")
+    port = str(target.port).encode()
+    for each in itertools.cycle(_drawn(_Described(described), count, seed)):
+        body = target.replaced(each.body).replace(b"@port@", port)
+        here = replace(each, target=target.replaced(each.target.encode()).decode(), body=body)
+        yield from varying.forms(here, FORMS, dice)
+
+
+class _Described:
+    """A document as the key of what was drawn from it: all documents of one version are alike."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+
+    def __hash__(self) -> int:
+        return hash(len(self.document["paths"]))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Described) and self.document == other.document
+
+
+@lru_cache(maxsize=2)
+def _drawn(described: _Described, count: int, seed: int) -> list[Any]:
+    from figures.drawing import Document
+
+    offered = offering(described.document)
+    paths = set(offered["paths"])
+
+    def places(path: str) -> list[dict[str, str]]:
+        """Two of what is listed where the varying segments of the path begin, and one that is not there."""
+        parts = path.split("/")
+        found: list[dict[str, str]] = []
+        for number in range(2):
+            place = {}
+            for at, part in enumerate(parts):
+                if part.startswith("{"):
+                    place[part[1:-1]] = _word("/".join(parts[:at]), part[1:-1], number, paths)
+            found.append(place)
+        return [*found, dict.fromkeys(found[0], GONE)] if found[0] else []
+
+    return Document(offered, SERVICE, places).draw(count, seed)
+
+
+def _word(collection: str, name: str, number: int, paths: set[str]) -> str:
+    if name == "user_id":
+        collection = f"{API}/usermgmt/users"
+    elif name == "client_id":
+        collection = f"{API}/auth/clients"
+    elif name == "name" and "groups" in collection:
+        return ("fuzz-victims", "fuzz-nobody")[number]
+    return f"@{collection.removeprefix(API)}@{number}@" if collection in paths else _ONE
+
+
+def offering(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy of the document that offers what is there, and never anything that leads off this machine."""
+    alone = _alone("@port@")
+    taken = {
+        name for path in document["paths"].values() for operation in path.values() for name in _names_taken(operation)
+    }
+    schemas = document["components"]["schemas"]
+    for name, schema in schemas.items():
+        for field, inner in schema.get("properties", {}).items():
+            if name in taken and field in alone:
+                schema["properties"][field] = {"type": "string", "enum": list(alone[field])}
+            elif field in _TEXTS:
+                schema["properties"][field] = _offered(inner, _TEXTS[field])
+    for path in document["paths"].values():
+        for operation in path.values():
+            # Waiting for the cloud is asked for by odd forms, within their own limits.
+            kept = [each for each in operation.get("parameters", ()) if each["name"] != "wait"]
+            for each in kept:
+                if each["in"] == "query" and each["name"] in _TEXTS:
+                    each["schema"] = _offered(each["schema"], _TEXTS[each["name"]])
+            operation["parameters"] = kept
+    return document
+
+
+def _names_taken(operation: Mapping[str, Any]) -> Iterator[str]:
+    body = operation.get("requestBody")
+    if body is not None:
+        yield body["content"]["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
+
+
+def _offered(schema: dict[str, Any], values: tuple[str, ...]) -> dict[str, Any]:
+    if schema.get("type") == "array":
+        return {**schema, "items": _offered(schema["items"], values)}
+    return {"anyOf": [{"type": "string", "enum": list(values)}, schema]}

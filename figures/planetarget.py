@@ -1,0 +1,264 @@
+"""The control plane that hostile input is sent to: callers of every sort, objects to meet, and objects that nobody names.
+
+Drawn requests know objects by words that stand for ids (`@/cckm/azure/secrets@0@`); `replaced` puts in what is there at
+the moment, so that the same seed draws the same requests though ids are random. What is named `fuzz-...` is fair game;
+what is named `kept-...` must be the same at the end. A caller whom the trial has robbed of his rights or his password
+is replaced by a new user with the same rights.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from bench import machine
+from bench.client import Answer, ask, request
+from figures.target import MAX_GROWTH_MIB, SetProduct, complaints
+
+HOST = "localhost"
+API = "/api/v1"
+PASSWORD = "correct-horse-9-Battery"
+SUBSCRIPTION = "c1a51e50-0000-4000-8000-000000000001"
+VAULTS = ("fuzz-open", "fuzz-spare", "kept-vault")
+NAMES = ("fuzz-1", "fuzz-2", "fuzz-3", "Fuzz-4")
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "officer": ("admin",),
+    "keeper": ("CCKM Admins",),
+    "reader": ("CCKM Users",),
+    "stranger": (),
+}
+"""Callers by the groups they are in; the reader has what the ACL of a vault gives to his group."""
+ACTIONS = (
+    "secretview", "secretcreate", "secretupdate", "secretdelete", "secretpurge", "secretrecover",
+    "secretrestore", "secretdeletebackup", "secretsynchronize",
+)  # fmt: skip
+LIFE_S = 300.0
+SETTINGS = {"CLAVIGER_ADMIN_PASSWORD": PASSWORD, "CLAVIGER_LOG_LEVEL": "info"}
+_WORD = re.compile(rb"@(/[a-z/-]+)@(\d)@")
+_TOKEN = re.compile(rb"@token-(\w+)@")
+
+ON_THIS_MACHINE = """
+from claviger.cckm.azure.connections import cloud, pace
+
+_make = cloud.AzureClouds.__init__
+_limits = pace.Limits(connect_s=1, read_s=3, sign_in_s=2, call_s=4, queue_s=1, read_retries=0)
+cloud.AzureClouds.__init__ = lambda self, safe: _make(self, safe, _limits, "http://127.0.0.1:1")
+"""
+"""For the server of a trial: whatever connections are drawn, none leads to a real cloud, and none is waited for long."""
+
+
+class PlaneTarget:
+    """A prepared server."""
+
+    def __init__(self, product: SetProduct) -> None:
+        self.product = product
+        self.tokens: dict[str, str] = {}
+        self.renewals = 0
+        self._listed: dict[str, list[str]] = {}
+        self._before: object = None
+        self._rss_before_kib = 0
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.product.port
+
+    # ------------------------------------------------------------------ calls
+
+    def ask(self, method: str, path: str, body: object = None, caller: str | None = "admin") -> Answer:
+        """One request on a connection of its own, to a path below /api/v1."""
+        content = None if body is None else json.dumps(body).encode()
+        token = self.tokens[caller] if caller else None
+        raw = request(method, f"{HOST}:{self.port}", API + path, token, content)
+        return ask(self.port, self.product.context, raw, HOST, 30.0)
+
+    def must(self, method: str, path: str, body: object = None, caller: str | None = "admin") -> Any:
+        """The JSON of a call that must succeed."""
+        answer = self.ask(method, path, body, caller)
+        if answer.status == 401 and caller == "admin":  # its token lives for minutes
+            self.tokens["admin"] = self.sign_in("admin")
+            answer = self.ask(method, path, body, caller)
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path} was answered {answer.status} {answer.body[:300]!r}")
+        return answer.json() if answer.body else None
+
+    def sign_in(self, username: str) -> str:
+        """A token of a user with the password that all have."""
+        token: str = self.must("POST", "/auth/tokens", {"username": username, "password": PASSWORD}, None)["jwt"]
+        return token
+
+    # ------------------------------------------------------------------ callers
+
+    def renew(self, who: str) -> None:
+        """A new user in the place of the caller, with a token."""
+        self.renewals += 1
+        name = f"caller-{who}-{self.renewals}"
+        made = self.must("POST", "/usermgmt/users", {"username": name, "password": PASSWORD})
+        for group in ROLES[who]:
+            self.must("POST", f"/usermgmt/groups/{group.replace(' ', '%20')}/users/{made['user_id']}")
+        self.tokens[who] = self.sign_in(name)
+
+    def lost(self, answer: Answer) -> bool:
+        """Whether an answer tells that its caller is not what he was."""
+        return answer.status == 401 or (answer.status == 403 and b"change the password first" in answer.body)
+
+    # ------------------------------------------------------------------ words
+
+    def replaced(self, text: bytes) -> bytes:
+        """A drawn text with what is there now in the place of its words; a random id where nothing is."""
+        return _WORD.sub(lambda word: self._id(word[1].decode(), int(word[2])).encode(), text)
+
+    def with_token(self, raw: bytes) -> bytes:
+        """A request with the tokens of this moment."""
+        return _TOKEN.sub(lambda word: self.tokens[word[1].decode()].encode(), raw)
+
+    def _id(self, path: str, number: int) -> str:
+        found = self._listed.get(path)
+        if found is None:
+            found = self._listed[path] = self._found(path)
+        return found[number % len(found)] if found else str(uuid.uuid4())
+
+    def _found(self, path: str) -> list[str]:
+        answer = self.ask("GET", f"{path}?limit=100", caller="admin")
+        if answer.status != 200:
+            return []
+        told = answer.json()
+        rows = [each for each in told.get("resources", ()) if isinstance(each, dict)]
+        fair = [each for each in rows if _is_fair(each)]
+        return [str(each.get("user_id") or each.get("id") or each.get("name")) for each in fair]
+
+    def forget_words(self) -> None:
+        """Looks for what is there anew."""
+        self._listed.clear()
+
+    # ------------------------------------------------------------------ before and after
+
+    def begin(self) -> None:
+        """Notes what must be the same at the end."""
+        self._before = self._shown()
+        self._rss_before_kib = machine.resident_kib(self.product.pid)
+
+    def growth_mib(self) -> float:
+        """How much memory the server has gained since `begin`."""
+        return (machine.resident_kib(self.product.pid) - self._rss_before_kib) / 1024
+
+    def findings(self) -> list[tuple[str, str]]:
+        """What is wrong with the server after a trial."""
+        try:
+            found = [] if self.lives() else [("server down", "/health does not say ready")]
+            after = self._shown()
+        except (OSError, RuntimeError, ValueError, LookupError) as problem:
+            return [("server down", f"{type(problem).__name__}: {problem}"), *complaints(self.product)]
+        if after != self._before:
+            found.append(("state changed", f"before {self._before}, after {after}"))
+        grown = self.growth_mib()
+        if grown > MAX_GROWTH_MIB:
+            found.append(("memory", f"grown by {grown:.0f} MiB"))
+        return [*found, *complaints(self.product)]
+
+    def lives(self) -> bool:
+        """Whether the server is ready, and knows its admin."""
+        self.must("GET", "/auth/self/user")
+        raw = request("GET", f"{HOST}:{self.port}", "/health")
+        told = ask(self.port, self.product.context, raw, HOST, 20.0).json()
+        return bool(told["status"] == "ready")
+
+    def _shown(self) -> object:
+        kept = [self.must("GET", f"/usermgmt/users?username=kept-user"), self.must("GET", "/domains?name=kept-domain")]
+        secrets = self.must("GET", "/cckm/azure/secrets?limit=1000")["resources"]
+        stable = ("id", "secret_name", "version", "status", "backup", "azure_param")
+        shown = [[each.get(name) for name in stable] for each in secrets if each["secret_name"].startswith("kept-")]
+        return [*(_stable(each) for each in kept), shown]
+
+
+def _stable(listed: Any) -> Any:
+    return [{name: value for name, value in each.items() if name != "updatedAt"} for each in listed["resources"]]
+
+
+def _is_fair(record: Mapping[str, Any]) -> bool:
+    """Whether anybody may do anything to it: what the trial itself has made, and what goes with it."""
+    said = json.dumps(record)
+    return "kept-" not in said and "caller-" not in said and ("fuzz-" in said or "username" not in record)
+
+
+def prepare(product: SetProduct) -> PlaneTarget:
+    """Makes callers, vaults, secrets and sentinels on a started server with the settings SETTINGS."""
+    target = PlaneTarget(product)
+    for vault in VAULTS:
+        product.command("vault", "create", vault)
+    target.tokens["admin"] = target.sign_in("admin")
+    target.tokens["misfit"] = product.token  # of the embedded cloud
+    for who in ROLES:
+        target.renew(who)
+    _manage(target)
+    _meet(target)
+    _keep(target)
+    return target
+
+
+def _manage(target: PlaneTarget) -> None:
+    """Vaults under management, and what the ACL of one of them gives."""
+    azure = "/cckm/azure"
+    place = {"connection": "embedded-azure", "subscription_id": SUBSCRIPTION}
+    target.must("POST", f"{azure}/get-subscriptions", {"connection": "embedded-azure"})
+    found = target.must("POST", f"{azure}/get-vaults", place)["vaults"]
+    ours = [each for each in found if each["name"] in VAULTS]
+    target.must("POST", f"{azure}/add-vaults", {**place, "vaults": ours})
+    listed = target.must("GET", f"{azure}/vaults?limit=100")["resources"]
+    vault_id = next(each["id"] for each in listed if each["azure_name"] == "fuzz-open")
+    entry = {"group": "CCKM Users", "permit": True, "actions": list(ACTIONS)}
+    target.must("POST", f"{azure}/vaults/{vault_id}/update-acls", {"acls": [entry]})
+
+
+def _secret(target: PlaneTarget, name: str, vault: str) -> str:
+    asked = {"secret_name": name, "key_vault": vault, "azure_param": {"value": f"{name}!", "tags": {"team": "fuzz-"}}}
+    ident: str = target.must("POST", "/cckm/azure/secrets", asked)["id"]
+    return ident
+
+
+def _meet(target: PlaneTarget) -> None:
+    """One or more of everything that requests can be about."""
+    ids = [_secret(target, name, "fuzz-open") for name in NAMES] + [_secret(target, "fuzz-5", "fuzz-spare")]
+    target.must("POST", f"/cckm/azure/secrets/{ids[1]}/soft-delete")
+    target.must("POST", f"/cckm/azure/secrets/{ids[2]}/soft-delete")
+    target.must("POST", f"/cckm/azure/secrets/{ids[2]}/hard-delete")
+    target.must("POST", "/usermgmt/users", {"username": "fuzz-victim", "password": PASSWORD, "name": "fuzz-"})
+    target.must("POST", "/usermgmt/groups", {"name": "fuzz-victims"})
+    target.must("POST", "/domains", {"name": "fuzz-domain", "admins": ["admin"]})
+    target.must("POST", "/auth/clients", {"name": "fuzz-client"}, "officer")
+    told = target.product.told()
+    connection = {
+        "name": "fuzz-connection",
+        "cloud_name": "AzureStack",
+        "tenant_id": told["AZURE_TENANT_ID"],
+        "client_id": told["AZURE_CLIENT_ID"],
+        "client_secret": told["AZURE_CLIENT_SECRET"],
+        **endpoints(target.port),
+    }
+    target.must("POST", "/connectionmgmt/services/azure/connections", connection)
+    hook = {"url": f"https://{HOST}:{target.port}/api/v1/fuzz-hook", "types": ["test"], "description": "fuzz-hook"}
+    made = target.must("POST", "/claviger/notices/subscriptions", hook)
+    target.must("POST", f"/claviger/notices/subscriptions/{made['id']}/test")
+
+
+def endpoints(port: int | str) -> dict[str, str]:
+    """The embedded cloud's addresses, as a connection names them."""
+    return {
+        "active_directory_endpoint": f"https://login.localhost:{port}",
+        "management_url": f"https://management.localhost:{port}",
+        "resource_manager_url": f"https://management.localhost:{port}",
+        "key_vault_dns_suffix": f"vault.localhost:{port}",
+        "vault_resource_url": "https://vault.azure.net",
+        "azure_stack_connection_type": "AAD",
+    }
+
+
+def _keep(target: PlaneTarget) -> None:
+    """What nobody names."""
+    target.must("POST", "/usermgmt/users", {"username": "kept-user", "password": PASSWORD, "nickname": "kept-"})
+    target.must("POST", "/domains", {"name": "kept-domain", "admins": ["admin"]})
+    for number in range(2):
+        _secret(target, f"kept-{number}", "kept-vault")
