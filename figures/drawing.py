@@ -108,7 +108,9 @@ class Document:
     def _fitting(self, operation: Any, dice: random.Random) -> list[dict[str, str]]:
         """Places for an operation, cut down to its own path parameters; and nowhere: all as drawn."""
         wanted = set(re.findall(r"{([^}]+)}", operation.path))
-        found = [{name: value for name, value in place.items() if name in wanted} for place in self._places(operation.path)]
+        found = [
+            {name: value for name, value in place.items() if name in wanted} for place in self._places(operation.path)
+        ]
         distinct = list({tuple(place.items()): place for place in found if place}.values())
         return [*dice.sample(distinct, min(_PLACES, len(distinct))), {}]
 

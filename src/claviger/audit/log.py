@@ -16,6 +16,7 @@ from typing import NoReturn
 from claviger.audit import records
 from claviger.audit.entry import Entry, encoded
 from claviger.audit.records import Leaf, object_key, shared_by
+from claviger.audit.stamp import Stamped
 from claviger.audit.tree import Frontier, leaf_hash
 from claviger.core.errors import Busy, Conflict, Damaged, Refusal
 from claviger.store.contract import Store, Tx
@@ -40,7 +41,7 @@ class AuditLog:
         self._store = store
         self._buffer_limit = buffer_limit
         self._head: tuple[int, bytes] = (0, b"")  # only used on the store's writing thread
-        self._waiting: deque[Leaf] = deque()
+        self._waiting: deque[Leaf | Stamped] = deque()
         self._wakened = asyncio.Event()
         self._writing = asyncio.Lock()
         self._open = False
@@ -55,7 +56,7 @@ class AuditLog:
         """
         tx.at_end(self._append, [_leaf(entry) for entry in entries])
 
-    async def record(self, *entries: Entry) -> None:
+    async def record(self, *entries: Entry | Stamped) -> None:
         """Appends entries by themselves; they are on disk when this returns.
 
         Raises Busy("AuditUnavailable") where they cannot be written: the call that they are about is to be refused.
@@ -100,8 +101,8 @@ class AuditLog:
 
     # Reads.
 
-    def buffer(self, entry: Entry) -> None:
-        """Takes an entry that is on disk some 100 ms later, by `run`.
+    def buffer(self, entry: Entry | Stamped) -> None:
+        """Takes an entry that is on disk some 100 ms later, by `run`. The quick way are those made by a `Stamp`.
 
         Raises Busy("AuditUnavailable") when too many wait, when writing them fails, and before `run` and after `stop`:
         the call that the entry is about is to be refused.
@@ -114,7 +115,7 @@ class AuditLog:
             refuse(Busy("AuditFull", problem="too many audit records wait to be written"))
         if not self._waiting:
             self._wakened.set()
-        self._waiting.append(_leaf(entry))
+        self._waiting.append(entry if type(entry) is Stamped else _leaf(entry))
 
     async def run(self) -> None:
         """Writes what was buffered, until cancelled. What cannot be written waits; meanwhile `buffer` refuses."""
@@ -145,7 +146,8 @@ class AuditLog:
         async with self._writing:
             while self._waiting:
                 count = min(len(self._waiting), WRITTEN_AT_ONCE)
-                await self._write([self._waiting[at] for at in range(count)])
+                some = [self._waiting[at] for at in range(count)]
+                await self._write([each.leaf() if isinstance(each, Stamped) else each for each in some])
                 for _ in range(count):
                     self._waiting.popleft()
             if self._failure is not None:
@@ -167,8 +169,10 @@ def refuse(cause: Refusal) -> NoReturn:
     raise Busy(UNAVAILABLE, message=message, cause=cause.reason) from cause
 
 
-def _leaf(entry: Entry) -> Leaf:
+def _leaf(entry: Entry | Stamped) -> Leaf:
     """The entry as it will stand in the log. Raises TypeError for what is not an `Entry`."""
+    if type(entry) is Stamped:
+        return entry.leaf()
     if type(entry) is not Entry:
         raise TypeError("the audit log takes an Entry")
     body = encoded(entry)

@@ -52,6 +52,11 @@ from claviger.cckm.planning.routes import PlanRoutes
 from claviger.cckm.planning.store import PlannedStore
 from claviger.cckm.reference import ReferenceRoutes
 from claviger.cckm.routing import Routing
+from claviger.cckm.scheduler.operations import JobConfigs
+from claviger.cckm.scheduler.records import JobConfig
+from claviger.cckm.scheduler.routes import SchedulerRoutes
+from claviger.cckm.scheduler.running import KIND as SCHEDULED
+from claviger.cckm.scheduler.running import Scheduler
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
@@ -117,9 +122,11 @@ class Plane:
         self.secrets = Secrets(
             store, self._safe, intents, self._clouds, clock, ground.switches, echo=choices.echo_values
         )
-        self._finisher = Finisher(intents, {SECRETS + kind: self.secrets.finish for kind in KINDS})
         runs = Runs(store, clock, ground.machine)
         self.synchronizations = Synchronizations(store, clock, runs)
+        self._scheduler = Scheduler(store, clock, intents, {"cckm_synchronization": self._synchronize})
+        finishes = {SECRETS + kind: self.secrets.finish for kind in KINDS}
+        self._finisher = Finisher(intents, {**finishes, SCHEDULED: self._scheduler.finish})
         percent = choices.sync_brake_percent
         synchronizer = Synchronizer(store, clock, self._clouds, runs, self.notices, percent)
         self._runner = Runner(runs, {SYNCHRONIZATION: synchronizer.run})
@@ -143,6 +150,7 @@ class Plane:
             ).routes(),
             *PlanRoutes(self._planner).routes(),
             *SynchronizationRoutes(self.synchronizations).routes(),
+            *SchedulerRoutes(JobConfigs(store, clock, self._scheduler)).routes(),
             *NoticeRoutes(
                 NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)
             ).routes(),
@@ -163,6 +171,7 @@ class Plane:
         work: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
             self._finisher.run,
             self._runner.run,
+            self._scheduler.run,
             self._removals.run,
             self._courier.run,
             self._watch.run,
@@ -172,6 +181,18 @@ class Plane:
     def wake(self) -> None:
         """Looks at everything that has a date: the clock was moved."""
         self._watch.wake()
+        self._scheduler.wake()
+
+    async def _synchronize(self, config: JobConfig) -> str:
+        """What the scheduler starts; the id of the run."""
+        chosen = config.params
+        return await self.synchronizations.start(
+            config.domain_id,
+            chosen.key_vaults,
+            synchronize_all=chosen.synchronize_all,
+            by=config.created_by,
+            run_id=config.job_id,
+        )
 
     async def stop(self) -> None:
         """Ends the background work, which the next start goes on with."""
