@@ -171,7 +171,7 @@ def _shape(answer: Answer, method: str, service: str) -> list[Finding]:
     return []
 
 
-def _is_cloud_error(told: Any) -> bool:
+def is_cloud_error(told: Any) -> bool:
     """`{"error":{"code","message"[,"innererror"]}}`, of the data plane (contract §6) and of ARM."""
     if not isinstance(told, dict) or told.keys() != {"error"} or not isinstance(told["error"], dict):
         return False
@@ -206,9 +206,9 @@ def _is_identity_error(told: Any) -> bool:
 
 
 _SHAPES = {
-    "vault": _is_cloud_error,
+    "vault": is_cloud_error,
     "issuer": _is_issuer_error,
     "identity": _is_identity_error,
     "login": lambda told: _is_issuer_error(told) or _is_identity_error(told),
-    "management": _is_cloud_error,
+    "management": is_cloud_error,
 }

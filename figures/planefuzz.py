@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -68,8 +69,8 @@ _TEXTS: Mapping[str, tuple[str, ...]] = {
     "types": ("test", "drift", "near-expiry"),
     "status": ("AVAILABLE", "SOFT_DELETED", "DELETED"),
     "sort": ("-updatedAt", "name", "secret_name", "createdAt,-name"),
-    "container_id": ("@/cckm/azure/vaults@0@",),
-    "user_id": ("@/usermgmt/users@0@",),
+    "container_id": (PlaneTarget.word("/cckm/azure/vaults", 0),),
+    "user_id": (PlaneTarget.word("/usermgmt/users", 0),),
     "admins": ("admin", "fuzz-victim"),
     "email": ("fuzz@example.org",),
     "exp": ("2033-01-01T00:00:00Z",),
@@ -122,6 +123,12 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
     forms = list(itertools.islice(_forms(target, described, -(-inputs // FORMS), report.seed), inputs))
     forms.sort(key=lambda form: form.drawn.target.partition("?")[0].rstrip("/") in _LAST)
     judge = PlaneJudge()
+    sent_with: dict[int, str] = {}
+
+    def ready(form: Form) -> tuple[bytes, str]:
+        if form.caller in ROLES and f"Bearer @token-{form.caller}@\r".encode() in form.raw:
+            sent_with[id(form)] = target.tokens[form.caller]
+        return target.with_token(form.raw), form.asked.method
 
     def note(form: Form, outcome: Outcome) -> None:
         report.inputs += 1
@@ -141,7 +148,7 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
                 findings += [("undocumented", said) for said in undocumented(form.drawn.operation, answer)]
             elif form.plain and str(answer.status) not in known and answer.status not in (405, 431):
                 findings.append(("undocumented", f"{answer.status} {answer.body[:300]!r}"))
-            if form.caller in ROLES and target.lost(answer):
+            if target.lost(answer) and sent_with.get(id(form), None) == target.tokens.get(form.caller, ""):
                 target.renew(form.caller)
         for kind, detail in findings:
             report.add(kind, f"{detail} | {form.drawn.label} {form.oddities} | {form.raw[:1500]!r}")
@@ -150,9 +157,7 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
 
     crew = Crew(forms, note)
     channels = [Channel(target.port, target.product.context, HOST) for _ in range(CHANNELS)]
-    await asyncio.gather(
-        *(crew.work(each, lambda form: (target.with_token(form.raw), form.asked.method)) for each in channels)
-    )
+    await asyncio.gather(*(crew.work(each, ready) for each in channels))
 
 
 def _forms(target: PlaneTarget, described: dict[str, Any], count: int, seed: int) -> Iterator[Any]:
@@ -186,7 +191,7 @@ class _Described:
 def _drawn(described: _Described, count: int, seed: int) -> list[Any]:
     from figures.drawing import Document
 
-    offered = offering(described.document)
+    offered = offering(deepcopy(described.document))
     paths = set(offered["paths"])
 
     def places(path: str) -> list[dict[str, str]]:
@@ -211,12 +216,14 @@ def _word(collection: str, name: str, number: int, paths: set[str]) -> str:
         collection = f"{API}/auth/clients"
     elif name == "name" and "groups" in collection:
         return ("fuzz-victims", "fuzz-nobody")[number]
-    return f"@{collection.removeprefix(API)}@{number}@" if collection in paths else _ONE
+    return PlaneTarget.word(collection.removeprefix(API), number) if collection in paths else _ONE
 
 
 def offering(document: dict[str, Any]) -> dict[str, Any]:
-    """A copy of the document that offers what is there, and never anything that leads off this machine."""
+    """The document, changed so that it offers what is there, and never anything that leads off this machine."""
     alone = _alone("@port@")
+    document.pop("security", None)  # tokens come from the forms
+    document["components"].pop("securitySchemes", None)
     taken = {
         name for path in document["paths"].values() for operation in path.values() for name in _names_taken(operation)
     }
@@ -235,6 +242,7 @@ def offering(document: dict[str, Any]) -> dict[str, Any]:
                 if each["in"] == "query" and each["name"] in _TEXTS:
                     each["schema"] = _offered(each["schema"], _TEXTS[each["name"]])
             operation["parameters"] = kept
+            operation.pop("security", None)
     return document
 
 

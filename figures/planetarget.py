@@ -1,6 +1,6 @@
 """The control plane that hostile input is sent to: callers of every sort, objects to meet, and objects that nobody names.
 
-Drawn requests know objects by words that stand for ids (`@/cckm/azure/secrets@0@`); `replaced` puts in what is there at
+Drawn requests know objects by words that stand for ids (`~cckm.azure.secrets~0~`); `replaced` puts in what is there at
 the moment, so that the same seed draws the same requests though ids are random. What is named `fuzz-...` is fair game;
 what is named `kept-...` must be the same at the end. A caller whom the trial has robbed of his rights or his password
 is replaced by a new user with the same rights.
@@ -37,7 +37,8 @@ ACTIONS = (
 )  # fmt: skip
 LIFE_S = 300.0
 SETTINGS = {"CLAVIGER_ADMIN_PASSWORD": PASSWORD, "CLAVIGER_LOG_LEVEL": "info"}
-_WORD = re.compile(rb"@(/[a-z/-]+)@(\d)@")
+_WORD = re.compile(rb"~([a-z.-]+)~(\d)~")
+"""Nothing in it is ever escaped, wherever it stands in a URL."""
 _TOKEN = re.compile(rb"@token-(\w+)@")
 
 ON_THIS_MACHINE = """
@@ -109,7 +110,7 @@ class PlaneTarget:
 
     def replaced(self, text: bytes) -> bytes:
         """A drawn text with what is there now in the place of its words; a random id where nothing is."""
-        return _WORD.sub(lambda word: self._id(word[1].decode(), int(word[2])).encode(), text)
+        return _WORD.sub(lambda word: self._id("/" + word[1].decode().replace(".", "/"), int(word[2])).encode(), text)
 
     def with_token(self, raw: bytes) -> bytes:
         """A request with the tokens of this moment."""
@@ -133,6 +134,11 @@ class PlaneTarget:
     def forget_words(self) -> None:
         """Looks for what is there anew."""
         self._listed.clear()
+
+    @staticmethod
+    def word(path: str, number: int) -> str:
+        """What stands for the id of something that is listed at a path below /api/v1."""
+        return f"~{path.strip('/').replace('/', '.')}~{number}~"
 
     # ------------------------------------------------------------------ before and after
 

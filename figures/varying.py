@@ -254,7 +254,7 @@ def _texts(_: Varying, draft: _Draft, dice: random.Random) -> None:
     """Something else in the place of one field of the body, a field given twice, or far too deep."""
     try:
         told = json.loads(draft.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     places = list(_places_in(told))
     if not places:

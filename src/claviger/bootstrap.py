@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from claviger import __version__
 from claviger.audit.checkpoints import Checkpoints
+from claviger.audit.entry import Origin
 from claviger.audit.log import AuditLog
 from claviger.audit.trail import AuditedStore, Trail, current_trail, following
 from claviger.audit.witness import FileWitness
@@ -42,6 +43,7 @@ from claviger.keyvault.directory.tokens import TokenMaker
 from claviger.keyvault.errors import encode_error
 from claviger.keyvault.estate import Estates
 from claviger.keyvault.hosts import LOGIN_HOSTS, VaultHosts, is_login_host, is_management_host
+from claviger.keyvault.journal import CloudJournal
 from claviger.keyvault.management.app import ManagementApp
 from claviger.keyvault.management.operations import Management
 from claviger.keyvault.management.routes import ManagementRoutes
@@ -258,6 +260,7 @@ def _services(
             clock,
             metrics.counter("keyvault"),
             switches,
+            _journal(house, machine, "keyvault"),
         ),
         login=_login_host(house, machine, estates, keys, switches),
         management=ManagementApp(
@@ -268,12 +271,20 @@ def _services(
             metrics.counter("management"),
             login_url=settings.login_url,
             switches=switches,
+            journal=_journal(house, machine, "management"),
         ),
         board=Switchboard(switches, board_token, background.wake) if switches else None,
         plane=plane.app,
     )
     front = _front(house, places, metrics, background)
     return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management, plane)
+
+
+def _journal(house: House, machine: Clock, origin: Origin) -> CloudJournal | None:
+    """What follows the calls of one of the embedded cloud's hosts."""
+    if house.log is None:
+        return None
+    return CloudJournal(house.log, house.clock, machine, origin, is_strict=house.settings.audit_reads == "strict")
 
 
 def _plane(house: House, machine: Clock, switches: Switches | None, metrics: Metrics) -> Plane:
@@ -323,7 +334,8 @@ def _login_host(
     tokens = TokenMaker(keys, machine, settings.token_lifetime_s)
     issuer = Issuer(store, tokens, machine, FailedAttempts(machine), imds=settings.imds)
     served = (*own_login_hosts(settings), *LOGIN_HOSTS)
-    app = LoginHost(estates, keys, issuer, machine, served=served, login_url=settings.login_url)
+    journal = _journal(house, machine, "login")
+    app = LoginHost(estates, keys, issuer, machine, served=served, login_url=settings.login_url, journal=journal)
     return Faulty(app, switches, "login") if switches else app
 
 

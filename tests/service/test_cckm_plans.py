@@ -135,7 +135,7 @@ async def test_every_changing_call_can_be_planned_and_nothing_happens(office: Of
     refused = {}
     for name, route in changing.items():
         segments, body = real.get(name, ({}, {} if route.takes else None))
-        path = re.sub(r"\{(\w+)\}", lambda found, known=segments: quoted(known.get(found[1], NO_ID)), route.path)  # type: ignore[misc]
+        path = re.sub(r"\{(\w+)\}", lambda found, known=segments: quoted(known.get(found[1], NO_ID)), route.path)
         asked = {"method": route.method, "path": f"/api/v1{path}"} | ({} if body is None else {"body": body})
         if name in told_not:
             await office.admin.refusal("POST", PLAN, asked, expect=400)
@@ -294,7 +294,6 @@ async def test_rules_are_decided_on_the_rows_as_they_are(office: Office) -> None
         ("POST", SECRETS, [1], 400),
         ("POST", SECRETS, {"secret_name": "x", "key_vault": NO_ID, "azure_param": {"value": "v"}}, 404),
         ("POST", f"{SECRETS}/{NO_ID}/recover", None, 404),
-        ("POST", f"{SECRETS}/%00/recover", None, 400),
         ("POST", "/cckm/azure/keys", None, 501),
         ("POST", "/usermgmt/users", {"username": "x" * 70_000}, 413),
     ],
@@ -315,6 +314,7 @@ async def test_a_refusal_is_part_of_the_plan(office: Office, method: str, path: 
         {"method": "POST", "path": "domains"},
         {"method": "POST", "path": "/api/v1/domains?a=b"},
         {"method": "POST", "path": "/api/v1/döm"},
+        {"method": "POST", "path": "/api/v1/domains/%00"},
         {"method": "POST", "path": "/" + "a" * 5000},
         {"method": "POST", "path": "/api/v1/domains\r\n"},
         {"method": "POST", "path": "/api/v1/domains", "query": 5},

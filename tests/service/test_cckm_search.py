@@ -120,7 +120,7 @@ def starred(word: str, text: str, *, whole: bool = False) -> bool:
 def anywhere(word: str) -> Truth:
     return lambda row, vault: any(
         starred(word, text)
-        for text in (row.name, vault.azure_name, vault.name, *row.told.tags, *row.told.tags.values())
+        for text in (row.name, vault.azure_name, *row.told.tags, *row.told.tags.values())
     )
 
 
@@ -154,7 +154,9 @@ def draw_term(chance: random.Random, estate: Estate) -> Term:
         "vault": Term(
             f"vault:{spelled(chance, place)}",
             lambda _, vault: (
-                starred(place, vault.azure_name) or starred(place, vault.name) or starred(place, vault.id, whole=True)
+                starred(place, vault.azure_name)
+                or starred(place, vault.name, whole=True)
+                or starred(place, vault.id, whole=True)
             ),
         ),
         "status": Term(f"status:{spelled(chance, status.lower())}", lambda row, _: row.status.value == status),

@@ -215,6 +215,13 @@ def staged(stage: str) -> None:
         trail.stage = stage
 
 
+def answering(status: int) -> None:
+    """Says what will be answered, where that is known in the change alone."""
+    trail = _current.get()
+    if trail is not None:
+        trail.status = status
+
+
 def telling(**details: Any) -> None:
     """Adds to what the record tells. Never a secret value."""
     trail = _current.get()

@@ -22,6 +22,7 @@ from claviger.cckm.approvals.routes import ApprovalRoutes
 from claviger.cckm.approvals.rules import LAPSE_S
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.connections.operations import Connections, EmbeddedAzure, ensure_embedded
+from claviger.cckm.azure.connections.protection import VERSIONS as CONNECTION_VERSIONS
 from claviger.cckm.azure.connections.routes import ConnectionRoutes
 from claviger.cckm.azure.secrets.guarded import VERSIONS as SECRET_VERSIONS
 from claviger.cckm.azure.secrets.operations import KIND as SECRETS
@@ -141,12 +142,14 @@ class Plane:
         store, clock, clouds = self._ground.store, self._ground.clock, self._clouds
         return [
             *self.access.routes,
-            *ConnectionRoutes(Connections(store, self._safe, clock, clouds)).routes(),
+            *ConnectionRoutes(Connections(store, self._safe, clock, clouds), self._guards).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
             *SecretRoutes(self.secrets, self._guards).routes(),
             *ApprovalRoutes(
-                Approvals(store, clock, self._ground.machine, {**SECRET_VERSIONS, **VAULT_VERSIONS})
+                Approvals(
+                    store, clock, self._ground.machine, {**SECRET_VERSIONS, **VAULT_VERSIONS, **CONNECTION_VERSIONS}
+                )
             ).routes(),
             *PlanRoutes(self._planner).routes(),
             *SynchronizationRoutes(self.synchronizations).routes(),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from claviger.audit.entry import Actor, Outcome, Subject
 from claviger.audit.log import AuditLog
+from claviger.audit.strangers import Strangers
 from claviger.audit.trail import Trail
 from claviger.cckm.calls import Caller, Route
 from claviger.core.clock import Clock
@@ -17,8 +18,6 @@ from claviger.core.errors import Refusal
 
 SERVICE = "cckm"
 NOT_BUILT = 501
-STRANGERS_A_MINUTE = 120
-"""So many refusals of callers that nobody knows are recorded; how many more there were is said by the next one."""
 
 _KINDS = {
     "Azure secrets": "azure-secret",
@@ -44,9 +43,7 @@ class Journal:
     def __init__(self, log: AuditLog, clock: Clock, machine: Clock) -> None:
         self._log = log
         self._clock = clock
-        self._machine = machine
-        self._minute = 0.0
-        self._strangers = 0
+        self._strangers = Strangers(machine)
 
     def begin(self, route: Route, params: Mapping[str, str], request_id: str, address: str) -> Trail | None:
         """The trail of a call; None for one that neither changes nor reveals anything."""
@@ -96,17 +93,7 @@ class Journal:
                 user_id=str(facts["user_id"]),
                 username=str(facts["username"]),
             )
-        told = {} if trail.actor.user_id else self._of_strangers()
+        told = {} if trail.actor.user_id else self._strangers.told()
         if told is not None:
             outcome: Outcome = "failed" if status >= 500 and status != NOT_BUILT else "refused"
             await self._log.record(trail.entry(outcome, status, reason=refusal.reason, **told))
-
-    def _of_strangers(self) -> dict[str, int] | None:
-        """What the record of a stranger adds; None for one too many, since strangers must not fill the disk."""
-        now = self._machine.monotonic()
-        if now - self._minute >= 60:
-            unrecorded = max(0, self._strangers - STRANGERS_A_MINUTE)
-            self._minute, self._strangers = now, 1
-            return {"unrecorded_before": unrecorded} if unrecorded else {}
-        self._strangers += 1
-        return {} if self._strangers <= STRANGERS_A_MINUTE else None

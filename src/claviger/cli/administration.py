@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from claviger.audit.trail import withhold
 from claviger.bootstrap import House
 from claviger.cli.output import show_fields
+from claviger.cli.serving import SHOW
 from claviger.cli.session import data_option, in_house, json_option
 from claviger.core.errors import NotFound
 from claviger.core.sensitive import Sensitive
@@ -29,9 +31,12 @@ def one_time_password(data: Path | None, as_json: bool) -> None:
     from claviger.cckm.access.first import take_one_time_password  # not at every command's start
 
     async def work(house: House) -> Sensitive | None:
-        return await take_one_time_password(house.notes)
+        found = await take_one_time_password(house.notes)
+        if found is None:
+            withhold()
+        return found
 
-    found = in_house(data, work)
+    found = in_house(data, work, SHOW, reveals=True)
     if found is None:
         raise NotFound(
             "NoOneTimePassword",
@@ -54,5 +59,5 @@ def reset_password(username: str, domain: str, data: Path | None, as_json: bool)
     async def work(house: House) -> Sensitive:
         return await reset(house.store, Passwords(), house.notes, house.clock, username, domain)
 
-    password = in_house(data, work)
+    password = in_house(data, work, "Reset a password")
     show_fields({"username": username, "password": password.reveal_text()}, as_json)

@@ -65,7 +65,7 @@ def create(
             secret=given,
         )
 
-    made = in_house(data, work)
+    made = in_house(data, work, "Create an application")
     secret = made.secret.reveal_text() if given is None else None
     show_fields({**_shown(made.application), "client_secret": secret}, as_json)
 
@@ -93,7 +93,7 @@ def delete(application: str, data: Path | None, as_json: bool) -> None:
     async def work(house: House) -> Application:
         return await operations.delete_application(house.store, application)
 
-    show_fields({"deleted": True, **_shown(in_house(data, work))}, as_json)
+    show_fields({"deleted": True, **_shown(in_house(data, work, "Delete an application"))}, as_json)
 
 
 @app_commands.group("secret")
@@ -113,7 +113,7 @@ def add_secret(application: str, days: int | None, data: Path | None, as_json: b
         found, secret = await operations.add_credential(house.store, house.clock, application, days=days)
         return {**_shown(found), "client_secret": secret.reveal_text()}
 
-    show_fields(in_house(data, work), as_json)
+    show_fields(in_house(data, work, "Give an application a secret"), as_json)
 
 
 @secret_commands.command("list")
@@ -144,7 +144,7 @@ def remove_secret(application: str, secret_id: int, data: Path | None, as_json: 
     async def work(house: House) -> None:
         await operations.remove_credential(house.store, application, secret_id)
 
-    in_house(data, work)
+    in_house(data, work, "Remove an application's secret")
     show_fields({"removed": secret_id}, as_json)
 
 
@@ -165,7 +165,7 @@ def add_certificate(application: str, file: BinaryIO, data: Path | None, as_json
     async def work(house: House) -> ApplicationCertificate:
         return await operations.add_certificate(house.store, house.clock, application, given)
 
-    show_fields(_shown_certificate(in_house(data, work)), as_json)
+    show_fields(_shown_certificate(in_house(data, work, "Give an application a certificate")), as_json)
 
 
 @certificate_commands.command("list")
@@ -193,7 +193,8 @@ def remove_certificate(application: str, thumbprint: str, data: Path | None, as_
     async def work(house: House) -> ApplicationCertificate:
         return await operations.remove_certificate(house.store, application, thumbprint)
 
-    show_fields({"removed": True, **_shown_certificate(in_house(data, work))}, as_json)
+    removed = in_house(data, work, "Remove an application's certificate")
+    show_fields({"removed": True, **_shown_certificate(removed)}, as_json)
 
 
 @click.group("tenant")
@@ -213,7 +214,7 @@ def create_tenant(name: str, domain: str, tenant_id: str | None, data: Path | No
     async def work(house: House) -> Tenant:
         return await operations.set_tenant(house.store, house.clock, name=name, domain=domain, tenant_id=tenant_id)
 
-    show_fields(_shown_tenant(in_house(data, work)), as_json)
+    show_fields(_shown_tenant(in_house(data, work, "Create a tenant")), as_json)
 
 
 @tenant_commands.command("list")

@@ -9,12 +9,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from claviger.audit.checkpoints import Checkpoints
 from claviger.audit.export import export, verify_export
 from claviger.audit.signed_note import PublicKey, checkpoint_of
 from claviger.audit.stored import verify_stored
 from claviger.audit.verify import Report
-from claviger.audit.witness import FileWitness, read_witness
+from claviger.audit.witness import read_witness
 from claviger.bootstrap import House
 from claviger.cli.output import EXIT_REFUSED, show_fields
 from claviger.cli.session import data_option, in_house, json_option, settings_for
@@ -73,7 +72,7 @@ def export_command(file: Path, data: Path | None, as_json: bool) -> None:
     """Signs the log as it is and writes all of it to a new FILE, as JSON lines."""
 
     async def work(house: House) -> dict[str, object]:
-        checkpoints = _checkpoints(house)
+        checkpoints = house.checkpoints
         await checkpoints.make()
         key = await checkpoints.public_key()
         return {"records": await export(house.store, key.name, file), "public_key": str(key), "file": str(file)}
@@ -95,7 +94,7 @@ def checkpoint_command(data: Path | None, as_json: bool) -> None:
     """Signs the log as it is now, shows that to the witness, and prints it."""
 
     async def work(house: House) -> tuple[str | None, PublicKey]:
-        checkpoints = _checkpoints(house)
+        checkpoints = house.checkpoints
         return await checkpoints.make(), await checkpoints.public_key()
 
     note, key = in_house(data, work)
@@ -120,13 +119,7 @@ def read_public_key(given: str) -> PublicKey:
 
 
 async def _public_key(house: House) -> PublicKey:
-    return await _checkpoints(house).public_key()
-
-
-def _checkpoints(house: House) -> Checkpoints:
-    path = house.settings.audit_witness
-    witnesses = [] if path is None else [FileWitness(path)]
-    return Checkpoints(house.store, house.notes, house.clock, witnesses)
+    return await house.checkpoints.public_key()
 
 
 async def _verify_database(url: str, key: PublicKey, notes: list[str]) -> Report:

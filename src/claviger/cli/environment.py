@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from claviger.audit.trail import about, withhold
 from claviger.bootstrap import House
 from claviger.cli.checks import Check, all_checks
 from claviger.cli.output import show_json
@@ -31,9 +32,14 @@ def env_command(data: Path | None, as_json: bool) -> None:
     settings = settings_for(data)
 
     async def work(house: House) -> DemoAccess | None:
-        return await load_demo(house.store, house.notes)
+        found = await load_demo(house.store, house.notes)
+        if found is None:
+            withhold()
+        else:
+            about("application", found.client_id)
+        return found
 
-    demo = in_house(data, work)
+    demo = in_house(data, work, "Show the demo's credentials", reveals=True)
     if demo is None:
         raise Misconfigured(
             "NoDemo",

@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from claviger.audit.trail import about, withhold
 from claviger.bootstrap import House
 from claviger.cli.running import Running, find_running
 from claviger.cli.session import data_option, in_house, settings_for
@@ -135,9 +136,14 @@ def _demo_credentials(settings: Settings) -> dict[str, str]:
     """Those of the demo application, and the address of the demo vault for programs that ask for one."""
 
     async def work(house: House) -> DemoAccess | None:
-        return await load_demo(house.store, house.notes)
+        found = await load_demo(house.store, house.notes)
+        if found is None:
+            withhold()
+        else:
+            about("application", found.client_id)
+        return found
 
-    demo = in_house(settings.data, work)
+    demo = in_house(settings.data, work, "Use the demo's credentials", reveals=True)
     if demo is None:
         return {}
     given = {

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from claviger.audit.trail import BEGUN, DONE, staged, telling
 from claviger.bootstrap import House
 from claviger.cli.output import show_fields
 from claviger.cli.session import data_option, in_house, json_option
@@ -30,6 +31,10 @@ def rotate(root: bool, data_keys: bool, signing: bool, data: Path | None, as_jso
 
     async def work(house: House) -> dict[str, object]:
         done: dict[str, object] = {}
+        chosen = {"root": root, "data": data_keys, "signing": signing}
+        telling(kinds=[name for name, wanted in chosen.items() if wanted])
+        staged(BEGUN)
+        await house.tell()  # before the first of its many changes
         if root:
             turned = await house.rotation.rotate_root_key()
             done["root_key_id"] = turned.root_key_id
@@ -42,8 +47,9 @@ def rotate(root: bool, data_keys: bool, signing: bool, data: Path | None, as_jso
         if signing:
             settings = house.settings
             done["signing_key_id"] = await rotate_signing_key(
-                house.store, house.keyring, house.clock, settings.token_lifetime_s
+                house.plain, house.keyring, house.clock, settings.token_lifetime_s
             )
+        staged(DONE)
         return done
 
-    show_fields(in_house(data, work), as_json)
+    show_fields(in_house(data, work, "Rotate keys", reveals=True), as_json)

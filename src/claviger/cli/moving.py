@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import click
 
+from claviger.audit.trail import BEGUN, DONE, about, staged, telling
 from claviger.bootstrap import House
 from claviger.cli.output import EXIT_REFUSED, moment, show_fields
 from claviger.cli.session import data_option, in_house, json_option
@@ -86,6 +87,10 @@ def export_command(
 
     async def work(house: House) -> dict[str, object]:
         found = await show_vault(house.store, vault)
+        about("vault", found.path, found.name, found.resource_group)
+        telling(form="plain" if plain_json else "for this server" if for_this_server else "sealed", rights=rights)
+        staged(BEGUN)
+        await house.tell()  # before the first value is in the file
         exports = Exports(house.store, house.keyring, house.clock)
         for name, began_at in await records.unfinished_imports(house.store):
             if name == found.name:
@@ -101,10 +106,11 @@ def export_command(
                 writer.add(entry)
                 end = entry
             writer.close()
+        staged(DONE)
         counts = (end.secrets, end.versions) if isinstance(end, ArchivedEnd) else (0, 0)
         return {"vault": found.name, "file": str(target), "secrets": counts[0], "versions": counts[1]}
 
-    told = in_house(data, work)
+    told = in_house(data, work, "Export a vault", reveals=True)
     if plain_json:
         click.echo(f"claviger: {target} holds every value in the clear; whoever can read it has them", err=True)
     show_fields({**told, "sealed": "no" if plain_json else "for this server" if for_this_server else "yes"}, as_json)
@@ -153,7 +159,7 @@ def import_command(
 
 def _interruptible(data: Path | None, work: Callable[[House], Awaitable[Imported]]) -> Imported:
     try:
-        return in_house(data, work)
+        return in_house(data, work, "Import a vault")
     except KeyboardInterrupt:
         click.echo("claviger: interrupted; if it had begun to write, the import is unfinished", err=True)
         click.echo("  fix: run the same import again: it goes on where it stopped", err=True)

@@ -42,7 +42,7 @@ def set_policy(
             application_id=only_through,
         )
 
-    show_fields(_shown(in_house(data, work), {}), as_json)
+    show_fields(_shown(in_house(data, work, "Set an access policy"), {}), as_json)
 
 
 @policy_commands.command("list")
@@ -71,7 +71,7 @@ def remove(vault: str, principal: str, data: Path | None, as_json: bool) -> None
     async def work(house: House) -> None:
         await operations.remove_access_policy(house.store, vault=vault, principal=principal)
 
-    in_house(data, work)
+    in_house(data, work, "Remove an access policy")
     show_fields({"removed": principal, "vault": vault}, as_json)
 
 

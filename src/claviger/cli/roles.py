@@ -50,7 +50,7 @@ def assign(role: str, principal: str, data: Path | None, as_json: bool, **place:
     async def work(house: House) -> RoleAssignment:
         return await operations.assign_role(house.store, house.clock, role=role, principal=principal, **place)
 
-    show_fields(_shown(in_house(data, work), {}), as_json)
+    show_fields(_shown(in_house(data, work, "Assign a role"), {}), as_json)
 
 
 @role_commands.command("list")
@@ -94,7 +94,7 @@ def remove(
             raise click.UsageError("give an assignment's id, or --role, --app and where it holds, such as --vault")
         return await operations.remove_role_of(house.store, role=role, principal=principal, **place)
 
-    show_fields({"removed": True, **_shown(in_house(data, work), {})}, as_json)
+    show_fields({"removed": True, **_shown(in_house(data, work, "Remove a role"), {})}, as_json)
 
 
 def _shown(assignment: RoleAssignment, names: dict[str, str]) -> dict[str, object]:

@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 
 from claviger import bootstrap
-from claviger.bootstrap import Services
+from claviger.audit.trail import withhold
+from claviger.bootstrap import House, Services
 from claviger.cckm.access.first import take_one_time_password
 from claviger.cli import running
 from claviger.cli.output import show_fields
 from claviger.cli.running import Running
-from claviger.cli.session import data_option, in_house, json_option
+from claviger.cli.session import data_option, in_house, json_option, recorded
 from claviger.core.clock import SystemClock
 from claviger.core.errors import Unavailable
 from claviger.core.sensitive import Sensitive
@@ -28,6 +29,7 @@ from claviger.server.logs import log_what_python_would_print, set_up_logging
 from claviger.server.run import Serving, Tls
 from claviger.settings import Settings, load_settings
 
+SHOW = "Show the one-time password"
 listen_option = click.option("--listen", metavar="HOST:PORT", help="Where to listen (CLAVIGER_LISTEN).")
 switches_option = click.option(
     "--switches/--no-switches", default=None, help="For tests: movable clock and faults (CLAVIGER_SWITCHES)."
@@ -74,7 +76,7 @@ def start_command(data: Path | None, listen: str | None) -> None:
     click.echo("\nand then, for example:\n")
     click.echo(f"  {_python()} examples/python/secret_life.py")
     click.echo(f"\nThe control plane is at {found.url}/api/v1, described at {found.url}/api/v1/docs.")
-    _tell_one_time_password(in_house(data, lambda house: take_one_time_password(house.notes)))
+    _tell_one_time_password(in_house(data, _one_time_password, SHOW, reveals=True))
     click.echo(f"\nStop it with: {command} stop{shown}")
 
 
@@ -99,6 +101,13 @@ def health_command(data: Path | None, as_json: bool) -> None:
     show_fields(told, as_json)
 
 
+async def _one_time_password(house: House) -> Sensitive | None:
+    found = await take_one_time_password(house.notes)
+    if found is None:
+        withhold()
+    return found
+
+
 def _tell_one_time_password(password: Sensitive | None) -> None:
     """Shows it, this once, where there is one: to the terminal alone, since it is a secret."""
     if password is not None:
@@ -109,7 +118,7 @@ async def _serve(settings: Settings) -> None:
     async with bootstrap.built(settings, SystemClock()) as services:
         tls = await _tls(settings, services)
         if sys.stdout.isatty():
-            _tell_one_time_password(await take_one_time_password(services.house.notes))
+            _tell_one_time_password(await recorded(services.house, _one_time_password, SHOW, reveals=True))
 
         def started(serving: Serving) -> None:
             gc.collect()

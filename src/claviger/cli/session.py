@@ -52,12 +52,13 @@ def in_house(data: Path | None, work: Callable[[House], Awaitable[T]], action: s
 
     async def run() -> T:
         async with bootstrap.opened(settings, SystemClock()) as house:
-            return await (_recorded(house, work, action, reveals=reveals) if action else work(house))
+            return await (recorded(house, work, action, reveals=reveals) if action else work(house))
 
     return asyncio.run(run())
 
 
-async def _recorded(house: House, work: Callable[[House], Awaitable[T]], action: str, *, reveals: bool) -> T:
+async def recorded(house: House, work: Callable[[House], Awaitable[T]], action: str, *, reveals: bool) -> T:
+    """`work`, told as `in_house` says."""
     trail = Trail(house.clock, origin="cli", service=SERVICE, action=action, actor=Actor(username=_user()))
     with following(trail):
         try:

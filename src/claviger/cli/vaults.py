@@ -55,7 +55,7 @@ def create(data: Path | None, as_json: bool, **given: object) -> None:
     async def work(house: House) -> Vault:
         return await operations.create_vault(house.store, house.clock, asked)
 
-    vault = in_house(data, work)
+    vault = in_house(data, work, "Create a vault")
     show_fields(_shown(vault, data), as_json)
 
 

@@ -6,6 +6,7 @@ since the real service decides who is calling before it looks at anything else (
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
 import re
@@ -13,19 +14,25 @@ from collections.abc import Callable
 from email.utils import formatdate
 from urllib.parse import parse_qsl, unquote_to_bytes
 
+from claviger.audit.entry import Subject
+from claviger.audit.trail import Trail, following
 from claviger.core.asgi import Headers, Receive, Scope, Send
 from claviger.core.clock import Clock
 from claviger.core.errors import Damaged, Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
-from claviger.keyvault.challenge import Challenger, TokenVerifier
+from claviger.keyvault.challenge import Caller, Challenger, TokenVerifier
 from claviger.keyvault.errors import body_of
 from claviger.keyvault.estate import Estate, Estates
+from claviger.keyvault.journal import NO_TOKEN, CloudJournal
 from claviger.keyvault.secrets.routes import Call, Route, SecretRoutes, match
-from claviger.keyvault.secrets.rules import RIGHTS, Operation
+from claviger.keyvault.secrets.rules import RIGHTS, Operation, secret_id
 from claviger.keyvault.secrets.wire import API_VERSIONS, LATEST_API_VERSION
 from claviger.keyvault.vaults.records import Vault
 from claviger.switches.board import Switches
 
 SERVICE_VERSION = b"1.9.2750.1"
+GET = Operation.GET.value
+LISTS = frozenset({Operation.LIST, Operation.LIST_VERSIONS, Operation.LIST_DELETED})
+READS = frozenset({Operation.GET, Operation.GET_DELETED, Operation.BACKUP})
 MAX_REMEMBERED_QUERIES = 2048
 MAX_REMEMBERED_CLIENTS = 1024
 _OVERRIDES = {b"PATCH": "PATCH", b"DELETE": "DELETE"}
@@ -48,7 +55,20 @@ log = logging.getLogger("claviger.keyvault")
 class Request:
     """What the funnel reads of a request's head, in one pass over its headers."""
 
-    __slots__ = ("authorization", "client_request_id", "content_length", "host", "method", "operation", "region")
+    __slots__ = (
+        "authorization",
+        "caller",
+        "client_request_id",
+        "content_length",
+        "host",
+        "method",
+        "operation",
+        "region",
+        "request_id",
+        "route",
+        "trail",
+        "vault",
+    )
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -58,6 +78,11 @@ class Request:
         self.content_length: bytes | None = None
         self.operation = "none"
         self.region: bytes | None = None
+        self.request_id = b""
+        self.vault: Vault | None = None
+        self.caller: Caller | None = None
+        self.route: Route | None = None
+        self.trail: Trail | None = None
         for name, value in scope["headers"]:
             if name == b"host":
                 self.host = value.decode("latin-1")
@@ -83,6 +108,7 @@ class KeyVaultApp:
         clock: Clock,
         count: Callable[[str, int], None],
         switches: Switches | None = None,
+        journal: CloudJournal | None = None,
     ) -> None:
         self._estates = estates
         self._verifier = verifier
@@ -91,6 +117,7 @@ class KeyVaultApp:
         self._clock = clock
         self._count = count
         self._switches = switches
+        self._journal = journal
         self._queries: dict[bytes, dict[str, str]] = {}
         self._networks: dict[str, bytes] = {}
         self._date = (0, b"")
@@ -115,9 +142,11 @@ class KeyVaultApp:
             call = _call(request.host, vault, route, query)
             if route.body_limit:
                 call.body = await read_body(receive, request.content_length, route.body_limit)
-            body = await self._routes.answer(call)
+            body = await self._answered(call, scope, request)
             status = 200 if body is not None else 204
         except Refusal as refusal:
+            if self._journal is not None:
+                refusal = await self._recorded(self._journal, refusal, scope, request)
             status, body = self._refused(refusal, request, headers)
         if request.region is not None:
             headers.append((b"x-ms-keyvault-region", request.region))
@@ -130,8 +159,8 @@ class KeyVaultApp:
         The same steps as `__call__` in the same order, without a task and without the ASGI messages: this is the hot
         path. Whatever is refused or has to wait is left to `__call__`, which starts afresh.
         """
-        estate = self._estates.fresh()
-        if estate is None or self._switches is not None:
+        estate, journal = self._estates.fresh(), self._journal
+        if estate is None or self._switches is not None or (journal is not None and journal.is_strict):
             return None
         request = Request(scope)
         if request.client_request_id is not None and not _REQUEST_ID.fullmatch(request.client_request_id):
@@ -140,13 +169,19 @@ class KeyVaultApp:
             vault, query, route = self._admitted(estate, scope, request)
             if route.operation is not Operation.GET:
                 return None
-            body = self._routes.get_now(_call(request.host, vault, route, query))
+            call = _call(request.host, vault, route, query)
+            body = self._routes.get_now(call)
+            if body is None:
+                return None
+            head = self._head(scope, request)
+            if journal is not None and request.caller is not None:
+                client, request_id = scope.get("client"), request.request_id.decode()
+                address, name = client[0] if client else "", route.name or ""
+                journal.read_now(GET, request.caller, address, vault.name, name, call.shown_version, request_id)
         except Refusal:
             return None
-        if body is None:
-            return None
         self._count(request.operation, 200)
-        headers = [*self._head(scope, request), (b"x-ms-keyvault-region", request.region or b"")]
+        headers = [*head, (b"x-ms-keyvault-region", request.region or b"")]
         told = b"".join([b"%b: %b\r\n" % header for header in headers[len(_FIXED) :]])
         return b"%b%bcontent-length: %d\r\n\r\n%b" % (_QUICK_HEAD, told, len(body), body)
 
@@ -156,7 +191,8 @@ class KeyVaultApp:
         if vault is None:
             raise NotFound("VaultNotFound", host=request.host[:255])
         request.region = vault.location.encode("latin-1", "replace")
-        caller = self._verifier.verify(request.authorization, request.host, vault)
+        request.vault = vault
+        caller = request.caller = self._verifier.verify(request.authorization, request.host, vault)
         if self._switches is not None:
             self._switches.check_token(caller.issued_at, vault.tenant_id)
         if vault.network_acls is not None or not vault.public_access:
@@ -164,10 +200,34 @@ class KeyVaultApp:
             estate.admit(vault, client[0] if client else "")
         query, route = self._asked(scope, request.method)
         request.operation = route.operation.value
+        request.route = route
         right = RIGHTS[route.operation]
         scoped = None if right.vault_wide else route.name
         estate.require(caller, vault, right.permission, right.data_action, scoped)
         return vault, query, route
+
+    async def _answered(self, call: Call, scope: Scope, request: Request) -> bytes | None:
+        """The operation's answer, once what it does or reveals is recorded."""
+        journal = self._journal
+        if journal is None or call.route.operation in LISTS:
+            return await self._routes.answer(call)
+        trail = request.trail = _trail(journal, scope, request)
+        with following(trail):
+            body = await self._routes.answer(call)
+        if call.route.operation in READS:
+            await journal.read(trail)
+        return body
+
+    async def _recorded(self, journal: CloudJournal, refusal: Refusal, scope: Scope, request: Request) -> Refusal:
+        """Records a refusal, of whatever is not a list; what is to be answered then."""
+        if request.route is None:  # refused before anybody looked at the path
+            with contextlib.suppress(Refusal):
+                request.route = match(request.method, _segments(scope["raw_path"]))
+        operation = None if request.route is None else request.route.operation
+        if refusal.reason == NO_TOKEN or operation in LISTS:
+            return refusal
+        trail = request.trail or _trail(journal, scope, request)
+        return await journal.refused(trail, refusal, body_of(refusal)[0], is_read=operation in READS)
 
     async def _meet(self, switches: Switches, vault: Vault, route: Route) -> bool:
         """Faults and limits that were switched on; true where the connection is to be cut."""
@@ -206,6 +266,7 @@ class KeyVaultApp:
             self._date = (second, formatdate(second, usegmt=True).encode())
         bits = self._dice.getrandbits
         request_id = b"%08x-%04x-4%03x-a%03x-%012x" % (bits(32), bits(16), bits(12), bits(12), bits(48))
+        request.request_id = request_id
         client = scope.get("client")
         headers = [
             *_FIXED,
@@ -237,6 +298,18 @@ class KeyVaultApp:
         if isinstance(refusal, Damaged):
             log.error("stored data does not open: %s", refusal.reason)
         return body_of(refusal)
+
+
+def _trail(journal: CloudJournal, scope: Scope, request: Request) -> Trail:
+    vault, route, client = request.vault, request.route, scope.get("client")
+    place = "" if vault is None else vault.name
+    name = "" if route is None or route.name is None else route.name
+    subject = Subject(container=place, id=secret_id(place, name) if name else "", kind="secret", name=name)
+    action = "SecretCall" if route is None else route.operation.value
+    address = client[0] if client else ""
+    trail = journal.begin(action, subject, request.request_id.decode(), address, request.caller)
+    trail.status = 204 if route is not None and route.operation is Operation.PURGE else 200
+    return trail
 
 
 def _segments(raw_path: bytes) -> list[str]:

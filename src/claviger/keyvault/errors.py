@@ -171,6 +171,7 @@ _TABLE: Mapping[str, Told] = {
     ),
     # how busy we are
     "TooManyRequests": Told(429, "Throttled", _THROTTLED),
+    "AuditUnavailable": Told(503, "ServiceUnavailable", "{message}"),
     # by a switch
     **{f"Fault{status}": Told(status, code, "A switch made this call fail.") for status, code in _FAULTS},
 }

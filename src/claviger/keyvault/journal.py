@@ -7,19 +7,23 @@ before it is answered; a client that begins without a token, to be told where to
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from claviger.audit.entry import Actor, Origin, Outcome, Subject
+from claviger.audit.entry import Actor, Entry, Origin, Outcome, Subject
 from claviger.audit.log import UNAVAILABLE, AuditLog
 from claviger.audit.stamp import Stamp, Stamped
+from claviger.audit.strangers import Strangers
 from claviger.audit.trail import WHOLE_SERVER, Trail
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.keyvault.challenge import Caller
 
-STRANGERS_A_MINUTE = 120
-"""So many refusals of callers that nobody knows are recorded; how many more there were is said by the next one."""
 MAX_STAMPS = 4096
+NO_TOKEN = "MissingToken"  # noqa: S105 - a reason
+"""The reason where a client is sent to the login host: how every one begins, and nothing that it is refused."""
+
+
+def actor_of(caller: Caller, address: str) -> Actor:
+    """A caller as records name it: by the object id of its principal, and by its application's id."""
+    return Actor(address=address, user_id=caller.oid, username=caller.appid)
 
 
 class CloudJournal:
@@ -29,17 +33,13 @@ class CloudJournal:
         self.is_strict = is_strict
         self._log = log
         self._clock = clock
-        self._machine = machine
+        self._strangers = Strangers(machine)
         self._origin: Origin = origin
         self._stamps: dict[tuple[int, str, str, str], tuple[Caller, Stamp]] = {}
-        self._minute = 0.0
-        self._strangers = 0
 
     def begin(self, action: str, subject: Subject, request_id: str, address: str, caller: Caller | None) -> Trail:
         """The trail of a call. `caller` is None where nobody is known to be calling."""
-        actor = Actor(address=address)
-        if caller is not None:
-            actor = Actor(address=address, user_id=caller.oid, username=caller.appid)
+        actor = Actor(address=address) if caller is None else actor_of(caller, address)
         return Trail(
             self._clock,
             origin=self._origin,
@@ -56,11 +56,13 @@ class CloudJournal:
 
     async def read(self, trail: Trail) -> None:
         """Records what is about to be shown. Raises Busy("AuditUnavailable")."""
-        entry = trail.entry("granted")
-        if self.is_strict:
-            await self._log.record(entry)
-        else:
+        await self._put(trail.entry("granted"), is_read=True)
+
+    async def _put(self, entry: Entry, *, is_read: bool) -> None:
+        if is_read and not self.is_strict:
             self._log.buffer(entry)
+        else:
+            await self._log.record(entry)
 
     def read_now(
         self, action: str, caller: Caller, address: str, vault: str, name: str, version: str, request_id: str
@@ -78,7 +80,7 @@ class CloudJournal:
     def _stamp(self, action: str, caller: Caller, address: str, vault: str) -> Stamp:
         return Stamp(
             action=action,
-            actor=Actor(address=address, user_id=caller.oid, username=caller.appid),
+            actor=actor_of(caller, address),
             domain_id=WHOLE_SERVER,
             origin=self._origin,
             service=self._origin,
@@ -87,31 +89,16 @@ class CloudJournal:
             container=vault,
         )
 
-    async def refused(self, begin: Callable[[], Trail], trail: Trail | None, refusal: Refusal, status: int) -> Refusal:
-        """Records a refusal; what is to be answered then, which is another one where the record cannot be written.
-
-        `begin` makes the trail of a call that was refused before it had one. A call that was refused because its record
-        could not be written has none.
-        """
-        if refusal.reason in (UNAVAILABLE, "MissingToken") or (trail is not None and trail.is_told):
+    async def refused(self, trail: Trail, refusal: Refusal, status: int, *, is_read: bool = False) -> Refusal:
+        """Records a refusal; what is to be answered then, which is another one where the record cannot be written."""
+        if refusal.reason in (UNAVAILABLE, NO_TOKEN) or trail.is_told:
             return refusal
-        trail = trail or begin()
-        told = {} if trail.actor.user_id else self._of_strangers()
+        told = {} if trail.actor.user_id else self._strangers.told()
         if told is None:
             return refusal
         outcome: Outcome = "failed" if status >= 500 else "refused"
         try:
-            await self._log.record(trail.entry(outcome, status, reason=refusal.reason, **told))
+            await self._put(trail.entry(outcome, status, reason=refusal.reason, **told), is_read=is_read)
         except Refusal as unrecorded:
             return unrecorded
         return refusal
-
-    def _of_strangers(self) -> dict[str, int] | None:
-        """What the record of a stranger adds; None for one too many, since strangers must not fill the disk."""
-        now = self._machine.monotonic()
-        if now - self._minute >= 60:
-            unrecorded = max(0, self._strangers - STRANGERS_A_MINUTE)
-            self._minute, self._strangers = now, 1
-            return {"unrecorded_before": unrecorded} if unrecorded else {}
-        self._strangers += 1
-        return {} if self._strangers <= STRANGERS_A_MINUTE else None

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from claviger.audit.trail import Trail, following
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.keyvault.secrets.operations import Secrets
 from claviger.keyvault.vaults.deletion import Purges
 
 BATCH = 200
+ENDED = "its retention has ended"
 SHORTEST_WAIT_S = 0.05
 
 log = logging.getLogger("claviger.sweeper")
@@ -54,17 +56,22 @@ class Sweeper:
 
         Vaults that are due go first, with all that is in them, and are not counted.
         """
-        vaults = await self._purges.purge_due()
+        with following(self._trail("VaultPurge")):
+            vaults = await self._purges.purge_due()
         if vaults:
             log.info("purged %d vaults whose retention has ended", vaults)
         purged = 0
         while True:
-            count = await self._secrets.purge_due(BATCH)
+            with following(self._trail("SecretPurge")):
+                count = await self._secrets.purge_due(BATCH)
             purged += count
             if count < BATCH:
                 if purged:
                     log.info("purged %d secrets whose retention has ended", purged)
                 return purged
+
+    def _trail(self, action: str) -> Trail:
+        return Trail(self._clock, origin="sweeper", service="keyvault", action=action, details={"reason": ENDED})
 
     async def _until_next(self) -> float:
         ends = (await self._secrets.next_due(), await self._purges.next_due())

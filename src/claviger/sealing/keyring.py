@@ -215,16 +215,23 @@ class Keyring:
         raise Conflict("DataKeyRetired", scope=scope)
 
     async def write_sealed(
-        self, scope: str, plaintext: bytes, bound_to: bytes, change: Callable[[Tx, int, bytes], T]
+        self,
+        scope: str,
+        plaintext: bytes,
+        bound_to: bytes,
+        change: Callable[[Tx, int, bytes], T],
+        store: Store | None = None,
     ) -> T:
         """Seals a value under the scope's current data key and runs `change(tx, data_key_id, sealed)`.
+
+        `store` is the caller's way to this database, where that is another one than the keyring's.
 
         Once more, sealed anew, where that key was retired meanwhile. Raises as `with_data_key`.
         """
 
         async def attempt(data_key_id: int) -> T:
             sealed = self.seal(data_key_id, plaintext, bound_to)
-            return await self._store.write(lambda tx: change(tx, data_key_id, sealed))
+            return await (store or self._store).write(lambda tx: change(tx, data_key_id, sealed))
 
         return await self.with_data_key(scope, attempt)
 

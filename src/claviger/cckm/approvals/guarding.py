@@ -91,6 +91,7 @@ class Guards:
             if found is not None and guard.stands(found, wish, now):
                 if found.quorum != wish.quorum:
                     records.note_quorum(tx, found.id, wish.quorum, now)
+                guard.note(found.id)
                 return found, len(agreeing(tx, found, self.machine.now()))
             if found is not None:
                 lapsed = now >= found.lapses_at

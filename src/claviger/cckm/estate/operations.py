@@ -76,7 +76,7 @@ class Searches:
         for at in range(0, len(found.nums), VIEWS_A_READ):
             if at:
                 await asyncio.sleep(0)
-            views = await self._reads.views(found.nums[at : at + VIEWS_A_READ], Clause("v.domain_id = ?", (domain_id,)))
+            views = await self._reads.views(found.nums[at : at + VIEWS_A_READ], Clause("coalesce(v.domain_id, '') = ?", (domain_id,)))
             records += [shown(view) for view in views if view.vault.id in seen]
         return records
 
@@ -101,22 +101,22 @@ def search_of(wanted: Wanted, seen: Sequence[Vault]) -> Search:
         )
         for text in words
     ]
-    # What few rows have comes first, which is most often a long word; what must not be there comes last.
-    texts.sort(key=lambda text: (text.negated, -len(text.needle)))
     return Search(wanted, vaults, texts)
 
 
 def _is_there(vault: Vault, text: Text) -> bool:
     """Whether a vault is as `vault:`, `region:` or `cloud:` wants it."""
+    pattern = text.pattern
     if text.field == "vault":
-        has = _is_called(vault, text) or text.pattern.is_all_of(vault.id)
+        has = _is_called(vault, text) or pattern.is_all_of(vault.name.lower()) or pattern.is_all_of(vault.id)
     else:
-        has = text.pattern.is_in((vault.location if text.field == "region" else vault.cloud_name).lower())
+        has = pattern.is_in((vault.location if text.field == "region" else vault.cloud_name).lower())
     return has is not text.negated
 
 
 def _is_called(vault: Vault, text: Text) -> bool:
-    return text.pattern.is_in(vault.azure_name.lower()) or text.pattern.is_in(vault.name.lower())
+    """By its name in Azure; that of its record has a subscription's id in it, whose digits mean nothing to anybody."""
+    return text.pattern.is_in(vault.azure_name.lower())
 
 
 def _most(window: Window) -> int:

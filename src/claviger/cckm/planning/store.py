@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from claviger.cckm.planning.draft import Planned, current_draft, following
 from claviger.core.errors import Refusal
-from claviger.store.contract import Row, Store, Tx, Value
+from claviger.store.contract import Store, Tx
 
 T = TypeVar("T")
 
@@ -31,16 +31,10 @@ class PlannedStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.kind = store.kind
+        self.read = store.read  # as they are: reading is the hot path
+        self.read_one = store.read_one
         self.read_now = store.read_now
         self.generation = store.generation
-
-    async def read(self, sql: str, *args: Value) -> list[Row]:
-        """See `Store`."""
-        return await self._store.read(sql, *args)
-
-    async def read_one(self, sql: str, *args: Value) -> Row | None:
-        """See `Store`."""
-        return await self._store.read_one(sql, *args)
 
     async def write(self, change: Callable[[Tx], T]) -> T:
         """See `Store`. Raises Planned where the call is only planned and the change would have been committed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from claviger.audit.trail import about, withhold
 from claviger.core.clock import Clock
 from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
@@ -51,10 +52,12 @@ async def seed_control_plane(store: Store, notes: SealedNotes, clock: Clock) -> 
 def _make(tx: Tx, ids: tuple[str, ...], secret: Sensitive, now: int) -> None:
     tenants = records.tenants(tx)
     if not tenants or records.meta(tx, _SEEDED) is not None or records.find_application(tx, NAME) is not None:
+        withhold()
         return
     records.set_meta(tx, _SEEDED, str(now))
     program = Application(0, tenants[0].id, ids[0], ids[1], NAME, "application", now)
     add_application(tx, program, secret)
+    about("application", program.app_id, NAME, program.tenant_id)
     scope = scope_at(tx, Place(subscription_id=DEFAULT_SUBSCRIPTION))
     for assignment_id, role in zip(ids[2:], ROLES, strict=True):
         add_assignment(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from claviger.audit.trail import withhold
 from claviger.core.clock import Clock
 from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
@@ -68,11 +69,13 @@ async def seed_demo(store: Store, notes: SealedNotes, clock: Clock) -> bool:
     assignment_ids = (new_uuid(), new_uuid(), new_uuid())
 
     def change(tx: Tx) -> bool:
+        withhold()  # unless there is something to make
         if records.meta(tx, _SEEDED) is not None:
             return False
         records.set_meta(tx, _SEEDED, str(now))
         if records.tenants(tx):
             return False
+        withhold(False)
         put_tenant(tx, tenant)
         vault = add_vault(tx, draft, tenant.id)
         add_application(tx, program, client_secret)

@@ -11,6 +11,7 @@ import re
 
 import msgspec
 
+from claviger.audit.trail import about, telling
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Invalid, NotFound
 from claviger.core.ids import new_token, new_uuid
@@ -51,7 +52,12 @@ async def set_tenant(store: Store, clock: Clock, *, name: str, domain: str, tena
     Raises Invalid("Name" | "Domain" | "Uuid"), Conflict("TenantTaken") where another has the name or domain.
     """
     tenant = checked_tenant(name, domain, tenant_id, int(clock.now()))
-    return await store.write(lambda tx: put_tenant(tx, tenant))
+
+    def change(tx: Tx) -> Tenant:
+        about("tenant", tenant.id, name)
+        return put_tenant(tx, tenant)
+
+    return await store.write(change)
 
 
 async def list_tenants(store: Store) -> list[Tenant]:
@@ -85,6 +91,7 @@ async def create_application(
 
     def change(tx: Tx) -> Application:
         made = Application(0, tenant_of(tx, tenant).id, app_id, object_id, name, kind, now)
+        _about(made)
         return add_application(tx, made, secret, expires_at)
 
     return NewApplication(await store.write(change), secret)
@@ -112,6 +119,7 @@ async def add_credential(
 
     def change(tx: Tx) -> Application:
         found = application_named(tx, application)
+        _about(found)
         if len(records.credentials_in(tx, found.id)) >= MAX_CREDENTIALS:
             raise Conflict("TooManyCredentials", application=found.name, most=MAX_CREDENTIALS)
         records.add_credential(tx, found.id, fingerprint(secret), now, expires_at)
@@ -126,6 +134,8 @@ async def remove_credential(store: Store, application: str, credential_id: int) 
 
     def change(tx: Tx) -> None:
         found = application_named(tx, application)
+        _about(found)
+        telling(credential=credential_id)
         if not records.remove_credential(tx, found.id, credential_id):
             raise NotFound("CredentialUnknown", application=found.name, credential=credential_id)
         records.bump_revision(tx)
@@ -148,6 +158,8 @@ async def add_certificate(store: Store, clock: Clock, application: str, file: by
 
     def change(tx: Tx) -> ApplicationCertificate:
         found = application_named(tx, application)
+        _about(found)
+        telling(thumbprint=read.sha1.hex())
         if found.kind != "application":
             raise Invalid("NotAnApplication", application=found.name, kind=found.kind)
         known = records.certificates_in(tx, found.id)
@@ -171,6 +183,8 @@ async def remove_certificate(store: Store, application: str, thumbprint: str) ->
 
     def change(tx: Tx) -> ApplicationCertificate:
         found = application_named(tx, application)
+        _about(found)
+        telling(thumbprint=word)
         for each in records.certificates_in(tx, found.id):
             if word in (each.sha1.hex(), each.sha256.hex()):
                 records.remove_certificate(tx, each.id)
@@ -189,12 +203,17 @@ async def delete_application(store: Store, application: str) -> Application:
 
     def change(tx: Tx) -> Application:
         found = application_named(tx, application)
+        _about(found)
         forget_principal(tx, found.object_id)
         records.remove_application(tx, found.id)
         records.bump_revision(tx)
         return found
 
     return await store.write(change)
+
+
+def _about(application: Application) -> None:
+    about("application", application.app_id, application.name, application.tenant_id)
 
 
 def checked_tenant(name: str, domain: str, tenant_id: str | None, now: int) -> Tenant:

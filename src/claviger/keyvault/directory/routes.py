@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+from claviger.audit.entry import Actor, Subject
+from claviger.audit.log import UNAVAILABLE
+from claviger.audit.trail import Trail
 from claviger.core.asgi import Receive, Scope, Send
 from claviger.core.clock import Clock
 from claviger.core.errors import Busy, Invalid, NotFound, Refusal, Throttled, TooLarge, Unauthenticated
@@ -24,6 +27,7 @@ from claviger.keyvault.directory.signing import SigningKeys
 from claviger.keyvault.directory.tokens import Issued
 from claviger.keyvault.estate import Estates
 from claviger.keyvault.hosts import is_login_host, parse_host
+from claviger.keyvault.journal import CloudJournal
 from claviger.keyvault.vaults.rules import is_uuid
 
 MAX_BODY = 65_536
@@ -82,6 +86,7 @@ class LoginHost:
         *,
         served: tuple[str, ...] = ("login.localhost",),
         login_url: str | None = None,
+        journal: CloudJournal | None = None,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self._estates = estates
@@ -90,6 +95,7 @@ class LoginHost:
         self._clock = clock
         self._served = frozenset(host.lower() for host in served)
         self._login_url = login_url.rstrip("/") if login_url else None
+        self._journal = journal
         self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,6 +104,8 @@ class LoginHost:
         try:
             answer = await self._answer(asked, receive)
         except Refusal as refusal:
+            if asked.segments[-1:] == ["token"]:
+                refusal = await self._recorded(asked, refusal, wire.fault_of(refusal).status)
             answer = self._refused(asked, refusal)
         await _send(send, asked, answer)
 
@@ -166,6 +174,7 @@ class LoginHost:
         sign_in = SignIn(form, basic, asked.address, asked.base_url, self._served)
         estate = await self._estates.newest()
         issued = await self._issuer.client_credentials(estate, tenant, sign_in)
+        await self._granted(asked, issued)
         lifetime_s = issued.expires_at - issued.issued_at
         token = issued.token.reveal_text()
         if version == 2:
@@ -212,8 +221,10 @@ class LoginHost:
             await self._estates.newest()
             header = asked.headers.get(b"x-identity-header", b"").decode("latin-1")
             found = await self._issuer.by_identity_header(header, asked.query(), asked.address)
+            await self._granted(asked, found[1])
             return Answer(200, wire.encode(_identity_token(*found)))
         except Refusal as refusal:
+            refusal = await self._recorded(asked, refusal, _status(refusal))
             status = _status(refusal)
             return Answer(status, wire.encode(wire.IdentityError(status, _told(refusal))), _retry_after(refusal))
 
@@ -226,10 +237,37 @@ class LoginHost:
                 raise Invalid("MetadataHeader")
             await self._estates.newest()
             found = await self._issuer.by_address(asked.query(), asked.address)
+            await self._granted(asked, found[1])
             return Answer(200, wire.encode(_identity_token(*found)))
         except Refusal as refusal:
+            refusal = await self._recorded(asked, refusal, _status(refusal))
             told = wire.ImdsError("invalid_request", _told(refusal))
             return Answer(_status(refusal), wire.encode(told), _retry_after(refusal))
+
+    def _trail(self, journal: CloudJournal, asked: Asked) -> Trail:
+        trail = journal.begin("Get token", Subject(kind="application"), asked.trace_id, asked.address, None)
+        trail.status = 200
+        return trail
+
+    async def _granted(self, asked: Asked, issued: Issued) -> None:
+        """Records a token before it is shown. Raises Busy("AuditUnavailable")."""
+        if self._journal is None:
+            return
+        trail = self._trail(self._journal, asked)
+        application = issued.application
+        trail.actor = Actor(address=asked.address, user_id=application.object_id, username=application.app_id)
+        trail.about("application", application.app_id, application.name, application.tenant_id)
+        trail.details["audience"] = issued.audience
+        await self._journal.done(trail)
+
+    async def _recorded(self, asked: Asked, refusal: Refusal, status: int) -> Refusal:
+        """Records that a token was refused; what is to be answered then. What was tried is not told."""
+        if self._journal is None:
+            return refusal
+        trail = self._trail(self._journal, asked)
+        if refusal.reason in ("ClientSecretWrong", "ClientSecretExpired"):  # there is such an application
+            trail.about("application", str(refusal.facts["app"]))
+        return await self._journal.refused(trail, refusal, status)
 
     def _refused(self, asked: Asked, refusal: Refusal) -> Answer:
         body = wire.error_body(
@@ -267,6 +305,8 @@ def _status(refusal: Refusal) -> int:
 
 
 def _told(refusal: Refusal) -> str:
+    if refusal.reason == UNAVAILABLE:
+        return str(refusal.facts["message"])
     return _TOLD.get(refusal.reason, (500, "The server cannot answer now."))[1].format_map(refusal.facts)
 
 

@@ -48,6 +48,7 @@ class Issued(msgspec.Struct, frozen=True):
     issued_at: int
     expires_at: int
     audience: str
+    application: Application
 
 
 def issuer_of(tenant_id: str) -> str:
@@ -103,4 +104,4 @@ class TokenMaker:
             algorithm=ALGORITHM,
             headers={"typ": "JWT", "kid": signer.kid},
         )
-        return Issued(Sensitive(signed), now, claims.exp, audience)
+        return Issued(Sensitive(signed), now, claims.exp, audience, application)

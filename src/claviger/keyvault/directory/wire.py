@@ -182,6 +182,7 @@ ERRORS: Mapping[str, Fault] = {
     ),
 }
 _BUSY = Fault(90033, "temporarily_unavailable", 503, "A transient error has occurred. Please try again.")
+_UNRECORDED = Fault(90033, "temporarily_unavailable", 503, "{message}")
 _FAILED = Fault(90033, "server_error", 500, "An error has occurred on the server.")
 
 
@@ -303,6 +304,8 @@ def asks_continuous_access(claims: str) -> bool:
 
 def fault_of(refusal: Refusal) -> Fault:
     """The row of the table for a refusal."""
+    if refusal.reason == "AuditUnavailable":
+        return _UNRECORDED
     if isinstance(refusal, Busy):
         return _BUSY
     return ERRORS.get(refusal.reason, _FAILED)

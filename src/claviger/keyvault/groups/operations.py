@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from claviger.audit.trail import answering, telling
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, NotFound
 from claviger.keyvault.directory.records import bump_revision
@@ -34,6 +35,7 @@ async def put_group(store: Store, clock: Clock, asked: Group) -> tuple[Group, bo
 
     def change(tx: Tx) -> tuple[Group, bool]:
         found = records.find_group(tx, draft.subscription_id, draft.name)
+        answering(201 if found is None else 200)
         if found is None:
             records.add_group(tx, draft)
             bump_revision(tx)
@@ -66,7 +68,9 @@ async def remove_group(store: Store, clock: Clock, subscription_id: str, name: s
 
     def change(tx: Tx) -> Group:
         group = group_named(tx, subscription_id, name)
-        for vault in vaults.vaults_of_group(tx, subscription_id, name):
+        inside = list(vaults.vaults_of_group(tx, subscription_id, name))
+        telling(deleted_vaults=[vault.name for vault in inside])
+        for vault in inside:
             deletion.delete_vault(tx, vault, now)
         records.remove_group(tx, group)
         vaults.forget_scope(tx, group_scope(subscription_id, group.name).lower())

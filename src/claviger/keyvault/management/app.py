@@ -7,13 +7,17 @@ before all that: a client reads them to learn where to sign in.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
 
+from claviger.audit.entry import NOTHING, Subject
+from claviger.audit.trail import Trail, following
 from claviger.core.asgi import Headers, Receive, Scope, Send
 from claviger.core.clock import Clock
 from claviger.core.errors import Damaged, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
@@ -21,18 +25,21 @@ from claviger.core.ids import new_uuid
 from claviger.keyvault.app import read_body
 from claviger.keyvault.challenge import Caller, TokenVerifier
 from claviger.keyvault.estate import Estate, Estates
+from claviger.keyvault.journal import CloudJournal, actor_of
 from claviger.keyvault.management.calls import Answer, Call, known_subscriptions
 from claviger.keyvault.management.errors import body_of, message_of
 from claviger.keyvault.management.metadata import endpoints
-from claviger.keyvault.management.paths import match
+from claviger.keyvault.management.paths import Found, match
 from claviger.keyvault.management.places import Place, place_at
 from claviger.keyvault.management.routes import ManagementRoutes
 from claviger.keyvault.management.rules import MAX_BODY, METADATA_VERSIONS, check_api_version
 from claviger.keyvault.management.wire import encode
-from claviger.keyvault.vaults.rules import is_uuid
+from claviger.keyvault.vaults.rules import is_uuid, vault_scope
 from claviger.switches.board import Switches
 
 BODY_TIMEOUT_S = 15.0
+_CHANGING = frozenset({"PUT", "PATCH", "POST", "DELETE"})
+_ASKING = frozenset({"check_name", "get_provider"})
 _BODIES = frozenset({"PUT", "PATCH", "POST"})
 _FIXED: Headers = [
     (b"cache-control", b"no-cache"),
@@ -59,6 +66,7 @@ class ManagementApp:
         *,
         login_url: str | None = None,
         switches: Switches | None = None,
+        journal: CloudJournal | None = None,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self._estates = estates
@@ -68,6 +76,7 @@ class ManagementApp:
         self._count = count
         self._login_url = login_url
         self._switches = switches
+        self._journal = journal
         self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,21 +85,26 @@ class ManagementApp:
         place = place_at(head.get(b"host", b"").decode("latin-1"), self._login_url)
         headers = self._headers(head)
         operation, body = "none", b""
+        trail = self._trail(scope, headers)
         try:
             if scope["path"].strip("/").lower() == "metadata/endpoints":
                 operation, answer = "metadata", _metadata(scope, place)
             else:
-                call = await self._admitted(scope, head, place)
+                call = await self._admitted(scope, head, place, trail)
                 operation = call.found.route.name
                 if self._switches is not None and await self._meet(self._switches, call):
                     await send({"type": "http.response.cut"})
                     return
                 if scope["method"] in _BODIES:
                     call.body = await self._read(receive, head.get(b"content-length"))
-                answer = await self._routes.answer(call)
+                with following(trail) if trail is not None else nullcontext():
+                    answer = await self._routes.answer(call)
             headers += answer.headers
             status, body = answer.status, b"" if answer.value is None else encode(answer.value)
         except Refusal as refusal:
+            if trail is not None and self._journal is not None:
+                status = body_of(refusal)[0]
+                refusal = await self._journal.refused(trail, refusal, status)
             status, body = await self._refused(refusal, scope, place, headers)
         self._count(operation, status)
         if body:
@@ -100,10 +114,29 @@ class ManagementApp:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    async def _admitted(self, scope: Scope, head: dict[bytes, bytes], place: Place) -> Call:
+    def _trail(self, scope: Scope, headers: Headers) -> Trail | None:
+        """The trail of a call that may change something; None for all others."""
+        if self._journal is None or scope["method"] not in _CHANGING:
+            return None
+        action, subject = "call", NOTHING
+        with contextlib.suppress(Refusal):
+            found = match(scope["method"], scope["path"])
+            if found.route.name in _ASKING:
+                return None
+            action, subject = found.route.name, _subject(found)
+        request_id = dict(headers)[b"x-ms-request-id"].decode()
+        client = scope.get("client")
+        words = action.replace("_", " ").capitalize()
+        trail = self._journal.begin(words, subject, request_id, client[0] if client else "", None)
+        trail.status = 200
+        return trail
+
+    async def _admitted(self, scope: Scope, head: dict[bytes, bytes], place: Place, trail: Trail | None = None) -> Call:
         """The call, once the caller is known and has the right that the operation needs."""
         estate = await self._estates.newest()
         caller = self._caller(estate, head, place)
+        if trail is not None:
+            trail.actor = actor_of(caller, trail.actor.address)
         found = match(scope["method"], scope["path"])
         subscription = found.subscription
         if subscription is not None and subscription not in known_subscriptions(estate):
@@ -178,6 +211,18 @@ class ManagementApp:
             return f'Bearer authorization_uri="{uri}", error="insufficient_claims", claims="{claims}"'.encode("ascii")
         told = re.sub(r'[^\x20-\x7e]|["\\,=]', " ", message_of(refusal))
         return f'Bearer authorization_uri="{uri}", error="invalid_token", error_description="{told}"'.encode("ascii")
+
+
+def _subject(found: Found) -> Subject:
+    """What a path is about: a vault by its path in Resource Manager, or a group."""
+    given = found.given
+    group, vault = given.get("group", ""), given.get("vault", "")
+    if vault and group:
+        path = vault_scope(given["subscription"], group, vault)
+        return Subject(kind="vault", id=path, name=vault, container=group)
+    if vault:
+        return Subject(kind="vault", id=found.scope, name=vault)
+    return Subject(kind="group", id=found.scope, name=group)
 
 
 def _metadata(scope: Scope, place: Place) -> Answer:

@@ -193,6 +193,7 @@ _TABLE: Mapping[str, Told] = {
         "The resource '{vault}' already exists in location '{location}' in resource group '{group}'. A resource with "
         "the same name cannot be created in location '{asked}'. Please select a new resource name.",
     ),
+    "AuditUnavailable": Told(503, "ServiceUnavailable", "{message}"),
     "VaultPurgeProtected": Told(405, "MethodNotAllowed", "Operation 'DeletedVaultPurge' is not allowed."),
     # by a switch
     **{

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from claviger.audit.trail import answering
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, NotFound
 from claviger.keyvault.directory.records import bump_revision
@@ -58,6 +59,7 @@ class Management:
         now = self._clock.now()
 
         def change(tx: Tx) -> Changed:
+            answering(200)
             state, found = standing(tx, path.name, now)
             here = found is not None and path.is_of(found) and found.tenant_id == by.tenant_id
             kept = found if here else None
@@ -98,6 +100,7 @@ class Management:
         make_room(tx, draft)
         made = msgspec.structs.replace(draft, resource_group=group.name, id=bump_revision(tx))
         records.add_vault(tx, made)
+        answering(201)
         stored = [msgspec.structs.replace(policy, vault_id=made.id) for policy in policies]
         records.replace_policies(tx, made.id, stored)
         return Changed(made, stored, created=True)

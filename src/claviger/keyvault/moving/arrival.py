@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from claviger.audit.trail import BEGUN, DONE, about, silently, staged, telling
 from claviger.core.errors import Conflict, Invalid
 from claviger.core.ids import new_uuid
 from claviger.keyvault.directory.operations import tenant_of
@@ -70,7 +71,8 @@ class Arrival:
                 )
             return None, tenant_for(tx, self._asked.tenant, archived.tenant_id)
 
-        self._vault, self._tenant = await self._store.write(look)
+        with silently():  # it only looks
+            self._vault, self._tenant = await self._store.write(look)
         if self._vault is None:
             self._draft = draft
         else:
@@ -82,7 +84,8 @@ class Arrival:
         if self._asked.rights and rights:
             vault = self._vault or self._draft
             if vault is not None:
-                await self._store.write(lambda tx: [_resolved(tx, vault, right, self._now) for right in rights])
+                with silently():
+                    await self._store.write(lambda tx: [_resolved(tx, vault, right, self._now) for right in rights])
 
     async def begin(self) -> Vault:
         """The vault, made if need be, with the note that an import is under way."""
@@ -93,6 +96,8 @@ class Arrival:
                 vault = add_vault(tx, self._draft, self._tenant)
             if vault is None:
                 raise Invalid("VaultNameNeeded")
+            about("vault", vault.path, vault.name, vault.resource_group)
+            staged(BEGUN)
             records.note_import(tx, vault.id, self._now)
             return vault
 
@@ -106,6 +111,8 @@ class Arrival:
         def change(tx: Tx) -> int:
             if vault is None:
                 return 0
+            staged(DONE)
+            telling(versions=0, rights=len(given))
             for right in given:
                 give_right(tx, vault, right, self._now)
             records.end_import(tx, vault.id)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from claviger.audit.trail import about, telling
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Refusal
 from claviger.keyvault.moving import records, rules
@@ -156,7 +157,10 @@ class Imports:
             sealed = [[self._sealed(vault, part, each, data_key_id) for each in part.versions] for part in batch]
 
             def change(tx: Tx) -> int:
-                return sum(_store_part(tx, vault, *each, now) for each in zip(batch, sealed, strict=True))
+                count = sum(_store_part(tx, vault, *each, now) for each in zip(batch, sealed, strict=True))
+                about("vault", vault.path, vault.name, vault.resource_group)
+                telling(versions=count)
+                return count
 
             return await self._store.write(change)
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from claviger.audit.trail import about, telling, withhold
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Refusal
 from claviger.core.ids import new_uuid
@@ -28,6 +29,7 @@ from claviger.keyvault.moving.seed import Seed, SeedApplication, SeedVault, Tena
 from claviger.keyvault.moving.wire import ArchivedEnd, ArchivedVersion, Entry
 from claviger.keyvault.secrets import records as secret_records
 from claviger.keyvault.secrets.operations import Secrets, binding
+from claviger.keyvault.secrets.rules import secret_id
 from claviger.keyvault.secrets.wire import AttributesIn, SetSecret
 from claviger.keyvault.vaults import records as vault_records
 from claviger.keyvault.vaults.operations import add_vault
@@ -73,7 +75,7 @@ class Seeding:
         try:
             await self._check_credentials(seed)
             now = int(self._clock.now())
-            done, vaults = await self._store.write(lambda tx: _Directory(tx, now).made(seed))
+            done, vaults = await self._store.write(lambda tx: _made(tx, now, seed))
         except Refusal as refusal:
             raise_for(seed.path, refusal)
         for vault, told in vaults:
@@ -124,6 +126,7 @@ class Seeding:
             secret, _, (wanted,) = told.document.secret(name_key)
             found = await records.count_versions(self._store, vault.id, name_key)
             if found is not None and found[0].deleted:
+                about("secret", secret_id(vault.name, secret.name), secret.name, vault.name)
                 await secrets.recover(vault, secret.name)
                 done.changed += 1
             if not await self._has(vault, name_key, wanted):
@@ -133,6 +136,7 @@ class Seeding:
                     None if wanted.tags is None else msgspec.json.decode(wanted.tags, type=dict[str, str]),
                     AttributesIn(wanted.enabled, wanted.not_before, wanted.expires_at),
                 )
+                about("secret", secret_id(vault.name, secret.name), secret.name, vault.name)
                 await secrets.set(vault, secret.name, asked)
                 done.changed += 1
 
@@ -170,6 +174,17 @@ class _Only:
             yield secret
             yield from every
         yield ArchivedEnd(len(self._names), versions)
+
+
+def _made(tx: Tx, now: int, seed: Seed) -> tuple[Seeded, list[tuple[Vault, SeedVault]]]:
+    """What `_Directory.made` does; no record tells of a start at which everything is there."""
+    about("seed", str(seed.path))
+    done, vaults = _Directory(tx, now).made(seed)
+    told = {name: count for name, count in msgspec.structs.asdict(done).items() if count}
+    telling(**told)
+    if not told.keys() - {"left_deleted"}:
+        withhold()
+    return done, vaults
 
 
 class _Directory:

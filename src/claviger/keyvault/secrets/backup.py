@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 
+from claviger.audit.trail import about, silently, telling
 from claviger.core.clock import Clock
 from claviger.core.errors import Damaged, Invalid
 from claviger.core.ids import new_uuid
@@ -62,6 +63,8 @@ class Backups:
                 secret_id = records.add_secret(tx, vault.id, saved.name, name_key)
                 added = [records.add_version(tx, secret_id, version, sealed) for version, sealed in prepared]
                 records.set_latest(tx, secret_id, added[-1])
+                about("secret", rules.secret_id(vault.name, saved.name), saved.name, vault.name)
+                telling(versions=len(added))
                 return Shown(saved.name, prepared[-1][0])
 
             return await self._store.write(change)
@@ -136,7 +139,8 @@ async def mark_of(store: Store, clock: Clock, data_key_id: int) -> str:
     if mark is not None:
         return mark
     fresh, now = new_uuid(), clock.now()
-    return await store.write(lambda tx: records.add_backup_key(tx, fresh, data_key_id, now))
+    with silently():
+        return await store.write(lambda tx: records.add_backup_key(tx, fresh, data_key_id, now))
 
 
 def _head(mark: str) -> bytes:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from claviger.audit.trail import also_about, telling, withhold
 from claviger.core.clock import Clock
 from claviger.core.errors import NotFound
 from claviger.core.ids import new_version
@@ -84,10 +85,11 @@ class Secrets:
             secret_id = secret.id or records.add_secret(tx, vault.id, name, name_key)
             kept = msgspec.structs.replace(version, data_key_id=data_key_id)
             records.set_latest(tx, secret_id, records.add_version(tx, secret_id, kept, sealed))
+            telling(version=kept.version)
             return Shown(secret.name, kept, Sensitive(value))
 
         bound_to = binding(vault.id, name_key, version.version)
-        return await self._keyring.write_sealed(scope_of(vault.id), value, bound_to, change)
+        return await self._keyring.write_sealed(scope_of(vault.id), value, bound_to, change, self._store)
 
     async def get(self, vault: Vault, name: str, version: str | None) -> Shown:
         """A version with its value; the latest where none is named. The hot path: one read, one open."""
@@ -140,6 +142,7 @@ class Secrets:
             kept = records.version_for_change(tx, secret, version and version.lower())
             if kept is None:
                 raise missing(name, version)
+            telling(version=kept.version)
             merged = _merged(kept, asked, int(now))
             records.update_metadata(tx, merged)
             return Shown(secret.name, merged)
@@ -219,8 +222,11 @@ class Secrets:
 
         def change(tx: Tx) -> int:
             due = records.due(tx, now, most)
-            for secret_id in due:
-                records.remove(tx, secret_id)
+            for each in due:
+                also_about("secret", rules.secret_id(each.vault, each.name), each.name, each.vault)
+                records.remove(tx, each.id)
+            if not due:
+                withhold()
             return len(due)
 
         return await self._store.write(change)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from claviger.keyvault.secrets.rules import State, state_of
@@ -276,14 +278,23 @@ def remove_some(tx: Tx, vault_id: int, most: int) -> int:
     )
 
 
-def due(tx: Tx, now: float, most: int) -> list[int]:
-    """Ids of up to `most` secrets whose retention has ended, longest due first."""
+class Due(NamedTuple):
+    """A secret whose retention has ended."""
+
+    id: int
+    name: str
+    vault: str
+
+
+def due(tx: Tx, now: float, most: int) -> list[Due]:
+    """Up to `most` secrets whose retention has ended, longest due first."""
     rows = tx.fetch(
-        "SELECT id FROM kv_secrets WHERE purge_at IS NOT NULL AND purge_at <= ? ORDER BY purge_at LIMIT ?",
+        "SELECT s.id, s.name, v.name FROM kv_secrets s JOIN kv_vaults v ON v.id = s.vault_id "
+        "WHERE s.purge_at IS NOT NULL AND s.purge_at <= ? ORDER BY s.purge_at LIMIT ?",
         int(now),
         most,
     )
-    return [row[0] for row in rows]
+    return [Due(*row) for row in rows]
 
 
 async def next_due(store: Store) -> int | None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 from msgspec import UNSET
 
+from claviger.audit.trail import telling
 from claviger.core.errors import Conflict, Invalid
 from claviger.core.paging import decode_mark, encode_mark
 from claviger.keyvault.secrets import rules, wire
@@ -37,7 +38,10 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct):
-    """A granted call: the vault, the base URL that the client used, and what it asked."""
+    """A granted call: the vault, the base URL that the client used, and what it asked.
+
+    `shown_version` is that of the secret that a quick answer shows.
+    """
 
     vault: Vault
     base_url: str
@@ -47,6 +51,7 @@ class Call(msgspec.Struct):
     route: Route
     query: Mapping[str, str]
     body: bytes = b""
+    shown_version: str = ""
 
 
 _ON_SECRET = {
@@ -130,7 +135,10 @@ class SecretRoutes:
     def get_now(self, call: Call) -> bytes | None:
         """What `answer` gives to a get, if it can be had without waiting; None otherwise."""
         shown = self._secrets.get_now(call.vault, _name(call), call.route.version)
-        return None if shown is None else wire.encode(_bundle(call, shown.name, shown.version, shown))
+        if shown is None:
+            return None
+        call.shown_version = shown.version.version
+        return wire.encode(_bundle(call, shown.name, shown.version, shown))
 
     async def _set(self, call: Call) -> bytes:
         shown = await self._secrets.set(call.vault, _name(call), wire.decode_set(call.body))
@@ -138,6 +146,7 @@ class SecretRoutes:
 
     async def _get(self, call: Call) -> bytes:
         shown = await self._secrets.get(call.vault, _name(call), call.route.version)
+        telling(version=shown.version.version)
         return wire.encode(_bundle(call, shown.name, shown.version, shown))
 
     async def _update(self, call: Call) -> bytes:

@@ -58,6 +58,11 @@ class Operation(Enum):
     RESTORE = "SecretRestore"
 
 
+def secret_id(vault: str, name: str) -> str:
+    """By what the audit log knows a secret: the same for every way to write its name."""
+    return f"{vault}/secrets/{name.lower()}"
+
+
 class Right:
     """What a caller needs for an operation: an access-policy permission, or an RBAC data action."""
 

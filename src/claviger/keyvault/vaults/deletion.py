@@ -16,6 +16,7 @@ import logging
 
 import msgspec
 
+from claviger.audit.trail import about, also_about, silently, withhold
 from claviger.core.clock import Clock
 from claviger.keyvault.directory.records import bump_revision
 from claviger.keyvault.secrets import records as secrets
@@ -92,6 +93,7 @@ class Purges:
             TRANSITIONS.decide(Operation.PURGE, state if here else State.ABSENT, vault=name[:100])
             assert vault is not None  # noqa: S101 - a vault that stands anywhere is there
             rules.check_purge(vault.purge_protection, vault.name)
+            about("vault", vault.path, vault.name, vault.resource_group)
             records.retire_vault(tx, vault, int(now))
             bump_revision(tx)
             return vault
@@ -109,8 +111,9 @@ class Purges:
             records.remove_vault(tx, vault_id)
             return True
 
-        while not await self._store.write(change):
-            pass  # other changes come in between
+        with silently():  # that it is purged has been told
+            while not await self._store.write(change):
+                pass  # other changes come in between
 
     async def erase_within(self, vault_id: int, patience_s: float) -> bool:
         """Runs `erase` beside other work; whether it was through after so many seconds."""
@@ -139,9 +142,12 @@ class Purges:
         def change(tx: Tx) -> None:
             found = records.due(tx, now, most)
             for vault in found:
+                also_about("vault", vault.path, vault.name, vault.resource_group)
                 records.retire_vault(tx, vault, now)
             if found:
                 bump_revision(tx)
+            else:
+                withhold()
 
         await self._store.write(change)
         gone = await records.retired(self._store)

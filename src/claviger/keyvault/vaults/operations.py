@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from claviger.audit.trail import about, telling
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Invalid, NotFound
 from claviger.core.ids import new_uuid
@@ -100,6 +101,8 @@ async def assign_role(
         scope = scope_at(tx, place)
         principal_id = application_named(tx, principal).object_id
         made = RoleAssignment(id=assignment_id, scope=scope, role_id=role_id, principal_id=principal_id, created_at=now)
+        about("role-assignment", assignment_id, role)
+        telling(principal=principal_id, scope=scope)
         return add_assignment(tx, made)
 
     return await store.write(change)
@@ -124,6 +127,7 @@ async def remove_role(store: Store, assignment_id: str) -> RoleAssignment:
     """Takes a role away by the assignment's id. Raises NotFound("AssignmentUnknown")."""
 
     def change(tx: Tx) -> RoleAssignment:
+        about("role-assignment", assignment_id.lower())
         found = records.find_assignment(tx, assignment_id.lower())
         if found is None:
             raise NotFound("AssignmentUnknown", assignment=assignment_id[:100])
@@ -151,6 +155,8 @@ async def remove_role_of(
         found = records.assignment_at(tx, scope, role_id, application_named(tx, principal).object_id)
         if found is None:
             raise NotFound("AssignmentUnknown", role=role[:100], principal=principal[:120], scope=scope)
+        about("role-assignment", found.id, role)
+        telling(principal=found.principal_id, scope=scope)
         return _removed(tx, found)
 
     return await store.write(change)
@@ -172,6 +178,8 @@ async def set_access_policy(
         if found.rbac:
             raise Conflict("VaultUsesRoles", vault=found.name, fix="assign a role instead")
         object_id = principal_id_of(tx, principal)
+        _about(found)
+        telling(principal=object_id, permissions=granted)
         kept = _policy_of(tx, found, object_id, application)
         held: Mapping[str, list[str]] = kept.permissions if kept else {}
         policy = AccessPolicy(
@@ -201,11 +209,17 @@ async def remove_access_policy(store: Store, *, vault: str, principal: str, appl
     def change(tx: Tx) -> None:
         found = records.live_vault(tx, vault)
         object_id = principal_id_of(tx, principal)
+        _about(found)
+        telling(principal=object_id)
         if not records.remove_policy(tx, found.id, object_id, application):
             raise NotFound("PolicyUnknown", vault=found.name, principal=principal[:120])
         bump_revision(tx)
 
     await store.write(change)
+
+
+def _about(vault: Vault) -> None:
+    about("vault", vault.path, vault.name, vault.resource_group)
 
 
 def add_vault(tx: Tx, draft: Vault, tenant: str | None) -> Vault:
@@ -220,6 +234,7 @@ def add_vault(tx: Tx, draft: Vault, tenant: str | None) -> Vault:
         groups.add_group(tx, group)
     vault = msgspec.structs.replace(draft, tenant_id=found.id, id=bump_revision(tx))
     records.add_vault(tx, vault)
+    _about(vault)
     return vault
 
 

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import UNSET
 
 from claviger.audit.trail import about
-from claviger.cckm.azure.connections import records, shown
+from claviger.cckm.approvals.guarding import Guard
+from claviger.cckm.azure.connections import protection, records, shown
 from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureCloud, AzureClouds, credentials_of, sealed_form
 from claviger.cckm.azure.connections.proofs import Proof, Proofs
 from claviger.cckm.azure.connections.rules import (
@@ -119,8 +120,10 @@ class Connections:
         await self._safe.write([(SEALED_AS, made.id, sealed_form(proof.credentials))], change)
         return shown.azure(made)
 
-    async def change(self, domain_id: str, id_or_name: str, asked: AzureConnectionIn) -> AzureConnectionOut:
-        """Changes what is given. Raises NotFound and Invalid."""
+    async def change(
+        self, domain_id: str, id_or_name: str, asked: AzureConnectionIn, guard: Guard | None = None
+    ) -> AzureConnectionOut:
+        """Changes what is given. Raises NotFound and Invalid, and Wanted where more people have to agree."""
         known = await self._found(domain_id, id_or_name)
         if asked.name is not UNSET and asked.name != known.name:
             raise validation({"name": "cannot be changed"})
@@ -136,6 +139,7 @@ class Connections:
             if proof is not None:
                 self._proofs.use(tx, proof)
                 details = proof.shown_in(details)
+            protection.require(tx, guard, current, details)
             moved = proof is not None or _is_new_way(current.details, details)
             made = msgspec.structs.replace(
                 current,

@@ -195,6 +195,16 @@ def users_count(tx: Tx, ident: str) -> int:
     return 0 if row is None else int(row[0])
 
 
+def protections_reached(tx: Tx, ident: str) -> list[tuple[bool, int | None]]:
+    """What is set on the vaults that are reached by a connection: whether protected, and the quorum."""
+    rows = tx.fetch(
+        "SELECT DISTINCT p.protected, p.quorum FROM cckm_azure_vaults v "
+        "JOIN cckm_protections p ON p.container_id = v.id WHERE v.connection_id = ?",
+        ident,
+    )
+    return [(row[0] != 0, row[1]) for row in rows]
+
+
 def embedded_is_noted(tx: Tx, key: str) -> bool:
     """Whether the embedded cloud has been registered before."""
     return tx.fetch_one("SELECT 1 FROM meta WHERE key = ?", key) is not None

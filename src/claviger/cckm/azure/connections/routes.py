@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from claviger.cckm.approvals.guarding import Guards, guarded
 from claviger.cckm.azure.connections.operations import Connections
 from claviger.cckm.azure.connections.shown import LIST_PARAMETERS
 from claviger.cckm.azure.connections.wire import (
@@ -34,8 +35,9 @@ _EXAMPLE = {
 class ConnectionRoutes:
     """Answers calls about connections."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, guards: Guards | None = None) -> None:
         self._connections = connections
+        self._guards = guards
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -89,7 +91,8 @@ class ConnectionRoutes:
                 tag=_TAG,
                 summary="Change a connection to Azure",
                 description='Fields that are absent, null or "" stay. `meta` and `labels` are merged; null removes a '
-                "key. To renew a certificate that this server made, give another `cert_duration`.",
+                "key. To renew a certificate that this server made, give another `cert_duration`. Where protected "
+                "vaults are reached by it, other addresses need the approval of others.",
                 takes=AzureConnectionIn,
                 gives=AzureConnectionOut,
                 errors=(409,),
@@ -201,7 +204,8 @@ class ConnectionRoutes:
     async def change(self, call: Call) -> Answer:
         """PATCH /services/azure/connections/{id}."""
         asked = call.body(AzureConnectionIn)
-        return Answer(await self._connections.change(call.caller.domain_id, call.params["id"], asked))
+        async with guarded(self._guards, call) as guard:
+            return Answer(await self._connections.change(call.caller.domain_id, call.params["id"], asked, guard))
 
     async def delete(self, call: Call) -> Answer:
         """DELETE /services/azure/connections/{id}."""

@@ -242,12 +242,12 @@ def told_deleted(found: DeletedSecret) -> CloudSecret:
 
 
 class _Attributes(msgspec.Struct, frozen=True, rename={"not_before": "nbf", "expires_at": "exp"}):
-    enabled: bool = True
+    enabled: bool | None = True
     not_before: int | None = None
     expires_at: int | None = None
-    created: int = 0
-    updated: int = 0
-    recovery_level: str = msgspec.field(default="", name="recoveryLevel")
+    created: int | None = 0
+    updated: int | None = 0
+    recovery_level: str | None = msgspec.field(default="", name="recoveryLevel")
     recoverable_days: int | None = msgspec.field(default=None, name="recoverableDays")
 
 
@@ -263,9 +263,24 @@ class _Bundle(msgspec.Struct, frozen=True, rename="camel"):
     scheduled_purge_date: int | None = None
 
 
+class _Page(msgspec.Struct, frozen=True):
+    value: list[_Bundle] | None = None
+
+
+_PAGE = msgspec.json.Decoder(_Page)
+
+
+def parsed_page(raw: bytes) -> list[CloudSecret]:
+    """A page of any of the lists as it is on the wire. Raises as `_parsed` does."""
+    return [_secret_of(item) for item in _PAGE.decode(raw).value or ()]
+
+
 def _parsed(raw: bytes) -> CloudSecret:
     """A bundle as it is on the wire. Raises ValueError and IndexError for an answer that is none of Azure's."""
-    found = msgspec.json.decode(raw, type=_Bundle)
+    return _secret_of(msgspec.json.decode(raw, type=_Bundle))
+
+
+def _secret_of(found: _Bundle) -> CloudSecret:
     name, _, version = found.id.partition("://")[2].split("/", 2)[2].partition("/")
     attributes = found.attributes
     return CloudSecret(
@@ -275,12 +290,12 @@ def _parsed(raw: bytes) -> CloudSecret:
         content_type=found.content_type,
         tags=found.tags,
         managed=bool(found.managed),
-        enabled=attributes.enabled,
+        enabled=attributes.enabled is not False,
         not_before=attributes.not_before,
         expires_at=attributes.expires_at,
-        created_at=attributes.created,
-        updated_at=attributes.updated,
-        recovery_level=attributes.recovery_level,
+        created_at=attributes.created or 0,
+        updated_at=attributes.updated or 0,
+        recovery_level=attributes.recovery_level or "",
         recoverable_days=attributes.recoverable_days,
         deleted_at=found.deleted_date,
         purge_at=found.scheduled_purge_date,

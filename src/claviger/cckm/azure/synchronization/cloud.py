@@ -12,7 +12,7 @@ import msgspec
 
 from claviger.cckm.azure.connections.cloud import ONCE, AzureCloud, AzureClouds
 from claviger.cckm.azure.connections.rules import Connection
-from claviger.cckm.azure.secrets.cloud import CloudSecret, told, told_deleted
+from claviger.cckm.azure.secrets.cloud import CloudSecret, parsed_page, told_deleted
 from claviger.core.errors import Invalid, NotFound, Unavailable
 
 T = TypeVar("T")
@@ -41,17 +41,17 @@ class Source:
 
     def live(self) -> AsyncIterator[list[CloudSecret]]:
         """Pages of the live secrets, each by its newest version, which is not named."""
-        return self._pages(self._client.list_properties_of_secrets(**ONCE), told)
+        return self._pages(self._client.list_properties_of_secrets)
 
     def deleted(self) -> AsyncIterator[list[CloudSecret]]:
         """Pages of the deleted secrets."""
-        return self._pages(self._client.list_deleted_secrets(**ONCE), told_deleted)
+        return self._pages(self._client.list_deleted_secrets)
 
     async def versions(self, name: str) -> list[CloudSecret]:
         """All versions of a live secret; none where it is not there. Raises Invalid("TooMany")."""
         found: list[CloudSecret] = []
         try:
-            async for page in self._pages(self._client.list_properties_of_secret_versions(name, **ONCE), told):
+            async for page in self._pages(self._client.list_properties_of_secret_versions, name):
                 found += page
                 if len(found) > MOST_VERSIONS:
                     raise Invalid("TooMany", message=f"a secret has more than {MOST_VERSIONS} versions")
@@ -75,16 +75,19 @@ class Source:
         """Whether there is a secret of that name, live or deleted."""
         return await self.one_deleted(name) is not None or bool(await self.versions(name))
 
-    async def _pages(self, paged: Any, kind: Callable[[Any], CloudSecret]) -> AsyncIterator[list[CloudSecret]]:
-        pages = paged.by_page()
+    async def _pages(self, paged: Callable[..., Any], *names: str) -> AsyncIterator[list[CloudSecret]]:
+        answers: list[Any] = []
+        pages = paged(*names, raw_response_hook=answers.append, **ONCE).by_page()
 
         async def work() -> list[CloudSecret] | None:
             """One page. Where it fails, the iterator stays where it was, and the same page is asked for again."""
+            answers.clear()
             try:
-                page = await anext(pages)
+                await anext(pages)
             except StopAsyncIteration:
                 return None
-            return [kind(item) async for item in page]
+            # The SDK's own objects look their fields up anew at each access; the answer itself is read in one go.
+            return parsed_page(answers[-1].http_response.content)
 
         before = None
         while (page := await self._ask(lambda: self._cloud.ask(work, self._budget))) is not None:
