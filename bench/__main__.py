@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, lists, machine, plane, process, rates
+from bench import audit, audited, lists, machine, plane, process, rates, synchronization
 from bench.load import Generator
 from bench.population import Population, populate
 from bench.product import Product
@@ -23,7 +23,7 @@ from bench.report import Figure, save, table
 
 RESULTS = Path(__file__).with_name("results.json")
 BUSY_LOAD = 0.5
-GROUPS = ("get", "set", "growth", "start", "memory", "lists", "audit", "plane")
+GROUPS = ("get", "set", "growth", "start", "memory", "lists", "audit", "plane", "synchronization")
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,12 @@ class Run:
         requests, seconds = self._size.memory_requests, self._size.seconds
         self.figures += process.memory(product, self.generator, gets, requests, seconds)
 
+    def synchronization(self) -> None:
+        """Reading whole vaults through the official client, and comparing."""
+        secrets = self._size.large // 10
+        vaults = max(5, secrets // 1000)
+        self.figures += synchronization.measure(self._folder, secrets, vaults, max(2, self._size.rounds // 2))
+
     def lists(self) -> None:
         """The control plane's lists of secrets, by any filter."""
         self.figures += lists.measure(self._folder, self._size.large, self._size.rounds, self._seed)
@@ -114,6 +120,7 @@ class Run:
     def audit(self) -> None:
         """What auditing costs, and how fast a log is verified."""
         size = self._size
+        self.figures += audited.run(self._folder, self.generator, self._plan, size.small, self._seed)
         self.figures += audit.costs(self._folder, size.rounds, size.seconds, quick=size is QUICK)
 
     def plane(self) -> None:

@@ -64,9 +64,12 @@ class Product:
 
     def launch(self) -> None:
         """Starts the process and does not wait."""
-        assert self._process is None, "the server runs already"
         command = [sys.executable, "-m", "claviger", "serve"]
-        command += ["--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"]
+        self.launch_as([*command, "--data", str(self.data), "--listen", f"127.0.0.1:{self.port}"])
+
+    def launch_as(self, command: list[str]) -> None:
+        """The same by another command line."""
+        assert self._process is None, "the server runs already"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

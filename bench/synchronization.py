@@ -59,6 +59,7 @@ def measure(folder: Path, secrets: int, vaults: int, rounds: int) -> list[Figure
     cores = machine.cores()
     cloud, plane = Cloud(folder / "sync-cloud", cores.load), ControlPlane(folder / "sync-plane", cores.server)
     _say(f"filling {vaults} vaults with {secrets:,} secrets")
+    watch: Watch | None = None
     try:
         cloud.prepare(vaults, secrets // vaults)
         plane.start()
@@ -67,14 +68,15 @@ def measure(folder: Path, secrets: int, vaults: int, rounds: int) -> list[Figure
         machine.pin(plane.pid, cores.server)
         watch = Watch(plane.pid)
         fetch = _Fetching(folder, cloud)
-        figures = _first(plane, fetch, ids, rounds, watch)
+        figures = _first(plane, fetch, ids, rounds)
         figures += _again(plane, fetch, ids, rounds)
-        watch.stop()
         peak = watch.peak_kib / 1024
         name = f"resident memory, synchronising {secrets:,} secrets"
         figures.append(Figure(name, peak, MOST_RESIDENT_MIB, "at most", "MiB"))
         return figures
     finally:
+        if watch is not None:
+            watch.stop()
         plane.stop()
         cloud.stop()
 
@@ -112,7 +114,7 @@ class _Fetching:
         return found
 
 
-def _first(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: int, watch: Watch) -> list[Figure]:
+def _first(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: int) -> list[Figure]:
     """Vaults that were never read, a portion a round."""
     each = max(1, len(ids) // rounds)
     ours: list[float] = []

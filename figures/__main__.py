@@ -13,12 +13,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import audit, crash, fuzz, leaks, operations, rawfuzz, retention
+from figures import audit, crash, fuzz, leaks, operations, rawfuzz, retention, synchronization
 from figures.crash import CrashReport
 from figures.retention import RetentionReport
 
 RESULTS = Path(__file__).with_name("results.json")
-HOSTILE = {each.NAME: each for each in (operations, fuzz, rawfuzz, leaks, audit)}
+HOSTILE = {each.NAME: each for each in (operations, synchronization, fuzz, rawfuzz, leaks, audit)}
 TRIALS = ("crash", "retention", *HOSTILE)
 KILLS, QUICK_KILLS = 200, 12
 DELETIONS, QUICK_DELETIONS = 10_000, 1_000
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(retention_table(kept), flush=True)
         for name, trial in HOSTILE.items():
             if name in given.trials:
-                chosen = given.kills if trial is operations else given.inputs
+                chosen = {operations: given.kills, synchronization: None}.get(trial, given.inputs)
                 report = trial.run(Path(made), chosen or (trial.QUICK_SIZE if given.quick else trial.SIZE), seed)
                 told[name] = report.as_json()
                 found += report.found

@@ -37,11 +37,17 @@ class Haystack:
                     self.add(f"{place}/{inside}", path.read_bytes())
 
     def add_process(self, pid: int) -> None:
-        """What any user of the machine, or of the same account, sees of a process; nothing where there is no /proc."""
+        """What any user of the machine, or of the same account, sees of a process and of those that it has started.
+
+        Nothing where there is no /proc.
+        """
         for name in ("cmdline", "environ"):
             path = Path(f"/proc/{pid}/{name}")
             if path.exists():
                 self.add(f"process {name}", path.read_bytes())
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in path.read_text().split():
+                self.add_process(int(child))
 
     def add_tables(self, url: str) -> None:
         """Every row of every table of a PostgreSQL database, as text and as the bytes themselves."""

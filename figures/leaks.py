@@ -23,6 +23,7 @@ from pathlib import Path
 from figures.databases import Database, Reports, on_each
 from figures.haystack import Haystack
 from figures.needles import Needle, Search, make_controls, make_needles
+from figures.planeleaks import PlaneLeaks
 from figures.pushing import Way, url64, written
 from figures.sending import Channel
 from figures.target import SetProduct, prepare
@@ -34,6 +35,7 @@ KINDS = ("written down", "told to others", "told to its sender", "search blind",
 BAD_START_LIMIT_S = 60.0
 POSTGRES_TEMPLATES = ("data/base/1/", "data/base/4/", "data/base/5/")
 """Databases that nobody writes to."""
+PLANE_VAULT = "leak-plane"
 _ENVIRONMENT = "FIGURES_CONTROL"
 
 
@@ -48,6 +50,7 @@ class LeakReport:
     searched_bytes: int = 0
     places: int = 0
     controls: int = 0
+    made: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     findings: list[tuple[str, str]] = field(default_factory=list)
 
@@ -66,6 +69,7 @@ class LeakReport:
             "seed": self.seed,
             "database": self.database,
             "values": self.values,
+            "values_of_the_server": self.made,
             "ways": self.ways,
             "answers_by_status": dict(sorted(self.statuses.items())),
             "searched_bytes": self.searched_bytes,
@@ -78,7 +82,7 @@ class LeakReport:
     def table(self) -> str:
         """Counts, a line each."""
         within = f"in {self.values:,} values (seed {self.seed})"
-        title = f"leaks: {self.values:,} values by {self.ways} ways on {self.database}; "
+        title = f"leaks: {self.values:,} values by {self.ways} ways and {self.made} of the server's own on {self.database}; "
         title += (
             f"{self.searched_bytes / 2**20:.0f} MiB in {self.places} places searched; {self.controls} controls found"
         )
@@ -122,13 +126,17 @@ class _Trial:
         self._haystack = Haystack()
         self._aside = product.data.with_name(f"{product.data.name}-files")
         self._aside.mkdir()
+        product.command("vault", "create", PLANE_VAULT)
+        self._plane = PlaneLeaks(product, self._haystack, report.findings, PLANE_VAULT, report.seed)
 
     def run(self) -> None:
         shares = iter(self._needles)
         by_hand, bad = (list(itertools.islice(shares, self._report.values // 10)) for _ in range(2))
         seeded = list(itertools.islice(shares, self._report.values // 20))
+        of_plane = list(itertools.islice(shares, self._report.values // 5))
         self._set_up()
         asyncio.run(self._push(list(shares)))
+        self._plane.push(of_plane)
         self._live()
         self._move(by_hand, bad)
         self._plant()
@@ -140,8 +148,10 @@ class _Trial:
         self._product.stop()
         self._product.start()
         self._look_at_what_is_shown()
+        self._plane.look()
         self._product.stop()
         self._collect("after a stop")
+        asyncio.run(self._plane.open_all())
         self._judge()
 
     def _set_up(self) -> None:
@@ -287,8 +297,10 @@ class _Trial:
     def _judge(self) -> None:
         report, haystack = self._report, self._haystack
         report.searched_bytes, report.places = haystack.size, len(haystack.pieces)
-        found = haystack.places_of([*self._needles, *self._controls])
-        for needle in self._needles:
+        report.made = len(self._plane.made)
+        needles = [*self._needles, *self._plane.made]
+        found = haystack.places_of([*needles, *self._controls])
+        for needle in needles:
             for place in found.get(needle.number, ()):
                 kind = "told to others" if place.startswith("answers to others") else "written down"
                 report.findings.append((kind, f"value {needle.number} ({needle.kind}) in {place}"))

@@ -34,11 +34,15 @@ KINDS = tuple(_BETWEEN)
 
 @dataclass(frozen=True)
 class Needle:
-    """A value and what kind it is; a plain one may stand in a header, a path or a host's name as it is."""
+    """A value and what kind it is; a plain one may stand in a header, a path or a host's name as it is.
+
+    `raw` are the bytes of one that is no text.
+    """
 
     number: int
     value: str
     kind: str
+    raw: bytes = b""
 
 
 def make_needles(count: int, seed: int) -> list[Needle]:
@@ -83,6 +87,12 @@ def spellings(value: str) -> set[bytes]:
     return found | set(_base64s(raw))
 
 
+def spellings_of_bytes(raw: bytes) -> set[bytes]:
+    """The same for bytes that need not be a text."""
+    hexed = raw.hex()
+    return {raw, repr(raw)[2:-1].encode(), hexed.encode(), hexed.upper().encode(), *_base64s(raw)}
+
+
 def _base64s(raw: bytes) -> Iterator[bytes]:
     """Base64 of the value wherever in a longer text it began, without the letters that its neighbours decide."""
     for shift in range(3):
@@ -99,7 +109,7 @@ class Search:
     def __init__(self, needles: Iterable[Needle]) -> None:
         self._windows: dict[bytes, int] = {}
         for needle in needles:
-            for spelling in spellings(needle.value):
+            for spelling in spellings_of_bytes(needle.raw) if needle.raw else spellings(needle.value):
                 for window in _windows(spelling):
                     self._windows[window] = needle.number
 

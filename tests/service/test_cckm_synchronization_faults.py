@@ -175,6 +175,10 @@ def test_when_the_retention_has_ended_the_record_is_deleted(desk: Desk, board: S
     for name in names:
         vault.azure.delete(name)
     synchronized(desk.admin, vault)
+    vault.azure.purge(names[0])
+    synchronized(desk.admin, vault)
+    assert [record["status"] for record in desk.admin.records(vault, names[0])] == ["SOFT-DELETED"]
+    assert desk.admin.records(vault, names[0])[0]["gone"]
     board.clock_advance(8 * 86_400)
     synchronized(desk.admin, vault)  # nobody has to override the brake for what was expected
     for record in desk.admin.records(vault):

@@ -7,15 +7,22 @@ the log is written, not where the call is answered.
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import msgspec
 
 from claviger.audit.entry import Actor, Entry, Origin, Subject, encoded
 from claviger.audit.records import Leaf, Shared, object_key, shared_by
-from claviger.audit.tree import leaf_hash
 
 _AT = 1234567890.0625
-_MARKS = ('"at":1234567890.0625', '"version":"@version@"', "@id@", "@name@", "@request@")
-_json = msgspec.json.Encoder()
+_MARKS = (
+    (b'"at":1234567890.0625', b'"at":%b'),
+    (b"@version@", b"%b"),
+    (b"@id@", b"%b"),
+    (b"@name@", b"%b"),
+    (b"@request@", b"%b"),
+)
+_encode = msgspec.json.Encoder().encode
 
 
 class Stamp:
@@ -51,33 +58,18 @@ class Stamp:
             status=status,
         )
         self._shared: Shared = shared_by(sample)
-        self._parts: list[bytes] = []
-        rest = encoded(sample)
-        for mark in _MARKS:  # in the order in which they stand in the canonical form
-            before, found, rest = rest.partition(mark.encode())
-            if not found:
+        form = encoded(sample).replace(b"%", b"%%")
+        for mark, place in _MARKS:  # in the order in which they stand in the canonical form
+            if form.count(mark) != 1:
                 raise ValueError("a stamp's fixed parts must not look like its marks")
-            self._parts.append(before)
-        self._end = rest
+            form = form.replace(mark, place)
+        self._form = form
 
-    def leaf(self, at: float, name: str, version: str, request_id: str) -> Leaf:
+    def leaf(self, at: float, name: str, version: str, request_id: bytes) -> Leaf:
         """The record, as the log keeps it."""
-        first, second, third, fourth, fifth = self._parts
         key = name.lower()
-        body = b'%b"at":%b%b"version":"%b"%b%b%b%b%b%b%b' % (
-            first,
-            _json.encode(at),
-            second,
-            version.encode(),
-            third,
-            key.encode(),
-            fourth,
-            name.encode(),
-            fifth,
-            request_id.encode(),
-            self._end,
-        )
-        return Leaf(at, self._shared, object_key(self._prefix + key), leaf_hash(body), body)
+        body = self._form % (_encode(at), version.encode(), key.encode(), name.encode(), request_id)
+        return Leaf(at, self._shared, object_key(self._prefix + key), sha256(b"\x00" + body).digest(), body)
 
 
 class Stamped(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +79,7 @@ class Stamped(msgspec.Struct, frozen=True, gc=False):
     at: float
     name: str
     version: str
-    request_id: str
+    request_id: bytes
 
     def leaf(self) -> Leaf:
         """The record, as the log keeps it."""

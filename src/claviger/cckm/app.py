@@ -203,9 +203,11 @@ def _head(scope: Scope) -> tuple[bytes | None, bytes | None]:
 
 
 def read_query(raw: bytes) -> Query:
-    """The query of a URL, as it stands there. Raises Invalid("Query")."""
+    """The query of a URL, as it stands there. Raises Invalid("Query"), also where a text holds a NUL."""
     if not raw:
         return Query(())
+    if b"%00" in raw:
+        raise Invalid("Query", message="the query holds a NUL")
     try:
         return Query(
             parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)

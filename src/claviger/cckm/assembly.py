@@ -20,6 +20,8 @@ from claviger.cckm.approvals.guarding import Guards
 from claviger.cckm.approvals.operations import Approvals
 from claviger.cckm.approvals.routes import ApprovalRoutes
 from claviger.cckm.approvals.rules import LAPSE_S
+from claviger.cckm.auditing.operations import AuditTrail
+from claviger.cckm.auditing.routes import AuditRoutes
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.connections.operations import Connections, EmbeddedAzure, ensure_embedded
 from claviger.cckm.azure.connections.protection import VERSIONS as CONNECTION_VERSIONS
@@ -42,7 +44,11 @@ from claviger.cckm.azure.vaults.protection import VERSIONS as VAULT_VERSIONS
 from claviger.cckm.azure.vaults.removal import Removals
 from claviger.cckm.azure.vaults.routes import VaultRoutes
 from claviger.cckm.calls import Route
+from claviger.cckm.estate.operations import Searches
+from claviger.cckm.estate.routes import SearchRoutes
 from claviger.cckm.journal import Journal
+from claviger.cckm.leaving.operations import Leavings
+from claviger.cckm.leaving.routes import LeavingRoutes
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.delivery import Courier
 from claviger.cckm.notices.nearing.watch import Watch
@@ -140,12 +146,15 @@ class Plane:
 
     def _routes(self) -> list[Route]:
         store, clock, clouds = self._ground.store, self._ground.clock, self._clouds
+        secrets = SecretRoutes(self.secrets, self._guards)
         return [
             *self.access.routes,
             *ConnectionRoutes(Connections(store, self._safe, clock, clouds), self._guards).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
-            *SecretRoutes(self.secrets, self._guards).routes(),
+            *secrets.routes(),
+            *LeavingRoutes(Leavings(store, clock), secrets).routes(),
+            *SearchRoutes(Searches(store, clock)).routes(),
             *ApprovalRoutes(
                 Approvals(
                     store, clock, self._ground.machine, {**SECRET_VERSIONS, **VAULT_VERSIONS, **CONNECTION_VERSIONS}
@@ -157,6 +166,7 @@ class Plane:
             *NoticeRoutes(
                 NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)
             ).routes(),
+            *AuditRoutes(AuditTrail(store, self._ground.checkpoints)).routes(),
             *unbuilt_routes(),
             *ReferenceRoutes(lambda: self.routing.routes, self._choices.version).routes(),
         ]

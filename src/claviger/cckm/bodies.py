@@ -22,6 +22,8 @@ from claviger.core.sensitive import Sensitive
 S = TypeVar("S", bound=msgspec.Struct)
 
 _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
+_NUL = b"\\u0000"
+"""How JSON spells it; as it is, it makes a text no JSON."""
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 
 
@@ -37,9 +39,34 @@ def read_struct(raw: bytes, kind: type[S]) -> S:
     if not isinstance(found, dict):
         raise Invalid("Body", message="the body must be a JSON object")
     try:
-        return msgspec.convert(_pruned(found, kind), kind, dec_hook=_wrapped)
+        body = msgspec.convert(_pruned(found, kind), kind, dec_hook=_wrapped)
     except msgspec.ValidationError as problem:
         raise validation(_told(str(problem))) from None
+    if _NUL in raw:
+        _refuse_nul(body)
+    return body
+
+
+def _refuse_nul(body: msgspec.Struct) -> None:
+    """Raises Invalid("Validation") where a text holds a NUL, which one of the databases would refuse, the other keep.
+
+    What is sealed (a secret's value, say) is no text to any database, and may hold what it likes.
+    """
+    left: list[tuple[str, Any]] = [("", body)]
+    while left:
+        place, value = left.pop()
+        inside: list[tuple[Any, Any]] = []
+        if isinstance(value, str) and "\0" in value:
+            raise validation({place: "must not contain NUL"})
+        if isinstance(value, msgspec.Struct):
+            inside = [(field.encode_name, getattr(value, field.name)) for field in msgspec.structs.fields(value)]
+        elif isinstance(value, dict):
+            if any(isinstance(name, str) and "\0" in name for name in value):
+                raise validation({place: "no name in it may contain NUL"})
+            inside = list(value.items())
+        elif isinstance(value, (list, tuple)):
+            inside = list(enumerate(value))
+        left += [(f"{place}.{str(name)[:64]}".strip("."), each) for name, each in inside]
 
 
 def _wrapped(kind: type, value: object) -> object:

@@ -257,6 +257,10 @@ class Call:
         if not self._rights.allows(caller, container_id, permission.action):
             raise Forbidden("ActionMissing", message=f"you lack the permission {permission.action} in this container")
 
+    def go_on_as(self, route: Route) -> None:
+        """Makes this a call of another route, whose permission is asked for from now on; its handler is called next."""
+        self.route = route
+
     def containers(self) -> frozenset[str] | None:
         """The containers whose objects the caller may list; None for all of the domain."""
         self.checked = True

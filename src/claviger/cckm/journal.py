@@ -19,6 +19,14 @@ from claviger.core.errors import Refusal
 SERVICE = "cckm"
 NOT_BUILT = 501
 
+_SERVICES = {
+    "auth": "auth",
+    "client-management": "usermgmt",
+    "connectionmgmt": "connectionmgmt",
+    "domains": "usermgmt",
+    "usermgmt": "usermgmt",
+}
+"""Which service a call is of, by the first word of its path; all others are of `SERVICE`."""
 _KINDS = {
     "Azure secrets": "azure-secret",
     "Azure subscriptions": "azure-subscription",
@@ -28,6 +36,7 @@ _KINDS = {
     "Connections": "connection",
     "Domains": "domain",
     "Groups": "group",
+    "Leaving": "azure-secret",
     "Notices": "notice-subscription",
     "Self": "user",
     "Signing keys": "signing-key",
@@ -52,7 +61,7 @@ class Journal:
         trail = Trail(
             self._clock,
             origin="api",
-            service=SERVICE,
+            service=_SERVICES.get(route.path.split("/", 2)[1], SERVICE),
             action=route.summary,
             actor=Actor(address=address),
             subject=Subject(kind=_KINDS.get(route.tag, route.tag), id=next(iter(params.values()), "")),

@@ -175,9 +175,9 @@ class KeyVaultApp:
                 return None
             head = self._head(scope, request)
             if journal is not None and request.caller is not None:
-                client, request_id = scope.get("client"), request.request_id.decode()
-                address, name = client[0] if client else "", route.name or ""
-                journal.read_now(GET, request.caller, address, vault.name, name, call.shown_version, request_id)
+                client, name = scope.get("client"), route.name or ""
+                address = client[0] if client else ""
+                journal.read_now(GET, request.caller, address, vault.name, name, call.shown_version, request.request_id)
         except Refusal:
             return None
         self._count(request.operation, 200)

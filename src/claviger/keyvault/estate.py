@@ -233,8 +233,14 @@ class Estates:
         self._reading = asyncio.Lock()
 
     def fresh(self) -> Estate | None:
-        """The snapshot, if nobody can have committed anything since it was last found to be the newest."""
-        return self._estate if self._store.generation() == self._seen else None
+        """The snapshot, if it is the newest, and that can be told without waiting."""
+        generation, estate = self._store.generation(), self._estate
+        if generation == self._seen or estate is None:
+            return estate
+        if directory.revision_now(self._store) != estate.revision:
+            return None
+        self._seen = generation  # whatever was committed, it was not about the directory
+        return estate
 
     async def current(self) -> Estate:
         """The snapshot in which everything is that this process committed before. Raises what the store raises."""

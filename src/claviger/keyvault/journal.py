@@ -65,7 +65,7 @@ class CloudJournal:
             await self._log.record(entry)
 
     def read_now(
-        self, action: str, caller: Caller, address: str, vault: str, name: str, version: str, request_id: str
+        self, action: str, caller: Caller, address: str, vault: str, name: str, version: str, request_id: bytes
     ) -> None:
         """The same for a secret's value without waiting, which `is_strict` forbids. The hot path."""
         key = id(caller), vault, address, action

@@ -76,7 +76,9 @@ class Searches:
         for at in range(0, len(found.nums), VIEWS_A_READ):
             if at:
                 await asyncio.sleep(0)
-            views = await self._reads.views(found.nums[at : at + VIEWS_A_READ], Clause("coalesce(v.domain_id, '') = ?", (domain_id,)))
+            views = await self._reads.views(
+                found.nums[at : at + VIEWS_A_READ], Clause("coalesce(v.domain_id, '') = ?", (domain_id,))
+            )
             records += [shown(view) for view in views if view.vault.id in seen]
         return records
 

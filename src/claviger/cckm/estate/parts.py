@@ -23,7 +23,7 @@ from claviger.cckm.estate.columns import (
 )
 from claviger.cckm.estate.rules import Column, Tag, Text, Wanted, byte_of
 
-FEW = 400
+FEW = 100
 """So many rows are looked at one by one rather than all of them at once."""
 
 _COLUMNS: tuple[Column, ...] = ("created_at", "updated_at", "expires_at", "purge_at", "azure_created_at")
@@ -163,7 +163,7 @@ class Part:
     def _with(self, text: SoughtText, rows: Collection[int] | None, mask: bytes | None) -> Collection[int]:
         """Those of the rows (None: those of the mask, None: all) that have a word, or do not have it."""
         if rows is not None and len(rows) <= FEW:
-            return [row for row in rows if self._has(row, text) is not text.negated]
+            return self._looked_at(text, rows)
         found = self._having(text)
         if text.negated:
             return set(self._rows(mask) if rows is None else rows) - found
@@ -176,23 +176,34 @@ class Part:
         found = self._names.having(text.needle)
         if text.pattern.has_star:
             found = {row for row in found if text.pattern.is_in(self._names.name(row))}
-        if text.is_any:
-            tagged = self._tags.mask(text.tag_needle, text.is_in_tags)
-            if tagged is not None:
-                found.update(self._rows(tagged))
-            if not text.vaults.isdisjoint(self._vaults.of):
-                found.update(self._rows(self._vaults.mask([num in text.vaults for num in self._vaults.of])))
+        elsewhere = self._elsewhere(text)
+        if elsewhere is not None:
+            found.update(self._rows(elsewhere))
         return found
 
-    def _has(self, row: int, text: SoughtText) -> bool:
-        if self._names.has(row, text.needle) and (
-            not text.pattern.has_star or text.pattern.is_in(self._names.name(row))
-        ):
-            return True
-        return text.is_any and (
-            (self._tags.have(text.tag_needle) and text.is_in_tags(self._tags.of(row)))
-            or self._vaults.of[self._vaults.code(row)] in text.vaults
-        )
+    def _looked_at(self, text: SoughtText, rows: Collection[int]) -> Collection[int]:
+        """Those of a few rows that have a word, or do not have it, one by one."""
+        names, needle, has_star = self._names, text.needle, text.pattern.has_star
+        elsewhere = self._elsewhere(text)
+        return [
+            row
+            for row in rows
+            if (
+                (elsewhere is not None and elsewhere[row] == 1)
+                or (names.has(row, needle) and (not has_star or text.pattern.is_in(names.name(row))))
+            )
+            is not text.negated
+        ]
+
+    def _elsewhere(self, text: SoughtText) -> bytes | None:
+        """The rows that have a word in their tags or their vault; None where there are none."""
+        if not text.is_any:
+            return None
+        tagged = self._tags.mask(text.tag_needle, text.is_in_tags)
+        if text.vaults.isdisjoint(self._vaults.of):
+            return tagged
+        there = self._vaults.mask([num in text.vaults for num in self._vaults.of])
+        return there if tagged is None else bytes(map(max, there, tagged))
 
 
 _NOT = bytes([1, 0]).ljust(256, b"\0")

@@ -27,6 +27,7 @@ class PlanRoutes:
                 permission=SIGNED_IN,
                 tag="Plans",
                 summary="Plan a changing call",
+                asks=True,
                 description="What the call would do for this caller now: its effects, the permissions and approvals it "
                 "needs, what it cannot undo, and until when the rest can be undone. Nothing is changed, here or in a "
                 "cloud. A call that would be refused has that in its plan. Calls about tokens and passwords are not "

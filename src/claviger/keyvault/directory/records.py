@@ -86,6 +86,12 @@ async def revision(store: Store) -> int:
     return _as_revision(await store.read_one(_REVISION))
 
 
+def revision_now(store: Store) -> int | None:
+    """The same without waiting; None where the store cannot do that. Raises Damaged."""
+    rows = store.read_now(_REVISION)
+    return None if rows is None else _as_revision(rows[0] if rows else None)
+
+
 def bump_revision(tx: Tx) -> int:
     """Says that the directory has changed; the new revision, which no other change has ever had."""
     bumped = _as_revision(tx.fetch_one(_REVISION)) + 1

@@ -1,8 +1,10 @@
--- Search over the estate, and what lists of secrets filter by besides: how old a version is, and whether it is the only one.
+-- Search over the estate, what is leaving, and what lists of secrets filter by besides.
 
--- When Azure created the version (0: not known). sole is 1 where no other row has the vault and the name.
+-- When Azure created the version (0: not known). sole is 1 where no other row has the vault and the name. deleted_by is the
+-- user who deleted it through us, empty where nobody did or somebody else has.
 ALTER TABLE cckm_azure_secrets ADD COLUMN azure_created_at INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cckm_azure_secrets ADD COLUMN sole INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cckm_azure_secrets ADD COLUMN deleted_by TEXT NOT NULL DEFAULT '';
 CREATE INDEX cckm_azure_secrets_aged ON cckm_azure_secrets (azure_created_at, num, facet_id);
 
 ALTER TABLE cckm_azure_secret_facets ADD COLUMN sole INTEGER NOT NULL DEFAULT 0;

@@ -112,6 +112,7 @@ class SessionRoutes:
                 takes=Revocation,
                 status=204,
                 example={"refresh_token": "$REFRESH_TOKEN"},
+                errors=(404,),
             ),
             Route(
                 method="POST",

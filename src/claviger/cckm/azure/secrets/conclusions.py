@@ -21,6 +21,7 @@ from claviger.store.contract import Tx
 
 BACKUP, VALUE, INTENT = "backup", "value", "intent"
 ORIGIN = "cckm"
+_DELETIONS = frozenset(each.value for each in (Operation.SOFT_DELETE, Operation.DELETE_FOR_GOOD, Operation.HARD_DELETE))
 
 
 class Saved(msgspec.Struct, frozen=True):
@@ -216,7 +217,14 @@ def _changed(row: SecretRow, work: Work, outcome: Outcome, now: float) -> Secret
         synced_at=now,
         modified_by=work.user_id,
         updated_at=now,
+        deleted_by=work.user_id if _has_deleted(row, work, outcome) else row.deleted_by,
     )
+
+
+def _has_deleted(row: SecretRow, work: Work, outcome: Outcome) -> bool:
+    """Whether it was this operation that has deleted the secret, or has made its deletion final."""
+    deletes = work.operation in _DELETIONS and not outcome.differs
+    return deletes and outcome.status in (Status.SOFT_DELETED, Status.DELETED) and outcome.status is not row.status
 
 
 def _together(tx: Tx, row: SecretRow) -> Sequence[SecretRow]:

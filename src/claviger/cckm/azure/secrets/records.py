@@ -18,14 +18,14 @@ from claviger.cckm.azure.secrets.rows import STORED, SecretRow, View, row_of, va
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.store.contract import Store, Tx, Value
 
-_WRITTEN = f"{STORED}, facet_id, name_key, expires_at, purge_at, azure_created_at, sole"
+_WRITTEN = f"{STORED}, facet_id, name_key, expires_at, purge_at, azure_created_at, sole, deleted_by"
 _OWN = ", ".join(f"s.{name}" for name in STORED.split(", "))
 JOINED = "cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num"
 VIEWED = f"{_OWN}, v.id, v.domain_id, v.azure_name, v.subscription_id, v.location, v.cloud_name, v.details"
 """What `view_of` reads, of JOINED."""
 
 _DELETED = Status.DELETED.value
-_SELECT = f"SELECT {_OWN}, s.num, s.facet_id, s.sole, v.domain_id FROM {JOINED}"
+_SELECT = f"SELECT {_OWN}, s.num, s.facet_id, s.sole, s.deleted_by, v.domain_id FROM {JOINED}"
 _NAMED = "s.vault_num = ? AND s.name_key = ?"
 _VIEW = f"SELECT {VIEWED} FROM {JOINED} WHERE s.id = ? AND v.domain_id = ?"
 _PLACES = f"({marks(_WRITTEN.split(', '))})"
@@ -132,9 +132,18 @@ def change_many(tx: Tx, rows: Sequence[SecretRow]) -> None:
     for row in rows:
         was = old[row.num]
         kept = msgspec.structs.replace(row, vault_num=was.vault_num, domain_id=was.domain_id, latest=was.latest)
-        kept = msgspec.structs.replace(kept, sole=was.sole)
+        kept = msgspec.structs.replace(kept, sole=was.sole, deleted_by=_deleted_by(was, row))
         moves.append((was, kept))
     _apply(tx, moves)
+
+
+def _deleted_by(was: SecretRow, row: SecretRow) -> str:
+    """Who deleted it: nobody where it lives, or where it was deleted anew by somebody who is not known."""
+    if row.status is Status.AVAILABLE:
+        return ""
+    dates = (was.told.deleted_at, row.told.deleted_at)
+    is_anew = was.status is row.status and None not in dates and dates[0] != dates[1]
+    return "" if is_anew and row.deleted_by == was.deleted_by else row.deleted_by
 
 
 def remove(tx: Tx, rows: Sequence[SecretRow]) -> None:
@@ -227,4 +236,5 @@ def _values(row: SecretRow) -> list[Value]:
         told.purge_at,
         told.created_at,
         row.sole,
+        row.deleted_by,
     ]

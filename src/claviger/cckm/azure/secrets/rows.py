@@ -45,7 +45,7 @@ class SecretRow(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a secret, for changes. Times are epoch seconds; `origin` is `cckm`, `native` or `unknown`.
 
     `num` 0: not stored yet. `num`, `facet_id`, `domain_id`, `latest` and `sole` (the only row of its name in its vault)
-    are kept by `records.py`, whatever is given.
+    are kept by `records.py`, whatever is given. `deleted_by` is who deleted it through us, empty where that is not so.
     """
 
     id: str
@@ -66,6 +66,7 @@ class SecretRow(msgspec.Struct, frozen=True, kw_only=True):
     modified_by: str
     created_at: float
     updated_at: float
+    deleted_by: str = ""
     num: int = 0
     facet_id: int = 0
     domain_id: str = ""
@@ -208,7 +209,7 @@ def _said(details: str) -> tuple[bool, str]:
 
 
 def row_of(row: Row) -> SecretRow:
-    """A row of STORED, num, facet_id, sole and domain_id."""
+    """A row of STORED, num, facet_id, sole, deleted_by and domain_id."""
     kept = _DETAILS.decode(row[8])
     param = _PARAM.decode(kept.azure_param)
     attributes = param.attributes
@@ -248,7 +249,8 @@ def row_of(row: Row) -> SecretRow:
         num=row[16],
         facet_id=row[17],
         sole=row[18] != 0,
-        domain_id=row[19],
+        deleted_by=row[19],
+        domain_id=row[20],
     )
 
 

@@ -99,17 +99,18 @@ class Applier:
         stamp = Stamp(work.vault.num, work.by, now)
         rows, touched = self._rows(tx, [each.name_key for each in losses])
         ended: list[SecretRow] = []
-        left = 0
+        fresh = left = 0
         for loss in losses:
-            there = [row for row in rows.get(loss.name_key, []) if row.status is not Status.DELETED and not row.gone]
+            there = [row for row in rows.get(loss.name_key, []) if _counts(row, now)]
             if loss.versions:
                 there = [row for row in there if row.version in loss.versions]
             if loss.name_key in touched or self._is_recent(there, now):
                 left += 1
                 continue
-            over = [row for row in there if row.told.purge_at is not None and row.told.purge_at <= now]
+            over = [row for row in there if _is_over(row, now)]
             # Of a name that lives on, versions go by a purge alone.
             ended += end(there, stamp, is_final=bool(over or loss.versions))
+            fresh += any(not row.gone for row in there)
             newest = max(there, key=lambda row: (row.told.created_at, row.num), default=None)
             if newest is not None and not over and not loss.versions:
                 found = Finding(
@@ -118,7 +119,7 @@ class Applier:
                 self._find(tx, found, newest)
         if ended:
             secrets.change_many(tx, ended)
-        return Applied(gone=len({row.name_key for row in ended}), left=left)
+        return Applied(gone=fresh, left=left)
 
     def _rows(self, tx: Tx, names: Sequence[str]) -> tuple[Mapping[str, list[SecretRow]], set[str]]:
         """The rows of names, and the names on which an operation is open."""
@@ -173,6 +174,16 @@ class Applier:
         )
         subject = uri("cckm", "azure-secret", row.id, row.name)
         self._notices.emit(tx, vault.domain_id, Type.DRIFT, subject, data, object_key=row.id)
+
+
+def _is_over(row: SecretRow, now: float) -> bool:
+    """Whether the retention of a soft-deleted version has ended."""
+    return row.told.purge_at is not None and row.told.purge_at <= now
+
+
+def _counts(row: SecretRow, now: float) -> bool:
+    """Whether there is anything left to say of a version that is nowhere to be found."""
+    return row.status is not Status.DELETED and (not row.gone or _is_over(row, now))
 
 
 def _merged(known: Finding | None, shown: SecretRow, done: Settled, stamp: Stamp) -> Finding | None:

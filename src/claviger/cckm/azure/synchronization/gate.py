@@ -21,19 +21,30 @@ CALLS_AT_ONCE = 8
 
 
 class Gate:
-    """Lets calls to a vault through, so many at once. `calls` and `throttled` count them since it was made."""
+    """Lets calls to a vault through, so many at once. `calls` and `throttled` count them since it was made.
 
-    def __init__(self, at_once: int = CALLS_AT_ONCE) -> None:
+    Waits are real, whatever the product's clock is moved to; a test gives a clock and a sleep of its own.
+    """
+
+    def __init__(
+        self,
+        at_once: int = CALLS_AT_ONCE,
+        *,
+        steady: Callable[[], float] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.calls = 0
         self.throttled = 0
         self._slots = asyncio.Semaphore(at_once)
         self._opens_at = 0.0
         self._in_a_row = 0
-        self._last_success = asyncio.get_running_loop().time()
+        self._steady = steady or asyncio.get_running_loop().time
+        self._sleep = sleep
+        self._last_success = self._steady()
 
     def closed_for(self) -> float:
         """Seconds until the vault may be called again; 0 where it may be called now."""
-        return max(0.0, self._opens_at - asyncio.get_running_loop().time())
+        return max(0.0, self._opens_at - self._steady())
 
     async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
         """The answer to a call that only reads. Raises the refusal that stays, as `AzureCloud.ask` does."""
@@ -51,10 +62,10 @@ class Gate:
                     pause = pause_after(failures)
                     if pause is None:
                         raise
-                    await asyncio.sleep(pause)
+                    await self._sleep(pause)
                 else:
                     self._in_a_row = 0
-                    self._last_success = asyncio.get_running_loop().time()
+                    self._last_success = self._steady()
                     return answer
 
     async def _open(self) -> None:
@@ -62,11 +73,11 @@ class Gate:
             wait = self.closed_for()
             if wait <= 0:
                 return
-            await asyncio.sleep(wait)
+            await self._sleep(wait)
 
     def _close(self, refusal: Throttled) -> None:
         """Closes the gate for as long as the vault asks. Raises the refusal where that is no use any more."""
-        now = asyncio.get_running_loop().time()
+        now = self._steady()
         wait = float(str(refusal.facts.get("retry_after_s", 1)))
         self.throttled += 1
         self._in_a_row += 1

@@ -120,8 +120,10 @@ class VaultReader:
         percent = self._choice.brake_percent
         if percent is not None and braked(alive, would_go, percent):
             reading.brake = records.Brake(would_go, alive, percent)
-        elif reading.missing:
+            return reading
+        if reading.missing:
             reading.missing = await self._confirmed(reading.missing)
+        reading.missing += await records.over(self._store, num, int(self._clock.now()))
         return reading
 
     def _is_over(self, missing: Missing) -> bool:

@@ -224,6 +224,17 @@ async def alive_after(store: Store, vault_num: int, name_key: str, most: int) ->
     return [Missing(*row) for row in rows]
 
 
+async def over(store: Store, vault_num: int, now: int) -> list[Missing]:
+    """The names of a vault that were gone already, and whose retention has ended since."""
+    rows = await store.read(
+        "SELECT name_key, MAX(num), MAX(purge_at) FROM cckm_azure_secrets WHERE vault_num = ? AND gone = 1 "
+        "AND status = 'SOFT-DELETED' AND purge_at <= ? GROUP BY name_key ORDER BY name_key",
+        vault_num,
+        now,
+    )
+    return [Missing(*row) for row in rows]
+
+
 def open_intents(tx: Tx, subjects: Sequence[str]) -> set[str]:
     """Those of the subjects on which an operation is under way, or waits to be finished."""
     found: set[str] = set()

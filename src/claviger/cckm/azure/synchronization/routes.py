@@ -40,6 +40,9 @@ class SynchronizationRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
+        return [*self._of_jobs(), *self._of_one_job(), self._of_drift()]
+
+    def _of_jobs(self) -> list[Route]:
         return [
             Route(
                 method="GET",
@@ -68,6 +71,10 @@ class SynchronizationRoutes:
                 status=201,
                 example={"key_vaults": ["demo"]},
             ),
+        ]
+
+    def _of_one_job(self) -> list[Route]:
+        return [
             Route(
                 method="GET",
                 path=f"{PATH}/{{id}}",
@@ -87,21 +94,23 @@ class SynchronizationRoutes:
                 description="It ends soon as completed; vaults that were not read yet count as failed.",
                 gives=SynchronizationShown,
             ),
-            Route(
-                method="GET",
-                path=DRIFT,
-                handler=self._drift,
-                permission=_VIEW,
-                tag=DRIFT_TAG,
-                summary="List what has changed in the cloud behind our back",
-                description=(
-                    "What synchronization has found changed, new or missing, until it is as it was again or somebody "
-                    "changes the secret here."
-                ),
-                gives=ListOf[DriftShown],
-                query=(*PAGING, *_DRIFT_FILTERS),
-            ),
         ]
+
+    def _of_drift(self) -> Route:
+        return Route(
+            method="GET",
+            path=DRIFT,
+            handler=self._drift,
+            permission=_VIEW,
+            tag=DRIFT_TAG,
+            summary="List what has changed in the cloud behind our back",
+            description=(
+                "What synchronization has found changed, new or missing, until it is as it was again or somebody "
+                "changes the secret here."
+            ),
+            gives=ListOf[DriftShown],
+            query=(*PAGING, *_DRIFT_FILTERS),
+        )
 
     async def _list(self, call: Call) -> Answer:
         return Answer(await self._operations.page(call.caller.domain_id, call.query, call.containers()))

@@ -1,0 +1,1 @@
+"""What is leaving: everything that was deleted and can still be brought back, and how."""
