@@ -2,8 +2,8 @@
 synchronisation.
 
 PARAMETERS is a file of JSON: where the vaults are, who signs in, which vaults, and whether the versions of every secret
-are fetched too. As many vaults and calls at a time as the product has. It prints JSON: pages, and seconds for them
-from the first page on.
+are fetched too. As many vaults and calls at a time as the product has. It prints JSON: pages, the seconds that they
+took from the first one on, and the processor's seconds.
 """
 
 from __future__ import annotations
@@ -81,9 +81,10 @@ async def main(told: Any) -> None:
     async with session:
         await credential.get_token(told["scope"])
         fetcher = Fetcher(told["vaults_at_once"], told["calls_at_once"])
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         await _all(fetcher.vault(client, versions=told["versions"]) for client in clients)
-        print(json.dumps({"pages": fetcher.pages, "seconds": time.perf_counter() - began}))
+        taken = {"seconds": time.perf_counter() - began, "processor_s": time.process_time() - used}
+        print(json.dumps({"pages": fetcher.pages, **taken}))
 
 
 async def _all(works: Iterable[Awaitable[None]]) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -114,30 +115,59 @@ class _Fetching:
         return found
 
 
+@dataclass
+class _Taken:
+    """What rounds took, ours and the bare client's, in seconds; calls and pages of all of them."""
+
+    ours: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+    our_processor: list[float] = field(default_factory=list)
+    bare_processor: list[float] = field(default_factory=list)
+    calls: int = 0
+    pages: int = 0
+
+    def figure(self, name: str) -> Figure:
+        """The ratio, with what the processor says, which hardly notices what else the machine does."""
+        used = [one / other for one, other in zip(self.our_processor, self.bare_processor, strict=True)]
+        note = f"{statistics.median(self.ours):.1f} s, {statistics.median(self.bare):.1f} s; "
+        note += f"processor {statistics.median(used):.2f} x; {self.calls:,} calls, {self.pages:,} pages"
+        return ratio(name, self.ours, self.bare, MOST_TIME, "at most", note, vars(self))
+
+
+def _round(
+    plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], numbers: range, taken: _Taken, *, is_first: bool
+) -> None:
+    """The bare client, then the product, on the same vaults."""
+    fetched = fetch.run(numbers, versions=is_first)
+    used = machine.processor_s(plane.pid) or 0.0
+    seconds, job = _synchronize(plane, [ids[number] for number in numbers])
+    used = (machine.processor_s(plane.pid) or 0.0) - used
+    taken.ours.append(seconds)
+    taken.bare.append(fetched["seconds"])
+    taken.our_processor.append(used or 1.0)
+    taken.bare_processor.append(fetched["processor_s"])
+    taken.calls += job["progress"]["calls"]
+    taken.pages += fetched["pages"]
+    what = f"{'first' if is_first else 'again'}, {len(numbers)} vaults"
+    bare = f"bare client {fetched['seconds']:.1f} s ({fetched['processor_s']:.1f} s)"
+    _say(f"  {what}: {seconds:.1f} s ({used:.1f} s of the processor), {bare}")
+
+
 def _first(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: int) -> list[Figure]:
     """Vaults that were never read, a portion a round."""
     each = max(1, len(ids) // rounds)
-    ours: list[float] = []
-    bare: list[float] = []
-    pages = calls = 0
+    taken = _Taken()
     resident: list[float] = []
     for at in range(0, each * rounds, each):
-        numbers = range(at, min(at + each, len(ids)))
-        fetched = fetch.run(numbers, versions=True)
-        taken, job = _synchronize(plane, [ids[number] for number in numbers])
-        ours.append(taken)
-        bare.append(fetched["seconds"])
-        pages, calls = pages + fetched["pages"], calls + job["progress"]["calls"]
+        _round(plane, fetch, ids, range(at, at + each), taken, is_first=True)
         resident.append(machine.resident_kib(plane.pid) / 1024)
-        _say(f"  first reading of {len(numbers)} vaults: {taken:.1f} s, bare client {fetched['seconds']:.1f} s")
-    left = [ids[number] for number in range(each * rounds, len(ids))]
+    left = ids[each * rounds :]
     if left:
         _synchronize(plane, left)
-    note = f"{statistics.median(ours):.1f} s, {statistics.median(bare):.1f} s a round; {calls:,} calls, {pages:,} pages"
     grown = machine.resident_kib(plane.pid) / 1024 - resident[0]
     seen = ", ".join(f"{mib:.0f}" for mib in resident)
     return [
-        ratio("first synchronisation / bare fetch", ours, bare, MOST_TIME, "at most", note),
+        taken.figure("first synchronisation / bare fetch"),
         Figure("memory gained after its first round", grown, MOST_GROWTH_MIB, "at most", "MiB", note=f"{seen} MiB"),
     ]
 
@@ -145,21 +175,13 @@ def _first(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: in
 def _again(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: int) -> list[Figure]:
     """All vaults again: the lists alone, and nothing to write."""
     before = _digest(plane)
-    ours: list[float] = []
-    bare: list[float] = []
-    pages = calls = 0
-    for number in range(rounds + 1):
-        fetched = fetch.run(range(len(ids)), versions=False)
-        taken, job = _synchronize(plane, ids)
-        if number:  # the first round does not count
-            ours.append(taken)
-            bare.append(fetched["seconds"])
-        pages, calls = fetched["pages"], job["progress"]["calls"]
-        _say(f"  again: {taken:.1f} s, bare client {fetched['seconds']:.1f} s")
+    _round(plane, fetch, ids, range(len(ids)), _Taken(), is_first=False)  # does not count
+    taken = _Taken()
+    for _ in range(rounds):
+        _round(plane, fetch, ids, range(len(ids)), taken, is_first=False)
     changed = float(_digest(plane) != before)
-    note = f"{statistics.median(ours):.1f} s, {statistics.median(bare):.1f} s; {calls:,} calls, {pages:,} pages"
     return [
-        ratio("synchronisation / bare fetch, nothing new", ours, bare, MOST_TIME, "at most", note),
+        taken.figure("synchronisation / bare fetch, nothing new"),
         Figure("secrets' rows differ after that", changed, 0, "at most"),
     ]
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from figures.databases import Database, Reports, on_each
+from figures.findings import Findings
 from figures.haystack import Haystack
 from figures.needles import Needle, Search, make_controls, make_needles
 from figures.planeleaks import PlaneLeaks
@@ -40,7 +41,7 @@ _ENVIRONMENT = "FIGURES_CONTROL"
 
 
 @dataclass
-class LeakReport:
+class LeakReport(Findings):
     """What so many values came to."""
 
     seed: int
@@ -52,16 +53,6 @@ class LeakReport:
     controls: int = 0
     made: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
-    findings: list[tuple[str, str]] = field(default_factory=list)
-
-    def count(self, kind: str) -> int:
-        """How many findings of a kind."""
-        return sum(1 for found, _ in self.findings if found == kind)
-
-    @property
-    def found(self) -> int:
-        """All that should not be."""
-        return len(self.findings)
 
     def as_json(self) -> dict[str, object]:
         """For the report."""

@@ -195,7 +195,9 @@ class PlaneLeaks:
             safe = Safe(house.store, house.keyring)
             for kind, ident in await house.store.read("SELECT kind, ident FROM cckm_sealed"):
                 value = await safe.must_open(kind, ident)
-                for piece in _pieces(value.reveal()):
+                whole = value.reveal()
+                # A backup begins with the id of the key that it is locked with, which is no secret.
+                for piece in _pieces(whole[len(whole) // 2 :] if kind == "backup" else whole):
                     self.opened += 1
                     self.made.append(Needle(next(self._made), "", f"sealed {kind}", piece))
 

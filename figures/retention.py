@@ -26,6 +26,7 @@ from claviger.keyvault.secrets.wire import SetSecret
 from claviger.keyvault.vaults.operations import NewVault, create_vault
 from claviger.keyvault.vaults.records import Vault
 from claviger.settings import load_settings
+from figures.findings import Findings
 
 DAY_S = 86_400
 Key = tuple[str, str]
@@ -62,7 +63,7 @@ class Calendar:
 
 
 @dataclass
-class RetentionReport:
+class RetentionReport(Findings):
     """What so many deletions came to."""
 
     seed: int
@@ -72,16 +73,6 @@ class RetentionReport:
     restarts: int = 0
     sweeps: int = 0
     purged: int = 0
-    findings: list[tuple[str, str]] = field(default_factory=list)
-
-    def count(self, kind: str) -> int:
-        """How many findings of a kind."""
-        return sum(1 for found, _ in self.findings if found == kind)
-
-    @property
-    def found(self) -> int:
-        """All that should not be."""
-        return len(self.findings)
 
     def as_json(self) -> dict[str, object]:
         """For the report."""

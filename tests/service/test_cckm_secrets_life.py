@@ -114,7 +114,11 @@ def test_every_field_of_a_record(desk: Desk, desk_vault: Managed) -> None:
     """The fields of the documentation's examples (contract §5.1), each of its shape."""
     admin = desk.admin
     exp = 2_000_000_000
-    param: dict[str, Any] = {"contentType": "password", "tags": {"a": "b"}, "attributes": {"nbf": 5, "exp": exp, "recoverableDays": 0}}
+    param: dict[str, Any] = {
+        "contentType": "password",
+        "tags": {"a": "b"},
+        "attributes": {"nbf": 5, "exp": exp, "recoverableDays": 0},
+    }
     record = admin.create("Field-Names", desk_vault, "v", **param)
     assert set(record) == FIELDS
     for field, shape in SHAPES.items():

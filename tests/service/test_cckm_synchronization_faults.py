@@ -200,6 +200,51 @@ def test_a_secret_with_an_open_operation_is_left_for_the_next_job(desk: Desk, bo
     assert "tags" not in desk.admin.read(record)["azure_param"]
 
 
+def between_the_lists(desk: Desk, board: Switchboard, vault: Managed) -> Any:
+    """A job that has read the live secrets, and waits two seconds for the deleted ones."""
+    board.fault_add(kind="delay", service="keyvault", operation="SecretListDeleted", place=vault.name, delay_s=2)
+    job = start(desk.admin, vault)
+    metrics = f"{desk.cloud.server.login}/metrics"
+    waiting = 'claviger_requests_total{operation="SecretList",service="keyvault",status="2xx"}'
+    before = _counted(desk, metrics, waiting)
+    until(lambda: _counted(desk, metrics, waiting) > before, 1.0)
+    time.sleep(0.3)
+    return job
+
+
+def _counted(desk: Desk, metrics: str, line: str) -> float:
+    told = desk.cloud.http.get(metrics).text
+    return sum(float(each.rpartition(" ")[2]) for each in told.splitlines() if each.startswith(line))
+
+
+def test_what_is_changed_here_while_a_vault_is_read_is_left_for_the_next_job(desk: Desk, board: Switchboard) -> None:
+    vault = desk.vault()
+    record = desk.admin.create(spare_name(), vault)
+    synchronized(desk.admin, vault)
+    vault.sdk().update_secret_properties(record["secret_name"], tags={"a": "theirs"})
+    job = between_the_lists(desk, board, vault)
+    desk.admin.patch(record, tags={"a": "ours"})
+    assert ended(desk.admin, job)["progress"]["left"] == 1
+    assert desk.admin.read(record)["azure_param"]["tags"] == {"a": "ours"}
+    board.faults_clear()
+    synchronized(desk.admin, vault)
+    assert differences(desk, vault) == []
+
+
+def test_who_is_in_neither_list_is_looked_for_before_it_counts_as_gone(desk: Desk, board: Switchboard) -> None:
+    vault = desk.vault()
+    record = desk.admin.create(spare_name(), vault)
+    desk.admin.act(record, "soft-delete")
+    synchronized(desk.admin, vault)
+    job = between_the_lists(desk, board, vault)
+    vault.azure.recover(record["secret_name"])
+    assert ended(desk.admin, job)["progress"]["gone"] == 0
+    assert not desk.admin.read(record)["gone"]
+    board.faults_clear()
+    synchronized(desk.admin, vault)
+    assert desk.admin.read(record)["status"] == "AVAILABLE"
+
+
 def test_a_cancelled_job_ends_as_completed(desk: Desk, board: Switchboard) -> None:
     vault = filled(desk, 30)
     board.fault_add(kind="delay", service="keyvault", operation="SecretList", place=vault.name, delay_s=20)

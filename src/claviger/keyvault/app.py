@@ -24,7 +24,7 @@ from claviger.keyvault.errors import body_of
 from claviger.keyvault.estate import Estate, Estates
 from claviger.keyvault.journal import NO_TOKEN, CloudJournal
 from claviger.keyvault.secrets.routes import Call, Route, SecretRoutes, match
-from claviger.keyvault.secrets.rules import RIGHTS, Operation, secret_id
+from claviger.keyvault.secrets.rules import RIGHTS, Operation, is_name, secret_id
 from claviger.keyvault.secrets.wire import API_VERSIONS, LATEST_API_VERSION
 from claviger.keyvault.vaults.records import Vault
 from claviger.switches.board import Switches
@@ -303,7 +303,8 @@ class KeyVaultApp:
 def _trail(journal: CloudJournal, scope: Scope, request: Request) -> Trail:
     vault, route, client = request.vault, request.route, scope.get("client")
     place = "" if vault is None else vault.name
-    name = "" if route is None or route.name is None else route.name
+    # What can be no name is not kept: it may be a value that went astray.
+    name = "" if route is None or route.name is None or not is_name(route.name) else route.name
     subject = Subject(container=place, id=secret_id(place, name) if name else "", kind="secret", name=name)
     action = "SecretCall" if route is None else route.operation.value
     address = client[0] if client else ""

@@ -18,8 +18,8 @@ from claviger.store.contract import Row, Store
 Kind = Literal["soft-deleted", "restorable"]
 
 _FROM = (
-    "cckm_azure_secret_facets f CROSS JOIN cckm_azure_secrets s ON s.facet_id = f.id "
-    "JOIN cckm_azure_vaults v ON v.num = s.vault_num"
+    "cckm_azure_secret_facets f CROSS JOIN cckm_azure_secrets s CROSS JOIN cckm_azure_vaults v "
+    "WHERE s.facet_id = f.id AND v.num = s.vault_num"
 )
 _NEWER = "(x.azure_created_at > s.azure_created_at OR (x.azure_created_at = s.azure_created_at AND x.num > s.num))"
 _SAME_NAME = "x.vault_num = s.vault_num AND x.name_key = s.name_key AND x.status = s.status"
@@ -57,14 +57,14 @@ class LeavingReads:
     async def count(self, kind: Kind, where: Sequence[Clause]) -> int:
         """How many there are."""
         clause = every([Clause(_STANDS[kind]), *where])
-        row = await self._store.read_one(f"SELECT COUNT(*) FROM {_FROM} WHERE {clause.sql}", *clause.args)
+        row = await self._store.read_one(f"SELECT COUNT(*) FROM {_FROM} AND {clause.sql}", *clause.args)
         return 0 if row is None else int(row[0])
 
     async def page(self, kind: Kind, where: Sequence[Clause], skip: int, count: int) -> list[tuple[View, str, bool]]:
         """Rows in order, each with who deleted it and whether something else has the name now."""
         clause = every([Clause(_STANDS[kind]), *where])
         rows = await self._store.read(
-            f"SELECT {VIEWED}, s.deleted_by, {_TAKEN} FROM {_FROM} WHERE {clause.sql} "
+            f"SELECT {VIEWED}, s.deleted_by, {_TAKEN} FROM {_FROM} AND {clause.sql} "
             f"ORDER BY {_ORDER[kind]} LIMIT ? OFFSET ?",
             *clause.args,
             count,

@@ -186,6 +186,11 @@ def check_purge(purge_protection: bool, name: str) -> None:
         raise Forbidden("PurgeProtected", name=name)
 
 
+def is_name(text: str) -> bool:
+    """Whether a secret may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_name(name: str) -> str:
     """The form under which a name is compared and sorted. Raises Invalid("Name")."""
     if _NAME.fullmatch(name) is None:
