@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, audited, lists, machine, plane, process, rates, synchronization
+from bench import audit, audited, lists, machine, plane, process, rates, search, synchronization
 from bench.load import Generator
 from bench.population import Population, populate
 from bench.product import Product
@@ -23,7 +23,7 @@ from bench.report import Figure, save, table
 
 RESULTS = Path(__file__).with_name("results.json")
 BUSY_LOAD = 0.5
-GROUPS = ("get", "set", "growth", "start", "memory", "lists", "audit", "plane", "synchronization")
+GROUPS = ("get", "set", "growth", "start", "memory", "lists", "search", "audit", "plane", "synchronization")
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,10 @@ class Run:
     def lists(self) -> None:
         """The control plane's lists of secrets, by any filter."""
         self.figures += lists.measure(self._folder, self._size.large, self._size.rounds, self._seed)
+
+    def search(self) -> None:
+        """The search over the estate."""
+        self.figures += search.measure(self._folder, self._size.large, self._seed)
 
     def audit(self) -> None:
         """What auditing costs, and how fast a log is verified."""

@@ -282,6 +282,7 @@ def _row(vault: VaultRow, number: int, dice: random.Random) -> SecretRow:
             updated_at=int(at),
             recovery_level="Recoverable+Purgeable",
             recoverable_days=90,
+            purge_at=EPOCH + dice.randrange(700, 790) * DAY_S if status is Status.SOFT_DELETED else None,
         ),
         backup=f"{dice.getrandbits(256):064x}",
         backup_at=at,

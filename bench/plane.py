@@ -1,9 +1,9 @@
 """The control plane: reading one record against the bare hello, creating one against the cloud's own SDK, memory.
 
 A record is read as clients read it, over kept TLS connections with a token, by the same load as the other reads. A
-creation goes through the control plane to the embedded cloud, one after the other; what it is compared with is a program
-of its own (`bench.bare_sdk`) that makes the same calls of the cloud, set and back up, on the same server with the
-official SDK and nothing else. Both sides wait for the same server, so their ratio shows what the record costs.
+creation goes through the control plane to the embedded cloud, one after the other; it is compared with a program of its
+own (`bench.bare_sdk`) that makes the same calls of the cloud, set and back up, on the same server with the official SDK
+and nothing else. Both sides wait for the same server, so their ratio shows what the record costs.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import audit, crash, fuzz, leaks, operations, rawfuzz, retention, synchronization
+from figures import audit, crash, fuzz, leaks, operations, planefuzz, rawfuzz, retention, synchronization
 from figures.crash import CrashReport
 from figures.retention import RetentionReport
 
 RESULTS = Path(__file__).with_name("results.json")
-HOSTILE = {each.NAME: each for each in (operations, synchronization, fuzz, rawfuzz, leaks, audit)}
+HOSTILE = {each.NAME: each for each in (operations, synchronization, fuzz, planefuzz, rawfuzz, leaks, audit)}
 TRIALS = ("crash", "retention", *HOSTILE)
 KILLS, QUICK_KILLS = 200, 12
 DELETIONS, QUICK_DELETIONS = 10_000, 1_000
@@ -94,7 +94,8 @@ def retention_table(report: RetentionReport) -> str:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m figures", description=__doc__)
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"which: {', '.join(TRIALS)} (default: all)")
-    sizes = f"{fuzz.QUICK_SIZE + rawfuzz.QUICK_SIZE:,} hostile inputs, {leaks.QUICK_SIZE:,} values"
+    inputs = fuzz.QUICK_SIZE + planefuzz.QUICK_SIZE + rawfuzz.QUICK_SIZE
+    sizes = f"{inputs:,} hostile inputs, {leaks.QUICK_SIZE:,} values"
     short = f"{QUICK_KILLS} and {operations.QUICK_SIZE} kills, {QUICK_DELETIONS:,} deletions, {sizes}"
     parser.add_argument("--quick", action="store_true", help=short)
     parser.add_argument("--kills", type=int, help=f"how often to kill (default: {KILLS}, {operations.SIZE})")

@@ -73,7 +73,7 @@ class LeakReport(Findings):
     def table(self) -> str:
         """Counts, a line each."""
         within = f"in {self.values:,} values (seed {self.seed})"
-        title = f"leaks: {self.values:,} values by {self.ways} ways and {self.made} of the server's own on {self.database}; "
+        title = f"leaks: {self.values:,} values by {self.ways} ways on {self.database}, {self.made} of its own; "
         title += (
             f"{self.searched_bytes / 2**20:.0f} MiB in {self.places} places searched; {self.controls} controls found"
         )

@@ -1,10 +1,10 @@
 """The schema trial of the control plane: requests drawn from the OpenAPI document that the server itself serves.
 
 Every request goes out as an admin, as an admin of clouds, as a user with an ACL and as nobody, and in odd forms
-(`varying`). An answer is judged by the contract (`planejudging`), and one to a request as drawn by the document too: its
-status must be among those documented, and what it holds of the documented shape. At the end the server must live, know
-what nobody named (`planetarget`), not have grown, and not have logged an error. The requests of a seed are the same on
-every server: ids stand in them as words.
+(`varying`). An answer is judged by the contract (`planejudging`), and one to a request as drawn by the document too:
+its status must be among those documented, and what it holds of the documented shape. At the end the server must live,
+know what nobody named (`planetarget`), not have grown, and not have logged an error. The requests of a seed are the
+same on every server: ids stand in them as words.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from figures.target import SetProduct
 NAME = "planefuzz"
 SIZE, QUICK_SIZE = 24_000, 6_000
 FIRST = ("officer", "keeper", "reader", "nobody")
-FORMS = 8
+FORMS = 6
 REFILLED_AFTER = 400
 SERVICE = "plane"
 _LAST = (f"{API}/auth/tokens", f"{API}/auth/changepw")
@@ -79,7 +79,7 @@ _TEXTS: Mapping[str, tuple[str, ...]] = {
         f"/subscriptions/{SUBSCRIPTION}/resourceGroups/fuzz/providers/Microsoft.KeyVault/vaults/fuzz-spare",
     ),
 }
-"""What is there, by the names of fields and parameters; it is offered beside whatever else may be drawn."""
+"""What is there, by the names of fields and parameters."""
 
 
 def _alone(port: str) -> dict[str, tuple[str, ...]]:
@@ -147,7 +147,9 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
                 findings += [("undocumented", said) for said in undocumented(form.drawn.operation, answer)]
             elif form.plain and str(answer.status) not in known and answer.status not in (405, 431):
                 findings.append(("undocumented", f"{answer.status} {answer.body[:300]!r}"))
-            if target.lost(answer) and sent_with.get(id(form), None) == target.tokens.get(form.caller, ""):
+            if target.lost(answer.status, answer.body) and sent_with.get(id(form)) == target.tokens.get(
+                form.caller, ""
+            ):
                 target.renew(form.caller)
         for kind, detail in findings:
             report.add(kind, f"{detail} | {form.drawn.label} {form.oddities} | {form.raw[:1500]!r}")
@@ -206,7 +208,7 @@ def _drawn(described: _Described, count: int, seed: int) -> list[Any]:
     paths = set(offered["paths"])
 
     def places(path: str) -> list[dict[str, str]]:
-        """Two of what is listed where the varying segments of the path begin, and one that is not there."""
+        """Two of what is listed where the varying segments of the path begin."""
         parts = path.split("/")
         found: list[dict[str, str]] = []
         for number in range(2):
@@ -215,7 +217,7 @@ def _drawn(described: _Described, count: int, seed: int) -> list[Any]:
                 if part.startswith("{"):
                     place[part[1:-1]] = _word("/".join(parts[:at]), part[1:-1], number, paths)
             found.append(place)
-        return [*found, dict.fromkeys(found[0], GONE)] if found[0] else []
+        return found if found[0] else []
 
     return Document(offered, SERVICE, places).draw(count, seed)
 
@@ -227,7 +229,11 @@ def _word(collection: str, name: str, number: int, paths: set[str]) -> str:
         collection = f"{API}/auth/clients"
     elif name == "name" and "groups" in collection:
         return ("fuzz-victims", "fuzz-nobody")[number]
-    return PlaneTarget.word(collection.removeprefix(API), number) if collection in paths and "{" not in collection else _ONE
+    return (
+        PlaneTarget.word(collection.removeprefix(API), number)
+        if collection in paths and "{" not in collection
+        else _ONE
+    )
 
 
 def offering(document: dict[str, Any]) -> dict[str, Any]:
@@ -235,35 +241,44 @@ def offering(document: dict[str, Any]) -> dict[str, Any]:
     alone = _alone("@port@")
     document.pop("security", None)  # tokens come from the forms
     document["components"].pop("securitySchemes", None)
-    taken = {
-        name for path in document["paths"].values() for operation in path.values() for name in _names_taken(operation)
-    }
     schemas = document["components"]["schemas"]
-    for name, schema in schemas.items():
-        for field, inner in schema.get("properties", {}).items():
-            if name in taken and field in alone:
-                schema["properties"][field] = {"type": "string", "enum": list(alone[field])}
-            elif field in _TEXTS:
-                schema["properties"][field] = _offered(inner, _TEXTS[field])
-    for path in document["paths"].values():
-        for operation in path.values():
-            # Waiting for the cloud is asked for by odd forms, within their own limits.
-            kept = [each for each in operation.get("parameters", ()) if each["name"] != "wait"]
-            for each in kept:
-                if each["in"] == "query" and each["name"] in _TEXTS:
-                    each["schema"] = _offered(each["schema"], _TEXTS[each["name"]])
-            operation["parameters"] = kept
-            operation.pop("security", None)
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    given = _reached([each.get("responses") for each in operations] + [document["components"]["responses"]], schemas)
+    for name in _reached([each.get("requestBody") for each in operations], schemas) - given:
+        for field, inner in schemas[name].get("properties", {}).items():
+            values = alone.get(field) or _TEXTS.get(field)
+            if values:
+                schemas[name]["properties"][field] = _offered(inner, values)
+    for operation in operations:
+        # Waiting for the cloud is asked for by odd forms, within their own limits.
+        kept = [each for each in operation.get("parameters", ()) if each["name"] != "wait"]
+        for each in kept:
+            if each["in"] == "query" and each["name"] in _TEXTS:
+                each["schema"] = {"anyOf": [_offered(each["schema"], _TEXTS[each["name"]]), each["schema"]]}
+        operation["parameters"] = kept
+        operation.pop("security", None)
     return document
 
 
-def _names_taken(operation: Mapping[str, Any]) -> Iterator[str]:
-    body = operation.get("requestBody")
-    if body is not None:
-        yield body["content"]["application/json"]["schema"].get("$ref", "").rpartition("/")[2]
+def _reached(start: list[Any], schemas: Mapping[str, Any]) -> set[str]:
+    """The names of the schemas that these parts of a document refer to, and so on."""
+    found: set[str] = set()
+    left = list(start)
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            name = str(each.get("$ref", "")).removeprefix("#/components/schemas/")
+            if name in schemas and name not in found:
+                found.add(name)
+                left.append(schemas[name])
+            left += each.values()
+        elif isinstance(each, list):
+            left += each
+    return found
 
 
 def _offered(schema: dict[str, Any], values: tuple[str, ...]) -> dict[str, Any]:
+    """In the place of a schema of texts; what is wrong there is drawn all the same."""
     if schema.get("type") == "array":
-        return {**schema, "items": _offered(schema["items"], values)}
-    return {"anyOf": [{"type": "string", "enum": list(values)}, schema]}
+        return {**schema, "items": {"type": "string", "enum": list(values)}}
+    return {"type": "string", "enum": list(values)}

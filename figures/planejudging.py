@@ -83,20 +83,21 @@ class PlaneJudge:
         kind = answer.headers.get("content-type", "")
         if not kind.startswith(wanted):
             return [("content type", f"{kind!r} in a {answer.status}")]
-        if wanted != JSON_TYPE:
-            return []
-        try:
-            told = answer.json()
-        except ValueError as problem:
-            return [("error shape", f"{problem}: {answer.body[:300]!r}")]
-        if answer.status < 400:
-            return []
-        if "x-request-id" not in answer.headers and is_cloud_error(told):
-            return []  # of the front, which could not tell that it was a request to this API
-        if not is_error(told):
-            return [("error shape", f"{answer.status} {answer.body[:300]!r}")]
-        if told["requestID"] != answer.headers.get("x-request-id", told["requestID"]):
-            return [("error shape", f"requestID {told['requestID']} is not that of the header")]
-        if INSIDE.search(told["message"]):
-            return [("error shape", f"tells of the inside: {answer.body[:300]!r}")]
-        return []
+        return _json(answer) if wanted == JSON_TYPE else []
+
+
+def _json(answer: Answer) -> list[Finding]:
+    try:
+        told = answer.json()
+    except ValueError as problem:
+        return [("error shape", f"{problem}: {answer.body[:300]!r}")]
+    ident = answer.headers.get("x-request-id")
+    if answer.status < 400 or (ident is None and is_cloud_error(told)):
+        return []  # the latter of the front, which could not tell that it was a request to this API
+    if not is_error(told):
+        return [("error shape", f"{answer.status} {answer.body[:300]!r}")]
+    if told["requestID"] != (ident or told["requestID"]):
+        return [("error shape", f"requestID {told['requestID']} is not that of the header")]
+    if INSIDE.search(told["message"]):
+        return [("error shape", f"tells of the inside: {answer.body[:300]!r}")]
+    return []

@@ -36,6 +36,8 @@ API = "/api/v1"
 FIRST_MADE = 1_000_000
 """Numbers of what the server made itself begin here."""
 LEAST = 24
+SHOWN = 3
+"""How many of a list are looked at one by one."""
 WRONG: tuple[tuple[str, str, str], ...] = (
     ("POST", "/auth/tokens", '{"username":"admin","password":%s}'),
     ("POST", "/auth/tokens", '{"username":"leak-nobody","password":%s,"grant_type":"password"}'),
@@ -72,7 +74,7 @@ WRONG: tuple[tuple[str, str, str], ...] = (
 
 
 class PlaneLeaks:
-    """The part, on a started server without a preset password. Findings and answers go where the trial keeps its own."""
+    """The part, on a started server without a preset password. Findings and answers go where the trial has its own."""
 
     def __init__(
         self, product: SetProduct, haystack: Haystack, findings: list[tuple[str, str]], vault: str, seed: int
@@ -134,7 +136,11 @@ class PlaneLeaks:
         self._must("POST", "/usermgmt/users", {"username": "leak-late", "password": take()})
         signed_in = self._must("POST", "/auth/tokens", {"username": "leak-user", "password": password}, None)
         self._learn_tokens(signed_in)
-        refresh = {"grant_type": "refresh_token", "refresh_token": signed_in["refresh_token"], "renew_refresh_token": True}
+        refresh = {
+            "grant_type": "refresh_token",
+            "refresh_token": signed_in["refresh_token"],
+            "renew_refresh_token": True,
+        }
         renewed = self._must("POST", "/auth/tokens", refresh, None)
         self._learn_tokens(renewed)
         self._other = renewed["jwt"]
@@ -206,9 +212,10 @@ class PlaneLeaks:
     def look(self) -> None:
         """Everything that can be read, as an admin and as another user, and the pages about the API."""
         described = json.loads(self._ask("GET", "/openapi.json", None, None).body)
-        for path in described["paths"]:
-            if "get" in described["paths"][path] and "{" not in path:
-                for token in (self._token, self._other, None):
+        for path, operations in described["paths"].items():
+            if "get" in operations and "{" not in path:
+                nobody = [None] if operations["get"].get("security") == [] else []
+                for token in (self._token, self._other, *nobody):
                     answer = self._ask("GET", path.removeprefix(API), None, token)
                     self._haystack.add(f"answers to others: {path}", answer.body)
                     if token == self._token and answer.status == 200:
@@ -217,7 +224,7 @@ class PlaneLeaks:
     def _look_at_each(self, path: str, answer: Answer, paths: Mapping[str, Any]) -> None:
         if not any("get" in paths[each] for each in paths if re.fullmatch(re.escape(path) + r"/\{\w+\}", each)):
             return
-        for each in json.loads(answer.body).get("resources", ()):
+        for each in json.loads(answer.body).get("resources", ())[:SHOWN]:
             ident = quote(str(each.get("user_id") or each.get("id") or each.get("name")), safe="")
             told = self._ask("GET", f"{path.removeprefix(API)}/{ident}", None, self._token)
             self._haystack.add(f"answers to others: {path}/one", told.body)

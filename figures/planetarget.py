@@ -1,4 +1,4 @@
-"""The control plane that hostile input is sent to: callers of every sort, objects to meet, and objects that nobody names.
+"""The control plane that hostile input is sent to: callers of every sort, objects to meet, and some that nobody names.
 
 Drawn requests know objects by words that stand for ids (`~cckm.azure.secrets~0~`); `replaced` puts in what is there at
 the moment, so that the same seed draws the same requests though ids are random. What is named `fuzz-...` is fair game;
@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -37,7 +38,7 @@ ACTIONS = (
     "secretview", "secretcreate", "secretupdate", "secretdelete", "secretpurge", "secretrecover",
     "secretrestore", "secretdeletebackup", "secretsynchronize",
 )  # fmt: skip
-LIFE_S = 300.0
+PATIENCE_S = 180.0
 SETTINGS = {"CLAVIGER_ADMIN_PASSWORD": PASSWORD, "CLAVIGER_LOG_LEVEL": "info"}
 _WORD = re.compile(rb"~([a-z.-]+)~(\d)~")
 """Nothing in it is ever escaped, wherever it stands in a URL."""
@@ -50,7 +51,7 @@ _make = cloud.AzureClouds.__init__
 _limits = pace.Limits(connect_s=1, read_s=3, sign_in_s=2, call_s=4, queue_s=1, read_retries=0)
 cloud.AzureClouds.__init__ = lambda self, safe: _make(self, safe, _limits, "http://127.0.0.1:1")
 """
-"""For the server of a trial: whatever connections are drawn, none leads to a real cloud, and none is waited for long."""
+"""For the server of a trial: whatever connections are drawn, none leads to a real cloud or is waited for long."""
 
 
 class PlaneTarget:
@@ -90,23 +91,35 @@ class PlaneTarget:
         return answer.json() if answer.body else None
 
     def sign_in(self, username: str) -> str:
-        """A token of a user with the password that all have."""
-        token: str = self.must("POST", "/auth/tokens", {"username": username, "password": PASSWORD}, None)["jwt"]
+        """A token of a user with the password that all have; waits where too many sign-ins have failed."""
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not (token := self._signed_in(username)):
+            if time.monotonic() > give_up_at:
+                raise RuntimeError(f"{username} cannot sign in")
+            time.sleep(2)
         return token
+
+    def _signed_in(self, username: str) -> str:
+        """A token, or "" while too many sign-ins have failed."""
+        answer = self.ask("POST", "/auth/tokens", {"username": username, "password": PASSWORD}, None)
+        if answer.status not in (200, 429):
+            raise RuntimeError(f"{username} cannot sign in: {answer.status} {answer.body[:300]!r}")
+        return str(answer.json()["jwt"]) if answer.status == 200 else ""
 
     # ------------------------------------------------------------------ callers
 
     def renew(self, who: str) -> None:
-        """A new user in the place of the caller, with a token."""
+        """A new user in the place of the caller, with a token; none while too many sign-ins have failed."""
         name = f"caller-{who}-{next(self.numbers)}"
         made = self.must("POST", "/usermgmt/users", {"username": name, "password": PASSWORD})
         for group in ROLES[who]:
             self.must("POST", f"/usermgmt/groups/{group.replace(' ', '%20')}/users/{made['user_id']}")
-        self.tokens[who] = self.sign_in(name)
+        self.tokens[who] = self._signed_in(name) or self.tokens[who]
 
-    def lost(self, answer: Answer) -> bool:
+    @staticmethod
+    def lost(status: int, body: bytes) -> bool:
         """Whether an answer tells that its caller is not what he was."""
-        return answer.status == 401 or (answer.status == 403 and b"change the password first" in answer.body)
+        return status == 401 or (status == 403 and b"change the password first" in body)
 
     # ------------------------------------------------------------------ words
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import socket
 import ssl
@@ -22,20 +21,8 @@ from figures.target import SetProduct
 
 FUZZ_INPUTS = 400
 RAW_INPUTS = 1_000
-EVERY_DAYS_SEED = 20261122  # the same every time: a test is red for a change, `make figures` looks further
 
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the rest of the suite a machine may be slow; `make figures` keeps to its five seconds."""
-    monkeypatch.setattr("figures.sending.ANSWER_LIMIT_S", 20.0)
-
-
-@pytest.fixture
-def seed() -> int:
-    chosen = int(os.environ.get("CLAVIGER_TEST_SEED", EVERY_DAYS_SEED))
-    print(f"seed {chosen}: to run it again, set CLAVIGER_TEST_SEED={chosen}")  # noqa: T201
-    return chosen
+pytestmark = pytest.mark.usefixtures("patience")
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -177,6 +177,23 @@ def test_a_deleted_secret_that_was_never_known_is_recorded_with_its_version(desk
     assert stored(desk, vault) == before
 
 
+def test_a_disabled_deleted_secret_hides_its_version_until_it_is_back(desk: Desk) -> None:
+    vault, name = desk.vault(), spare_name()
+    made = vault.azure.put(name, attributes={"enabled": False})
+    vault.azure.delete(name)
+    synchronized(desk.admin, vault)
+    record = only(desk, vault, name)
+    assert (record["status"], record["version"]) == ("SOFT-DELETED", "")
+    before = stored(desk, vault)
+    synchronized(desk.admin, vault)
+    assert stored(desk, vault) == before
+    vault.azure.recover(name)
+    synchronized(desk.admin, vault)
+    assert differences(desk, vault) == []
+    after = only(desk, vault, name)
+    assert (after["id"], after["version"]) == (record["id"], made["id"].rpartition("/")[2])
+
+
 def test_a_new_version_is_found_although_it_looks_like_the_one_before(desk: Desk) -> None:
     vault, name = desk.vault(), spare_name()
     vault.azure.put(name, "first")
@@ -218,7 +235,7 @@ def test_all_vaults_and_names_in_every_form(desk: Desk) -> None:
         ({"key_vaults": [1]}, 400),
         ({"key_vaults": ["no-such-vault"]}, 404),
         ({"key_vaults": ["x" * 5000]}, 404),
-        ({"key_vaults": ["a\0b"]}, 404),
+        ({"key_vaults": ["a\0b"]}, 400),
         ({"key_vaults": ["a"] * 1001}, 400),
         ({"synchronize_all": "yes"}, 400),
     ],

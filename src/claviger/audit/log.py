@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from claviger.audit import records
 from claviger.audit.entry import Entry, encoded
-from claviger.audit.records import Leaf, object_key, shared_by
+from claviger.audit.records import Leaf, Shared, object_key, shared_by
 from claviger.audit.stamp import Stamped
 from claviger.audit.tree import Frontier, leaf_hash
 from claviger.core.errors import Busy, Conflict, Damaged, Refusal
@@ -24,10 +24,11 @@ from claviger.store.contract import Store, Tx
 log = logging.getLogger("claviger.audit")
 
 BUFFER_LIMIT = 10_000
-BUFFER_WAIT_S = 0.05
-"""How long the first of some buffered entries waits for more: half of what is promised, the rest is for the disk."""
+BUFFER_WAIT_S = 0.07
+"""How long the first of some buffered entries waits for more: the rest of what is promised is for the disk."""
 WRITTEN_AT_ONCE = 512
 RETRY_S = 0.5
+KNOWN_FACETS = 4096
 UNAVAILABLE = "AuditUnavailable"
 
 
@@ -41,6 +42,7 @@ class AuditLog:
         self._store = store
         self._buffer_limit = buffer_limit
         self._head: tuple[int, bytes] = (0, b"")  # only used on the store's writing thread
+        self._facets: dict[Shared, int] = {}  # likewise
         self._waiting: deque[Leaf | Stamped] = deque()
         self._wakened = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -49,7 +51,7 @@ class AuditLog:
 
     # Changes.
 
-    def note(self, tx: Tx, *entries: Entry) -> None:
+    def note(self, tx: Tx, *entries: Entry | Stamped) -> None:
         """Appends entries within a change, to be committed with it. May be called several times in one change.
 
         The entries get their numbers at the end of the transaction: the change cannot read them.
@@ -95,7 +97,10 @@ class AuditLog:
                 raise Damaged(
                     "AuditHead", problem="the audit log has no head", fix="restore the database from a backup"
                 )
-        facets = records.count_facets(tx, [leaf.shared for leaf in leaves])
+        facets = records.count_facets(tx, [leaf.shared for leaf in leaves], self._facets)
+        if len(self._facets) > KNOWN_FACETS:
+            self._facets.clear()
+        self._facets.update(facets)
         records.add(tx, size, leaves, hashes, facets)
         self._head = frontier.size, moved
 

@@ -18,6 +18,10 @@ ROWS_A_STATEMENT = 64
 _SHARED = "domain_id, service, action, origin, severity, success, username, address"
 _COUNTED = f"ON CONFLICT ({_SHARED}) DO UPDATE SET count = audit_facets.count + excluded.count"
 _COUNT_ONE = f"INSERT INTO audit_facets ({_SHARED}, count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) {_COUNTED} RETURNING id"
+_COUNT_KNOWN = "UPDATE audit_facets SET count = count + ? WHERE id = ?" + "".join(
+    f" AND {name} = ?" for name in _SHARED.split(", ")
+)
+MOST_KNOWN = 8
 
 
 class Shared(NamedTuple):
@@ -95,13 +99,23 @@ def move_head(tx: Tx, size: int, frontier: bytes, new_size: int, new_frontier: b
     return moved == 1
 
 
-def count_facets(tx: Tx, shared: Iterable[Shared]) -> dict[Shared, int]:
-    """Counts records by what they share; the id of each kind."""
+def count_facets(tx: Tx, shared: Iterable[Shared], known: dict[Shared, int] | None = None) -> dict[Shared, int]:
+    """Counts records by what they share; the id of each kind.
+
+    `known` are ids from earlier commits, which need not be right: they are only believed where the database agrees.
+    """
     counts = list(Counter(shared).items())
     found: dict[Shared, int] = {}
+    if known and len(counts) <= MOST_KNOWN:
+        for each, count in counts:
+            ident = known.get(each)
+            if ident is not None and tx.execute(_COUNT_KNOWN, count, ident, *each) == 1:
+                found[each] = ident
+        counts = [(each, count) for each, count in counts if each not in found]
     if len(counts) == 1:  # as in nearly every commit of a server that is not busy
         (each, count) = counts[0]
-        return {each: tx.insert(_COUNT_ONE, *each, count)}
+        found[each] = tx.insert(_COUNT_ONE, *each, count)
+        return found
     for start in range(0, len(counts), ROWS_A_STATEMENT):
         some = counts[start : start + ROWS_A_STATEMENT]
         places = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(some))

@@ -7,8 +7,7 @@ what was rolled back. Work that only keeps the books (a counter of failures, a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -16,6 +15,7 @@ import msgspec
 
 from claviger.audit.entry import NOBODY, NOTHING, Actor, Entry, Origin, Outcome, Severity, Subject
 from claviger.audit.log import AuditLog
+from claviger.audit.stamp import Stamp, Stamped
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.store.contract import Row, Store, Tx, Value
@@ -56,7 +56,30 @@ class Kept(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trail:
-    """One call, or one piece of background work. Its fields may be told more exactly as more is known."""
+    """One call, or one piece of background work. Its fields may be told more exactly as more is known.
+
+    With a `stamp`, which is for its action, actor and container, the record of a plain grant is made by that.
+    """
+
+    __slots__ = (
+        "_clock",
+        "action",
+        "actor",
+        "count",
+        "details",
+        "domain_id",
+        "is_told",
+        "is_withheld",
+        "origin",
+        "others",
+        "request_id",
+        "service",
+        "stage",
+        "stamp",
+        "status",
+        "subject",
+        "turned_down",
+    )
 
     def __init__(
         self,
@@ -79,7 +102,8 @@ class Trail:
         self.actor = actor
         self.subject = subject
         self.request_id = request_id
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = dict(details) if details else {}
+        self.stamp: Stamp | None = None
         self.status = 0
         self.stage = ""
         """Of work in a cloud: `BEGUN` with the intent, `DONE` with the outcome, `OPEN` where that is not known."""
@@ -135,8 +159,11 @@ class Trail:
             status=self.status if status is None else status,
         )
 
-    def entries(self, outcome: Outcome, told: Mapping[str, Any]) -> list[Entry]:
+    def entries(self, outcome: Outcome, told: Mapping[str, Any]) -> Sequence[Entry | Stamped]:
         """The records of a change that has run."""
+        if self.stamp is not None and outcome == "granted" and self.turned_down is None:
+            version = str(self.details["version"])
+            return (Stamped(self.stamp, self._clock.now(), self.subject.name, version, self.request_id.encode()),)
         if self.turned_down is not None:
             outcome, told = self.turned_down
         elif self.stage == BEGUN:  # it is not answered yet
@@ -158,24 +185,24 @@ def current_trail() -> Trail | None:
     return _current.get()
 
 
-@contextmanager
-def following(trail: Trail) -> Iterator[Trail]:
-    """Everything within belongs to this trail."""
-    token = _current.set(trail)
-    try:
-        yield trail
-    finally:
-        _current.reset(token)
+class following:  # noqa: N801 - said as a verb: with following(trail)
+    """Everything within belongs to this trail; with None, to none."""
+
+    __slots__ = ("_token", "_trail")
+
+    def __init__(self, trail: Trail | None) -> None:
+        self._trail = trail
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self._trail)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
-@contextmanager
-def silently() -> Iterator[None]:
+def silently() -> following:
     """Changes within are no business of the log: they only keep the books."""
-    token = _current.set(None)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+    return following(None)
 
 
 def about(kind: str, ident: str, name: str = "", container: str = "") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -50,11 +51,13 @@ def account(domain_id: str) -> str:
     return f"kylo:kylo:admin:accounts:{'kylo' if domain_id == ROOT_DOMAIN else domain_id}"
 
 
+@lru_cache(maxsize=4096)  # a record that is read is read again, and many came or were synchronised together
 def timestamp(at: float) -> str:
     """Epoch seconds as RFC 3339 in UTC with microseconds."""
     return f"{datetime.fromtimestamp(at, UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
+@lru_cache(maxsize=4096)
 def seconds(at: float) -> str:
     """Epoch seconds as RFC 3339 in UTC without a fraction, as times of the clouds are shown."""
     return f"{datetime.fromtimestamp(int(at), UTC).isoformat()[:-6]}Z"

@@ -12,12 +12,13 @@ BASE = ("api", "v1")
 
 
 class _Node:
-    __slots__ = ("literal", "routes", "varying")
+    __slots__ = ("literal", "names", "routes", "varying")
 
     def __init__(self) -> None:
         self.literal: dict[str, _Node] = {}
         self.varying: _Node | None = None
         self.routes: dict[str, Route] = {}
+        self.names: dict[str, tuple[tuple[int, str], ...]] = {}
 
 
 class Routing:
@@ -37,6 +38,8 @@ class Routing:
             if route.method in node.routes:
                 raise ValueError(f"two routes for {route.method} {route.path}")
             node.routes[route.method] = route
+            parts = enumerate(route.path.strip("/").split("/"))
+            node.names[route.method] = tuple((at, part[1:-1]) for at, part in parts if part.startswith("{"))
 
     def match(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
         """The route and its varying segments, decoded. Raises NotFound, or Invalid("MethodNotAllowed")."""
@@ -51,8 +54,7 @@ class Routing:
         if route is None:
             allowed = ", ".join(sorted(node.routes))
             raise Invalid("MethodNotAllowed", message=f"this endpoint takes {allowed}", allow=allowed)
-        names = route.path.strip("/").split("/")
-        return route, {name[1:-1]: value for name, value in zip(names, rest, strict=True) if name.startswith("{")}
+        return route, {name: rest[at] for at, name in node.names[method]}
 
     def _find(self, node: _Node, rest: list[str], at: int) -> _Node | None:
         if at == len(rest):
@@ -68,9 +70,12 @@ class Routing:
 def segments_of(raw_path: bytes) -> list[str]:
     """The path in decoded segments, empty ones left out (contract §1). Raises Invalid("Path")."""
     try:
-        segments = [unquote(part, errors="strict") for part in raw_path.decode("ascii").split("/") if part]
+        path = raw_path.decode("ascii")
+        if "%" not in path:
+            return [part for part in path.split("/") if part]
+        segments = [unquote(part, errors="strict") for part in path.split("/") if part]
     except UnicodeDecodeError:
         raise Invalid("Path", message="the path is not valid UTF-8") from None
-    if any("\0" in segment for segment in segments):
+    if b"%00" in raw_path:
         raise Invalid("Path", message="the path holds a NUL")
     return segments

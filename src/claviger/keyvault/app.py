@@ -33,6 +33,7 @@ SERVICE_VERSION = b"1.9.2750.1"
 GET = Operation.GET.value
 LISTS = frozenset({Operation.LIST, Operation.LIST_VERSIONS, Operation.LIST_DELETED})
 READS = frozenset({Operation.GET, Operation.GET_DELETED, Operation.BACKUP})
+STAMPED = frozenset({Operation.SET, Operation.UPDATE})
 MAX_REMEMBERED_QUERIES = 2048
 MAX_REMEMBERED_CLIENTS = 1024
 _OVERRIDES = {b"PATCH": "PATCH", b"DELETE": "DELETE"}
@@ -308,6 +309,8 @@ def _trail(journal: CloudJournal, scope: Scope, request: Request) -> Trail:
     subject = Subject(container=place, id=secret_id(place, name) if name else "", kind="secret", name=name)
     action = "SecretCall" if route is None else route.operation.value
     address = client[0] if client else ""
+    if route is not None and route.operation in STAMPED and request.caller is not None:
+        return journal.begin_set(action, request.caller, address, place, subject, request.request_id.decode())
     trail = journal.begin(action, subject, request.request_id.decode(), address, request.caller)
     trail.status = 204 if route is not None and route.operation is Operation.PURGE else 200
     return trail

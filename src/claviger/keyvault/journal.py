@@ -7,6 +7,8 @@ before it is answered; a client that begins without a token, to be told where to
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from claviger.audit.entry import Actor, Entry, Origin, Outcome, Subject
 from claviger.audit.log import UNAVAILABLE, AuditLog
 from claviger.audit.stamp import Stamp, Stamped
@@ -26,6 +28,14 @@ def actor_of(caller: Caller, address: str) -> Actor:
     return Actor(address=address, user_id=caller.oid, username=caller.appid)
 
 
+class _Known(NamedTuple):
+    """What is kept of a caller, for one action from one address in one vault."""
+
+    caller: Caller
+    actor: Actor
+    stamp: Stamp
+
+
 class CloudJournal:
     """Follows the calls of one host of the cloud. `machine` measures the minute of strangers."""
 
@@ -35,7 +45,7 @@ class CloudJournal:
         self._clock = clock
         self._strangers = Strangers(machine)
         self._origin: Origin = origin
-        self._stamps: dict[tuple[int, str, str, str], tuple[Caller, Stamp]] = {}
+        self._stamps: dict[tuple[int, str, str, str], _Known] = {}
 
     def begin(self, action: str, subject: Subject, request_id: str, address: str, caller: Caller | None) -> Trail:
         """The trail of a call. `caller` is None where nobody is known to be calling."""
@@ -68,19 +78,41 @@ class CloudJournal:
         self, action: str, caller: Caller, address: str, vault: str, name: str, version: str, request_id: bytes
     ) -> None:
         """The same for a secret's value without waiting, which `is_strict` forbids. The hot path."""
+        stamp = self._known(action, caller, address, vault).stamp
+        self._log.buffer(Stamped(stamp, self._clock.now(), name, version, request_id))
+
+    def begin_set(
+        self, action: str, caller: Caller, address: str, vault: str, subject: Subject, request_id: str
+    ) -> Trail:
+        """As `begin`, for a call that tells the version it makes or shows: the quick way to its record."""
+        known = self._known(action, caller, address, vault)
+        trail = Trail(
+            self._clock,
+            origin=self._origin,
+            service=self._origin,
+            action=action,
+            actor=known.actor,
+            subject=subject,
+            request_id=request_id,
+        )
+        trail.stamp = known.stamp
+        return trail
+
+    def _known(self, action: str, caller: Caller, address: str, vault: str) -> _Known:
         key = id(caller), vault, address, action
         known = self._stamps.get(key)
-        if known is None or known[0] is not caller:  # as long as we hold a caller nobody else has its id
-            known = caller, self._stamp(action, caller, address, vault)
+        if known is None or known.caller is not caller:  # as long as we hold a caller nobody else has its id
+            actor = actor_of(caller, address)
+            known = _Known(caller, actor, self._stamp(action, actor, vault))
             if len(self._stamps) >= MAX_STAMPS:
                 self._stamps.clear()
             self._stamps[key] = known
-        self._log.buffer(Stamped(known[1], self._clock.now(), name, version, request_id))
+        return known
 
-    def _stamp(self, action: str, caller: Caller, address: str, vault: str) -> Stamp:
+    def _stamp(self, action: str, actor: Actor, vault: str) -> Stamp:
         return Stamp(
             action=action,
-            actor=actor_of(caller, address),
+            actor=actor,
             domain_id=WHOLE_SERVER,
             origin=self._origin,
             service=self._origin,

@@ -44,13 +44,8 @@ class Names:
         return self._text.find(needle, self._starts[row] - 1, self._starts[row + 1]) >= 0
 
     def having(self, needle: bytes) -> set[int]:
-        """Those that have it: by the lines that lie between one place of the needle and the next."""
-        if needle not in self._text:
-            return set()
-        inside = needle.count(b"\n")
-        lines = [piece.count(b"\n") + inside for piece in self._text.split(needle)[:-1]]
-        before = inside + (0 if needle.startswith(b"\n") else 1)
-        return {line - before for line in accumulate(lines)}
+        """Those that have it."""
+        return _lines_with(self._text, needle)
 
 
 class Palette(Generic[T]):
@@ -68,7 +63,7 @@ class Palette(Generic[T]):
         """The number of what a row has."""
         return self._codes[row]
 
-    def mask(self, right: Sequence[bool]) -> bytes:
+    def mask(self, right: Sequence[int]) -> bytes:
         """The rows that have one of those that are right, of `of`."""
         if isinstance(self._codes, bytes):
             return self._codes.translate(bytes(right).ljust(_BYTE, b"\0"))
@@ -76,29 +71,32 @@ class Palette(Generic[T]):
 
 
 class Tags:
-    """Tags in lower case. The different ones are lines of one text, so that most parts are passed at a glance."""
+    """Tags in lower case. The different ones are lines of one text, as names are."""
 
-    __slots__ = ("_palette", "_text")
+    __slots__ = ("_count", "_palette", "_text")
 
     def __init__(self, tags: Iterable[Mapping[str, str]]) -> None:
         self._palette = Palette(text_of(each) for each in tags)
-        self._text = _LINE.join(self._palette.of).encode()
+        self._text = f"{_LINE}{_LINE.join(self._palette.of)}{_LINE}".encode()
+        self._count = len(self._palette.of)
         self._palette.of = ()  # it stands in the text
 
     def have(self, needle: bytes) -> bool:
         """Whether any has it, of what `text_of` makes."""
         return needle in self._text
 
-    def mask(self, needle: bytes, is_right: Callable[[str], bool]) -> bytes | None:
-        """The rows whose tags (of `text_of`) are right, which all have the needle; None where there are none."""
-        if needle not in self._text:
+    def mask(self, needle: bytes, is_right: Callable[[str], bool] | None) -> bytes | None:
+        """The rows whose tags have the needle, and are right (of `text_of`); None where there are none."""
+        lines = _lines_with(self._text, needle)
+        if lines and is_right is not None:
+            tags = self._text.decode().split(_LINE)
+            lines = {line for line in lines if is_right(tags[line + 1])}
+        if not lines:
             return None
-        right = [is_right(line) for line in self._text.decode().split(_LINE)]
-        return self._palette.mask(right) if any(right) else None
-
-    def of(self, row: int) -> str:
-        """The tags of a row, of `text_of`."""
-        return self._text.decode().split(_LINE)[self._palette.code(row)]
+        right = bytearray(self._count)
+        for line in lines:
+            right[line] = 1
+        return self._palette.mask(right)
 
 
 class Dates:
@@ -123,6 +121,16 @@ class Dates:
         for row in others:
             mask[row] = not is_most
         return bytes(mask)
+
+
+def _lines_with(text: bytes, needle: bytes) -> set[int]:
+    """The lines that have a needle: by the ends of lines between one place of it and the next. A text begins with one."""
+    if needle not in text:
+        return set()
+    inside = needle.count(b"\n")
+    ends = [piece.count(b"\n") + inside for piece in text.split(needle)[:-1]]
+    before = inside + (0 if needle.startswith(b"\n") else 1)
+    return {end - before for end in accumulate(ends)}
 
 
 def text_of(tags: Mapping[str, str]) -> str:

@@ -35,10 +35,12 @@ class SoughtTag:
     def __init__(self, tag: Tag) -> None:
         self.negated = tag.negated
         self.needle = needle_of_tag(tag.name.word, None if tag.value is None else tag.value.word)
+        has_star = tag.name.has_star or (tag.value is not None and tag.value.has_star)
+        self.verify = self._is_in if has_star else None
         self._tag = tag
         self._known: dict[str, bool] = {}
 
-    def is_in(self, tags: str) -> bool:
+    def _is_in(self, tags: str) -> bool:
         """Whether tags (of `text_of`) have it."""
         known = self._known.get(tags)
         if known is None:
@@ -59,12 +61,11 @@ class SoughtText:
         self.vaults = vaults
         self.needle = needle_in_name(text.pattern.word)
         self.tag_needle = needle_in_tags(text.pattern.word)
+        self.verify = self._is_in_tags if text.pattern.has_star else None
         self._known: dict[str, bool] = {}
 
-    def is_in_tags(self, tags: str) -> bool:
+    def _is_in_tags(self, tags: str) -> bool:
         """Whether a name or a value of tags (of `text_of`) matches."""
-        if not self.pattern.has_star:
-            return self.pattern.word in tags
         known = self._known.get(tags)
         if known is None:
             known = self._known[tags] = any(self.pattern.is_in(part) for pair in pairs_of(tags) for part in pair)
@@ -76,11 +77,16 @@ class Search:
 
     def __init__(self, wanted: Wanted, vaults: frozenset[int], texts: Sequence[SoughtText]) -> None:
         self.vaults = vaults
-        # What few rows have comes first, which is most often a long word; what must not be there comes last.
-        self.texts = sorted(texts, key=lambda text: (text.negated, -len(text.needle)))
+        self.texts = list(texts)
         self.tags = [SoughtTag(tag) for tag in wanted.tags]
         self.dates = wanted.dates
         self.facts = wanted.bytes_that_hold if wanted.facts else None
+
+    def order_by(self, sample: Sequence[Part]) -> None:
+        """Has words that few rows have looked for first, and those last that must not be there."""
+        if len(self.texts) > 1:
+            rows = {text: sum(part.count_having(text) for part in sample) for text in self.texts}
+            self.texts.sort(key=lambda text: (text.negated, rows[text]))
 
 
 class Part:
@@ -109,6 +115,10 @@ class Part:
     def num(self, row: int) -> int:
         """The num of a row of this part."""
         return self.first + self._nums[row]
+
+    def count_having(self, text: SoughtText) -> int:
+        """How many rows have a word."""
+        return len(self._having(text))
 
     def matching(self, search: Search) -> Sequence[int]:
         """The rows that are as wanted, in order."""
@@ -142,7 +152,7 @@ class Part:
         if search.facts is not None:
             masks.append(self._facts.translate(search.facts))
         for tag in search.tags:
-            found = self._tags.mask(tag.needle, tag.is_in)
+            found = self._tags.mask(tag.needle, tag.verify)
             if not tag.negated:
                 masks.append(found or bytes(len(self)))
             elif found is not None:
@@ -199,7 +209,7 @@ class Part:
         """The rows that have a word in their tags or their vault; None where there are none."""
         if not text.is_any:
             return None
-        tagged = self._tags.mask(text.tag_needle, text.is_in_tags)
+        tagged = self._tags.mask(text.tag_needle, text.verify)
         if text.vaults.isdisjoint(self._vaults.of):
             return tagged
         there = self._vaults.mask([num in text.vaults for num in self._vaults.of])

@@ -43,8 +43,8 @@ class SearchRoutes:
                     "`vault:`, `region:`, `cloud:`, `status:` and `is:` say where to look; `created`, `updated`, "
                     "`expires`, `final` and `age` are compared with dates or lengths of time. A `-` before a word "
                     "means that it must not match, quotes keep words together, `*` stands for any characters. "
-                    "Values are never looked at. The newest come first. Of words, matches are counted up to ten thousand; "
-                    "`total_is_exact` says whether there are no more."
+                    "Values are never looked at. The newest come first. Of words, matches are counted up to ten "
+                    "thousand; `total_is_exact` says whether there are no more."
                 ),
                 query=(*PAGING[:2], *FILTERS),
                 gives=FoundPage,

@@ -12,7 +12,7 @@ from claviger.cckm.azure.secrets.showing import KIND
 from claviger.cckm.azure.secrets.wire import epoch
 from claviger.cckm.calls import Query
 from claviger.cckm.errors import validation
-from claviger.cckm.leaving.records import Kind, LeavingReads
+from claviger.cckm.leaving.records import Asked, Kind, LeavingReads
 from claviger.cckm.leaving.wire import Leaving, Undo
 from claviger.cckm.listing import Page, matches, window_of
 from claviger.cckm.resource import seconds, timestamp, uri
@@ -48,21 +48,13 @@ class Leavings:
         """
         window = window_of(query)
         kind = _kind(query)
-        where = [Clause("coalesce(f.domain_id, '') = ?", (domain_id,)), *self._dates(query)]
         vaults = await self._seen(domain_id, query, containers)
-        if vaults is not None:
-            where.append(self._reads.among("+f.vault_num", [vault.num for vault in vaults], numbers=True))
-        names = query.all("secret_name")
-        if names:
-            where.append(_named(names))
-        who = query.all("by")
-        if who:
-            ids = {word.lower() for word in who} | set(await self._reads.users_named(who))
-            where.append(self._reads.among("s.deleted_by", sorted(ids)))
+        asked = Asked(self._facets(domain_id, vaults), await self._rows(query))
         nothing = vaults is not None and not vaults
-        total = 0 if nothing else await self._reads.count(kind, where)
+        total = 0 if nothing else await self._reads.count(kind, asked)
         count = window.count_of(total)
-        found = await self._reads.page(kind, where, window.skip, count) if count else []
+        read = await self._reads.page(kind, asked, window.skip, count) if count else []
+        found = [each for each in read if _is_in(each[0], domain_id, containers)]
         usernames = await self._reads.usernames(by for _, by, _ in found if by) if found else {}
         allowed = may(OPERATIONS[kind][1])
         return Page(
@@ -88,9 +80,14 @@ class Leavings:
             and (not words or matches([vault.name, vault.azure_name, vault.id], words))
         ]
 
-    @staticmethod
-    def _dates(query: Query) -> list[Clause]:
-        found = []
+    def _facets(self, domain_id: str, vaults: Sequence[Vault] | None) -> list[Clause]:
+        found = [Clause("coalesce(f.domain_id, '') = ?", (domain_id,))]
+        if vaults is not None:
+            found.append(self._reads.among("+f.vault_num", [vault.num for vault in vaults], numbers=True))
+        return found
+
+    async def _rows(self, query: Query) -> list[Clause]:
+        found: list[Clause] = []
         for name, sign in (("becomes_final_before", "<"), ("becomes_final_after", ">=")):
             word = query.one(name)
             if word is None:
@@ -99,6 +96,12 @@ class Leavings:
             if at is None or not 0 <= at <= LATEST_TIME:
                 raise validation({name: "must be a time in RFC 3339, or seconds since 1970"})
             found.append(Clause(f"s.purge_at {sign} ?", (at,)))
+        if query.all("secret_name"):
+            found.append(_named(query.all("secret_name")))
+        who = query.all("by")
+        if who:
+            ids = {word.lower() for word in who}.union(await self._reads.users_named(who))
+            found.append(self._reads.among("s.deleted_by", sorted(ids)))
         return found
 
     def _shown(
@@ -141,6 +144,11 @@ class Leavings:
             ),
             **known,  # type: ignore[arg-type]  # each of its kind
         )
+
+
+def _is_in(view: View, domain_id: str, containers: frozenset[str] | None) -> bool:
+    """Still: a row may have changed since it was chosen."""
+    return view.vault.domain_id == domain_id and (containers is None or view.vault.id in containers)
 
 
 def _kind(query: Query) -> Kind:

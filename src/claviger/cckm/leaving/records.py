@@ -7,20 +7,24 @@ for them, the newest.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from claviger.cckm.access.users.rules import username_key
 from claviger.cckm.azure.secrets.listing.records import Clause, ListReads, every
 from claviger.cckm.azure.secrets.records import VIEWED
 from claviger.cckm.azure.secrets.rows import View, view_of
-from claviger.store.contract import Row, Store
+from claviger.store.contract import Store
 
 Kind = Literal["soft-deleted", "restorable"]
 
-_FROM = (
-    "cckm_azure_secret_facets f CROSS JOIN cckm_azure_secrets s CROSS JOIN cckm_azure_vaults v "
-    "WHERE s.facet_id = f.id AND v.num = s.vault_num"
-)
+VIEWS_A_READ = 1000
+
+_SECRETS, _FACETS = "cckm_azure_secrets", "cckm_azure_secret_facets"
+_BY_FACET = f"{_FACETS} f CROSS JOIN {_SECRETS} s"
+_BY_DATE = f"{_SECRETS} s CROSS JOIN {_FACETS} f"
+_VIEWS = f"{_SECRETS} s JOIN cckm_azure_vaults v ON v.num = s.vault_num"
+_JOINED = Clause("s.facet_id = f.id")
+_DATED, _UNDATED = Clause("s.purge_at IS NOT NULL"), Clause("s.purge_at IS NULL")
 _NEWER = "(x.azure_created_at > s.azure_created_at OR (x.azure_created_at = s.azure_created_at AND x.num > s.num))"
 _SAME_NAME = "x.vault_num = s.vault_num AND x.name_key = s.name_key AND x.status = s.status"
 _STANDS: Mapping[Kind, str] = {
@@ -33,14 +37,18 @@ _STANDS: Mapping[Kind, str] = {
         f"WHERE {_SAME_NAME} AND x.backup = s.backup AND {_NEWER})"
     ),
 }
-_ORDER: Mapping[Kind, str] = {
-    "soft-deleted": "CASE WHEN s.purge_at IS NULL THEN 1 ELSE 0 END, s.purge_at, s.num",
-    "restorable": "s.updated_at DESC, s.num DESC",
-}
+_FIRST_FINAL, _LAST_DELETED = "s.purge_at, s.num", "s.updated_at DESC, s.num DESC"
 _TAKEN = (
     "CASE WHEN EXISTS (SELECT 1 FROM cckm_azure_secrets x WHERE x.vault_num = s.vault_num "
     "AND x.name_key = s.name_key AND x.status <> 'DELETED' AND x.gone = 0 AND x.num <> s.num) THEN 1 ELSE 0 END"
 )
+
+
+class Asked(NamedTuple):
+    """What is asked for: of facets (`f`), and of rows (`s`)."""
+
+    facets: Sequence[Clause]
+    rows: Sequence[Clause]
 
 
 class LeavingReads:
@@ -54,23 +62,53 @@ class LeavingReads:
         """Whether a column has one of these values."""
         return self._reads.among(column, values, numbers=numbers)
 
-    async def count(self, kind: Kind, where: Sequence[Clause]) -> int:
-        """How many there are."""
-        clause = every([Clause(_STANDS[kind]), *where])
-        row = await self._store.read_one(f"SELECT COUNT(*) FROM {_FROM} AND {clause.sql}", *clause.args)
+    async def count(self, kind: Kind, asked: Asked) -> int:
+        """How many there are. Facets know it of what only they are asked for."""
+        if kind == "restorable" or asked.rows:
+            return await self._counted(every([_JOINED, Clause(_STANDS[kind]), *asked.facets, *asked.rows]))
+        facets = every([Clause("f.status = 'SOFT-DELETED' AND f.gone = 0 AND f.latest = 1"), *asked.facets])
+        row = await self._store.read_one(
+            f"SELECT COALESCE(SUM(f.count), 0) FROM {_FACETS} f WHERE {facets.sql}", *facets.args
+        )
+        others = every([Clause("f.latest = 0"), _JOINED, Clause(_STANDS[kind]), *asked.facets])
+        return (0 if row is None else int(row[0])) + await self._counted(others)
+
+    async def page(self, kind: Kind, asked: Asked, skip: int, count: int) -> list[tuple[View, str, bool]]:
+        """Rows in order, each with who deleted it and whether something else has the name now."""
+        where = [_JOINED, Clause(_STANDS[kind]), *asked.facets, *asked.rows]
+        if kind == "restorable":
+            nums = await self._nums(_BY_FACET, where, _LAST_DELETED, skip, count)
+        else:
+            nums = await self._nums(_BY_DATE, [_DATED, *where], _FIRST_FINAL, skip, count)
+            if len(nums) < count:
+                dated = await self._counted(every([*where, _DATED])) if skip and not nums else skip + len(nums)
+                after = max(skip - dated, 0)
+                nums += await self._nums(_BY_FACET, [*where, _UNDATED], "s.num", after, count - len(nums))
+        return await self._views(kind, nums)
+
+    async def _counted(self, where: Clause) -> int:
+        row = await self._store.read_one(f"SELECT COUNT(*) FROM {_BY_FACET} WHERE {where.sql}", *where.args)
         return 0 if row is None else int(row[0])
 
-    async def page(self, kind: Kind, where: Sequence[Clause], skip: int, count: int) -> list[tuple[View, str, bool]]:
-        """Rows in order, each with who deleted it and whether something else has the name now."""
-        clause = every([Clause(_STANDS[kind]), *where])
+    async def _nums(self, source: str, where: Sequence[Clause], order: str, skip: int, count: int) -> list[int]:
+        clause = every(where)
         rows = await self._store.read(
-            f"SELECT {VIEWED}, s.deleted_by, {_TAKEN} FROM {_FROM} AND {clause.sql} "
-            f"ORDER BY {_ORDER[kind]} LIMIT ? OFFSET ?",
+            f"SELECT s.num FROM {source} WHERE {clause.sql} ORDER BY {order} LIMIT ? OFFSET ?",
             *clause.args,
             count,
             skip,
         )
-        return [_read(kind, row) for row in rows]
+        return [int(row[0]) for row in rows]
+
+    async def _views(self, kind: Kind, nums: Sequence[int]) -> list[tuple[View, str, bool]]:
+        found: dict[int, tuple[View, str, bool]] = {}
+        for at in range(0, len(nums), VIEWS_A_READ):
+            clause = self.among("s.num", nums[at : at + VIEWS_A_READ], numbers=True)
+            rows = await self._store.read(
+                f"SELECT {VIEWED}, s.deleted_by, {_TAKEN}, s.num FROM {_VIEWS} WHERE {clause.sql}", *clause.args
+            )
+            found |= {row[-1]: (view_of(row[:-3]), row[-3], kind == "restorable" and row[-2] == 1) for row in rows}
+        return [found[num] for num in nums if num in found]
 
     async def status_of(self, domain_id: str, ident: str) -> str | None:
         """The status of a secret's record of the domain."""
@@ -93,7 +131,3 @@ class LeavingReads:
         clause = self.among("username_key", sorted({username_key(name) for name in usernames}))
         rows = await self._store.read(f"SELECT id FROM cckm_users WHERE {clause.sql}", *clause.args)
         return [str(row[0]) for row in rows]
-
-
-def _read(kind: Kind, row: Row) -> tuple[View, str, bool]:
-    return view_of(row[:-2]), row[-2], kind == "restorable" and row[-1] == 1

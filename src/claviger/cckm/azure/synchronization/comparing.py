@@ -112,6 +112,9 @@ def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids:
     """What the rows of a name become by what was seen of it. `new_ids` has an id for each version that may be new."""
     status = Status.SOFT_DELETED if sighting.is_deleted else Status.AVAILABLE
     standing = _by_version(rows)
+    newest_version = sighting.versions[-1].version
+    if newest_version not in standing and "" in standing:  # Azure did not tell it while the secret was deleted
+        standing[newest_version] = msgspec.structs.replace(standing[""], version=newest_version)
     added: list[SecretRow] = []
     changed: dict[int, SecretRow] = {}
     for version, ident in zip(sighting.versions, new_ids, strict=True):
@@ -172,7 +175,8 @@ def _kept(version: CloudSecret, row: SecretRow) -> Told:
 def _standing(row: SecretRow, status: Status, told: Told, stamp: Stamp) -> SecretRow | None:
     """The row as it should be; None where it is so already."""
     soft_deleted = status is Status.SOFT_DELETED
-    if row.status is status and row.soft_deleted == soft_deleted and not row.gone and row.told == told:
+    same = row.status is status and row.soft_deleted == soft_deleted and not row.gone
+    if same and row.told == told:
         return None
     return msgspec.structs.replace(
         row,

@@ -198,7 +198,10 @@ class VaultReader:
         live = {each.name.lower(): each for each in sightings if not each.is_deleted}
         standing = await records.alive_versions(self._store, self._vault.num, list(live)) if live else {}
         for key, versions in standing.items():
-            lost = versions - {version.version for version in live[key].versions}
+            there = {version.version for version in live[key].versions}
+            if live[key].versions[-1].version not in versions:
+                there.add("")  # the version that nobody knew is this one
+            lost = versions - there
             if lost:
                 self._reading.lost[key] = sorted(lost)
         for each in sightings:
