@@ -37,7 +37,7 @@ DELETED_SHARE = 50
 PASSWORD = "bench-horse-9-Battery"
 CONNECTION = "bench"
 RENEW_S = 200.0
-POLL_S = 0.1
+POLL_S = 0.2
 
 
 def vault_name(number: int) -> str:

@@ -2,8 +2,8 @@
 
 The records are those of `bench.lists`, and the pages are asked for in this process. Nothing that a query has found is
 remembered by the product, so every one of them is a first one. Three more things are told: how long the very first
-search of a process takes, which reads all records; a search right after a change of a record; and what the process takes
-in memory for it.
+search of a process takes, which reads all records; a search right after a change of a record; and what memory the
+process takes for it.
 """
 
 from __future__ import annotations

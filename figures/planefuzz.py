@@ -47,7 +47,7 @@ NAME = "planefuzz"
 SIZE, QUICK_SIZE = 24_000, 6_000
 FIRST = ("officer", "keeper", "reader", "nobody")
 FORMS = 6
-REFILLED_AFTER = 400
+REFILLED_AFTER = 120
 SERVICE = "plane"
 _LAST = (f"{API}/auth/tokens", f"{API}/auth/changepw")
 """Where wrong passwords come in: after enough of them an address has to wait, and nobody can sign in any more."""
@@ -88,7 +88,7 @@ def _alone(port: str) -> dict[str, tuple[str, ...]]:
     hook = (f"https://{HOST}:{port}{API}/fuzz-hook", "http://169.254.169.254/latest", "https://localhost:1/x", *closed)
     found = {name: (value, *closed) for name, value in endpoints(port).items()}
     clouds = ("AzureStack", "AzureCloud", "AzureChinaCloud", "nonsense")
-    return found | {"url": hook, "nextLink": closed, "cloud_name": clouds}
+    return found | {"url": hook, "nextLink": ("", *closed), "cloud_name": clouds}
 
 
 def run(folder: Path, inputs: int, seed: int) -> Reports:

@@ -36,6 +36,8 @@ API = "/api/v1"
 FIRST_MADE = 1_000_000
 """Numbers of what the server made itself begin here."""
 LEAST = 24
+_TOO_MUCH = ("long", "lines")
+"""Kinds of values that a field may rightly refuse."""
 SHOWN = 3
 """How many of a list are looked at one by one."""
 WRONG: tuple[tuple[str, str, str], ...] = (
@@ -94,7 +96,8 @@ class PlaneLeaks:
 
     def push(self, needles: list[Needle]) -> None:
         """Brings all values in: a part of them where secrets belong, the others in ways that are refused."""
-        line = iter(needles)
+        kept = [needle for needle in needles if needle.kind not in _TOO_MUCH]
+        line = itertools.chain(kept, (needle for needle in needles if needle.kind in _TOO_MUCH))
         self._sign_in_first(next(line).value)
         self._manage()
         self._store(line)

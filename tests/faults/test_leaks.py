@@ -67,7 +67,9 @@ def test_with_sealing_off_the_trial_finds_the_values_and_knows_where_it_did_not_
     for place in ("after a kill: data/claviger.db", "after a stop: data/claviger.db"):
         assert any(each.startswith(place) for each in places), (place, places[:20])
     assert report.count("search blind") == os.path.exists("/proc/self/environ")
-    assert {kind for kind, _ in report.findings} <= {"written down", "search blind"}, report.table()
+    # A backup that is open names its secret's version, which everybody is shown.
+    kinds = {kind for kind, detail in report.findings if "(sealed backup)" not in detail}
+    assert kinds <= {"written down", "search blind"}, report.table()
 
 
 def utf16(text: str) -> bytes:

@@ -159,7 +159,7 @@ async def test_the_list_is_what_the_model_says(bin_: Bin, kind: str) -> None:
         ids = [vault.id for vault in bin_.vaults.values()]
         seen = frozenset(chance.sample(ids, chance.randrange(4))) if chance.random() < 0.3 else None
         may = frozenset(chance.sample(ids, 2))
-        skip, limit = chance.choice((0, 0, 4)), chance.choice((-1, 5, 100))
+        skip, limit = chance.choice((0, 0, 4, 40, 55)), chance.choice((-1, 5, 100))
         page = await leavings.page(
             domain_id,
             Query([*pairs, ("kind", kind), ("skip", str(skip)), ("limit", str(limit))]),
@@ -186,7 +186,7 @@ async def test_the_list_is_what_the_model_says(bin_: Bin, kind: str) -> None:
             left = None if row.told.purge_at is None else max(0, int(row.told.purge_at - CLOCK.now()) // DAY_S)
             assert told.get("days_left") == left
             met += 1
-    assert met > 150
+    assert met > 100
 
 
 async def test_words_that_are_refused(bin_: Bin) -> None:

@@ -124,7 +124,7 @@ class Dates:
 
 
 def _lines_with(text: bytes, needle: bytes) -> set[int]:
-    """The lines that have a needle: by the ends of lines between one place of it and the next. A text begins with one."""
+    """The lines that have a needle, by the ends of lines between its places. A text begins with the end of one."""
     if needle not in text:
         return set()
     inside = needle.count(b"\n")

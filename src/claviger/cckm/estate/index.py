@@ -1,6 +1,6 @@
 """What a process that searches keeps in memory of the rows of secrets, renewed by what has changed since.
 
-Nothing is read before the first search, which then reads all rows once: some five seconds for a million. Later ones
+Nothing is read before the first search, which then reads all rows once: some seven seconds for a million. Later ones
 look whether the revision of the secrets has moved, and read the parts anew that have: a few milliseconds each. Any
 number of processes may search one database; none of them tells the others anything.
 """

@@ -1,0 +1,51 @@
+"""The synchronisation trial of `make figures` in a size for every run, and proof that it sees what is wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import apsw
+import pytest
+
+from bench.estate import ControlPlane
+from figures import synchronization as trial
+from figures.watching import Met
+
+SECRETS = 100
+
+
+@pytest.fixture
+def seed() -> int:
+    chosen = int(os.environ.get("CLAVIGER_TEST_SEED", random.SystemRandom().randrange(2**32)))
+    print(f"seed {chosen}: to run it again, set CLAVIGER_TEST_SEED={chosen}")  # noqa: T201
+    return chosen
+
+
+def test_a_throttled_and_a_killed_control_plane_end_with_what_is_in_the_cloud(tmp_path: Path, seed: int) -> None:
+    report = trial.run(tmp_path, SECRETS, seed)
+    # On a machine that is busy enough a call may be on its way for longer than the trial allows.
+    assert [finding for finding in report.findings if finding[0] != "early"] == [], report.table()
+    assert report.answered_ratio <= trial.MOST_CALLS
+    assert report.throttled > SECRETS / 3
+    assert report.touched > 0
+
+    cloud, plane = trial.WatchedCloud(tmp_path / "sync-cloud"), ControlPlane(tmp_path / "sync-plane-0")
+    live = "SELECT MAX(num) FROM cckm_azure_secrets WHERE gone = 0 AND status = 'AVAILABLE'"
+    lose = f"DELETE FROM cckm_azure_secrets WHERE num = ({live})"
+    spoil = f"UPDATE cckm_azure_secrets SET version = 'x' WHERE num = ({live})"
+    for damage, kind in ((lose, "lost"), (spoil, "wrong")):
+        database = apsw.Connection(str(plane.data / "claviger.db"))
+        database.execute(damage)
+        database.close()
+        found = trial.SynchronizationReport(seed, SECRETS)
+        trial._compare(cloud, plane, found)
+        assert found.count(kind) > 0
+
+
+def test_a_call_before_its_time_is_found() -> None:
+    refused = Met(100.0, "SecretList", "a", True)
+    for passed, on_their_way, count in ((0.2, 0.5, 0), (0.2, 0.0, 1), (0.9, 0.5, 1), (1.0, 0.0, 0), (1.5, 0.0, 0)):
+        met = [refused, Met(100.0 + passed, "SecretList", "a", False), Met(100.1, "SecretList", "b", False)]
+        assert len(trial._early(sorted(met), on_their_way)) == count
