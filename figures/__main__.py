@@ -13,12 +13,12 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import audit, crash, fuzz, leaks, operations, planefuzz, rawfuzz, retention, synchronization
+from figures import audit, crash, fuzz, leaks, operations, planefuzz, rawfuzz, recorded, retention, synchronization
 from figures.crash import CrashReport
 from figures.retention import RetentionReport
 
 RESULTS = Path(__file__).with_name("results.json")
-HOSTILE = {each.NAME: each for each in (operations, synchronization, fuzz, planefuzz, rawfuzz, leaks, audit)}
+HOSTILE = {each.NAME: each for each in (operations, synchronization, fuzz, planefuzz, rawfuzz, leaks, audit, recorded)}
 TRIALS = ("crash", "retention", *HOSTILE)
 KILLS, QUICK_KILLS = 200, 12
 DELETIONS, QUICK_DELETIONS = 10_000, 1_000

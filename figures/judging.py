@@ -17,8 +17,9 @@ from figures.answers import Answer
 Finding = tuple[str, str]
 
 JSON_TYPE = "application/json; charset=utf-8"
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
+_CODE_DESC = re.compile(r"NCERR[A-Za-z]+: .+")
 _CHALLENGES = {
     "vault": re.compile(r'Bearer authorization="https://[^"=,\s]+/[^"=,\s/]+", resource="https://[^"=,\s]+"'),
     "management": re.compile(r'Bearer authorization_uri="https://[^"=,\s]+/[^"=,\s/]+", error="\w+", [^\x00-\x1f]+"'),
@@ -31,7 +32,7 @@ VAULT_HEADERS: Mapping[str, re.Pattern[str]] = {
     "pragma": re.compile("no-cache"),
     "expires": re.compile("-1"),
     "date": _DATE,
-    "x-ms-request-id": _GUID,
+    "x-ms-request-id": GUID,
     "x-ms-keyvault-service-version": re.compile(r"\d+\.\d+\.\d+\.\d+"),
     "x-ms-keyvault-network-info": re.compile(r"conn_type=Ipv[46];addr=[0-9a-f.:]+;act_addr_fam=InterNetwork(V6)?;"),
     "strict-transport-security": re.compile("max-age=31536000;includeSubDomains"),
@@ -41,15 +42,15 @@ VAULT_HEADERS: Mapping[str, re.Pattern[str]] = {
 ISSUER_HEADERS: Mapping[str, re.Pattern[str]] = {
     "cache-control": re.compile("no-store.*"),
     "pragma": re.compile("no-cache"),
-    "x-ms-request-id": _GUID,
-    "client-request-id": _GUID,
+    "x-ms-request-id": GUID,
+    "client-request-id": GUID,
     "strict-transport-security": re.compile("max-age=.*"),
     "x-content-type-options": re.compile("nosniff"),
 }
 MANAGEMENT_HEADERS: Mapping[str, re.Pattern[str]] = {
     "cache-control": re.compile("no-cache"),
     "date": _DATE,
-    "x-ms-request-id": _GUID,
+    "x-ms-request-id": GUID,
     "x-content-type-options": re.compile("nosniff"),
 }
 _HEADERS = {
@@ -104,7 +105,7 @@ class Judge:
         found = [] if metrics else _of_any(answer, "GET" if answer.body else "HEAD")
         if answer.body and not metrics:
             shapes = [_shape(answer, "GET", service) for service in _HEADERS]
-            found += shapes[0] if all(shapes) else []
+            found += shapes[0] if all(shapes) and not _is_of_plane(answer) else []
         return found
 
 
@@ -196,6 +197,13 @@ def _is_issuer_error(told: Any) -> bool:
     )
 
 
+def _is_of_plane(answer: Answer) -> bool:
+    try:
+        return is_plane_error(answer.json())
+    except ValueError:
+        return False
+
+
 def _is_identity_error(told: Any) -> bool:
     """What App Service's identity endpoint says, and what the instance metadata service says."""
     if not isinstance(told, dict):
@@ -203,6 +211,21 @@ def _is_identity_error(told: Any) -> bool:
     app_service = told.keys() == {"statusCode", "message"} and isinstance(told["statusCode"], int)
     imds = told.keys() == {"error", "error_description"}
     return app_service or (imds and all(isinstance(value, str) for value in told.values()))
+
+
+def is_plane_error(told: Any) -> bool:
+    """What the control plane says (CCKM contract §3)."""
+    return (
+        isinstance(told, dict)
+        and told.keys() == {"code", "codeDesc", "message", "requestID"}
+        and type(told["code"]) is int
+        and isinstance(told["codeDesc"], str)
+        and _CODE_DESC.fullmatch(told["codeDesc"]) is not None
+        and isinstance(told["message"], str)
+        and bool(told["message"])
+        and isinstance(told["requestID"], str)
+        and GUID.fullmatch(told["requestID"]) is not None
+    )
 
 
 _SHAPES = {

@@ -7,36 +7,17 @@ from calls that go to a cloud, and 503 never, since nobody overloads the server 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from figures.answers import Answer
-from figures.judging import INSIDE, JSON_TYPE, OF_THE_FRONT, Finding, is_cloud_error
+from figures.judging import GUID, INSIDE, JSON_TYPE, OF_THE_FRONT, Finding, is_cloud_error, is_plane_error
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_CODE_DESC = re.compile(r"NCERR[A-Za-z]+: .+")
 _HEADERS: Mapping[str, str] = {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "strict-transport-security": "max-age=31536000; includeSubDomains",
 }
 _HONEST = frozenset({501, 502, 504})
-
-
-def is_error(told: Any) -> bool:
-    """The body of a refusal (contract §3)."""
-    return (
-        isinstance(told, dict)
-        and told.keys() == {"code", "codeDesc", "message", "requestID"}
-        and type(told["code"]) is int
-        and isinstance(told["codeDesc"], str)
-        and _CODE_DESC.fullmatch(told["codeDesc"]) is not None
-        and isinstance(told["message"], str)
-        and bool(told["message"])
-        and isinstance(told["requestID"], str)
-        and _GUID.fullmatch(told["requestID"]) is not None
-    )
 
 
 class PlaneJudge:
@@ -68,7 +49,7 @@ class PlaneJudge:
         if answer.status == 405 and not answer.headers.get("allow"):
             found.append(("header", "a 405 without allow"))
         ident = answer.headers["x-request-id"]
-        if _GUID.fullmatch(ident) is None or ident in self._ids:
+        if GUID.fullmatch(ident) is None or ident in self._ids:
             found.append(("header", f"x-request-id is {ident!r}, or came before"))
         self._ids.add(ident)
         return found
@@ -94,7 +75,7 @@ def _json(answer: Answer) -> list[Finding]:
     ident = answer.headers.get("x-request-id")
     if answer.status < 400 or (ident is None and is_cloud_error(told)):
         return []  # the latter of the front, which could not tell that it was a request to this API
-    if not is_error(told):
+    if not is_plane_error(told):
         return [("error shape", f"{answer.status} {answer.body[:300]!r}")]
     if told["requestID"] != (ident or told["requestID"]):
         return [("error shape", f"requestID {told['requestID']} is not that of the header")]

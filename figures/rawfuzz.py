@@ -331,6 +331,9 @@ def good_requests(target: Target) -> list[bytes]:
         ("POST", host, "/secrets/fuzz-3/backup?api-version=7.6", officer, "", ""),
         ("DELETE", host, "/deletedsecrets/raw?api-version=7.6", officer, "", ""),
         ("HEAD", host, "/secrets/fuzz-1?api-version=7.6", officer, "", ""),
+        ("GET", "localhost", "/api/v1/cckm/azure/secrets?limit=10&secret_name=raw", "", "", ""),
+        ("GET", "localhost", "/api/v1/auth/jwks.json", "", "", ""),
+        ("POST", "localhost", "/api/v1/auth/revoke", officer, "Content-Type: application/json", '{"jwt":"raw"}'),
         (
             "POST",
             LOGIN,

@@ -1,6 +1,6 @@
 """Builds the object graph. The only module that knows every concrete class; it decides nothing else.
 
-`opened` is what a command needs: the database, the keys, the rotation. `built` adds what a server needs: the embedded
+`house.opened` is what a command needs: the database, the keys, the log. `built` adds what a server needs: the embedded
 Key Vault, its login host, the control plane, and the front that routes between them.
 """
 
@@ -15,30 +15,25 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from claviger import __version__
-from claviger.audit.checkpoints import Checkpoints
 from claviger.audit.entry import Origin
-from claviger.audit.log import AuditLog
-from claviger.audit.trail import AuditedStore, Trail, current_trail, following
-from claviger.audit.witness import FileWitness
+from claviger.audit.trail import Trail, following
 from claviger.cckm.assembly import Choices, Ground, Plane
 from claviger.cckm.azure.connections.operations import EmbeddedAzure
 from claviger.cckm.errors import failure as control_plane_failure
-from claviger.cckm.sealed import Safe
 from claviger.core.asgi import Application
 from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
-from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_file
-from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
+from claviger.house import House, audited, opened, root_keys_of
 from claviger.keyvault.app import KeyVaultApp
 from claviger.keyvault.challenge import LOGIN_HOST, Challenger, TokenVerifier
 from claviger.keyvault.directory.control_plane import ControlPlaneAccess, seed_control_plane
 from claviger.keyvault.directory.demo import seed_demo
 from claviger.keyvault.directory.issuer import Issuer
 from claviger.keyvault.directory.routes import LoginHost
-from claviger.keyvault.directory.signing import SigningKeyResealer, SigningKeys
+from claviger.keyvault.directory.signing import SigningKeys
 from claviger.keyvault.directory.tokens import TokenMaker
 from claviger.keyvault.errors import encode_error
 from claviger.keyvault.estate import Estates
@@ -50,54 +45,25 @@ from claviger.keyvault.management.routes import ManagementRoutes
 from claviger.keyvault.moving.seed import read_seed
 from claviger.keyvault.moving.seeding import Seeding
 from claviger.keyvault.secrets.backup import Backups
-from claviger.keyvault.secrets.operations import SecretResealer, Secrets
+from claviger.keyvault.secrets.operations import Secrets
 from claviger.keyvault.secrets.routes import SecretRoutes
 from claviger.keyvault.sweeper import Sweeper
 from claviger.keyvault.vaults.deletion import Purges
-from claviger.sealing.keyring import Keyring
-from claviger.sealing.notes import SealedNotes
-from claviger.sealing.rotation import Rotation
 from claviger.server.asgi import ErrorBody
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
 from claviger.settings import Settings
-from claviger.store.contract import Store
-from claviger.store.opening import open_store
 from claviger.switches.board import Switches
 from claviger.switches.clock import MovableClock
 from claviger.switches.faulty import Faulty
 from claviger.switches.routes import PATH as SWITCHBOARD_PATH
 from claviger.switches.routes import Switchboard
 
+__all__ = ["SWITCHBOARD_NOTE", "House", "Services", "built", "opened", "own_login_hosts", "root_keys_of"]
+
 log = logging.getLogger(__name__)
 
 SWITCHBOARD_NOTE = "switchboard-token"
-SIGNING_LIMIT_S = 5.0
-
-
-@dataclass(frozen=True)
-class House:
-    """What commands and services stand on.
-
-    What goes through `store` while a trail is followed carries its record; `plain` is the same database for what only
-    keeps the books. Without a log (`settings.audit`) both are one.
-    """
-
-    settings: Settings
-    clock: Clock
-    store: Store
-    plain: Store
-    log: AuditLog | None
-    checkpoints: Checkpoints
-    keyring: Keyring
-    notes: SealedNotes
-    rotation: Rotation
-
-    async def tell(self) -> None:
-        """Records that what the present trail is about is done, or about to be shown. Raises Busy."""
-        trail = current_trail()
-        if trail is not None and self.log is not None:
-            await self.log.record(*trail.entries("granted", {}))
 
 
 @dataclass(frozen=True)
@@ -116,54 +82,10 @@ class Services:
     plane: Plane
 
 
-def root_keys_of(settings: Settings) -> RootKeySource:
-    """The source of the root key that the settings name. Raises Misconfigured."""
-    if settings.root_key is not None:
-        return EnvironmentKeys(settings.root_key, settings.root_key_new)
-    passphrase = settings.root_passphrase
-    if settings.root_passphrase_file is not None:
-        passphrase = passphrase_from_file(settings.root_passphrase_file)
-    if passphrase is not None:
-        return PassphraseFile(settings.data / "root.sealed", passphrase, settings.root_passphrase_new)
-    return KeyFile(settings.root_key_file or settings.data / "root.key")
-
-
 def own_login_hosts(settings: Settings) -> tuple[str, ...]:
     """The names of the login host that no cloud has: ours, and the one of the setting `login_url`."""
     given = urlsplit(settings.login_url or "").hostname
     return (LOGIN_HOST,) if given is None else (LOGIN_HOST, given)
-
-
-@contextlib.asynccontextmanager
-async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
-    """The database and its keys, closed at the end. Raises Misconfigured or Damaged, each with its fix.
-
-    Safe beside a running server, on the same database and key file.
-    """
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    root_keys = root_keys_of(settings)
-    plain = await open_store(settings.store_url, clock)
-    try:
-        keyring = Keyring(plain, root_keys, clock)
-        await keyring.load()
-        notes = SealedNotes(plain, keyring, clock)
-        resealers = (SecretResealer(), SigningKeyResealer(), notes, Safe(plain, keyring))
-        rotation = Rotation(plain, keyring, root_keys, clock, resealers)
-        witnesses = [] if settings.audit_witness is None else [FileWitness(settings.audit_witness)]
-        audit_log = AuditLog(plain) if settings.is_audited else None
-        yield House(
-            settings=settings,
-            clock=clock,
-            store=plain if audit_log is None else AuditedStore(plain, audit_log),
-            plain=plain,
-            log=audit_log,
-            checkpoints=Checkpoints(plain, notes, clock, witnesses),
-            keyring=keyring,
-            notes=notes,
-            rotation=rotation,
-        )
-    finally:
-        await plain.close()
 
 
 @contextlib.asynccontextmanager
@@ -174,7 +96,7 @@ async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
     by a clock of their own.
     """
     switches = Switches(MovableClock(clock)) if settings.switches else None
-    async with opened(settings, switches.clock if switches else clock) as house, _audited(house):
+    async with opened(settings, switches.clock if switches else clock) as house, audited(house):
         embedded = await _prepared(house)
         board_token = Sensitive(new_token())
         if switches is not None:
@@ -204,28 +126,6 @@ async def _prepared(house: House) -> ControlPlaneAccess | None:
 def _own_trail(house: House, action: str) -> Trail:
     """What a server does at its start by its settings, asked by whoever has set them."""
     return Trail(house.clock, origin="cli", service="claviger", action=action)
-
-
-@contextlib.asynccontextmanager
-async def _audited(house: House) -> AsyncIterator[None]:
-    """Keeps the audit log open: what is buffered is written meanwhile and at the end, and then all of it is signed."""
-    if house.log is None:
-        log.warning("this server keeps no audit log (CLAVIGER_AUDIT): that is for benchmarks alone")
-        yield
-        return
-    writing = asyncio.create_task(house.log.run())
-    await asyncio.sleep(0)  # it is open from here on
-    try:
-        yield
-    finally:
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-        await house.log.stop()
-        try:
-            async with asyncio.timeout(SIGNING_LIMIT_S):
-                await house.checkpoints.make()
-        except (Refusal, TimeoutError) as failure:
-            log.error("the audit log could not be signed at the end: %s", failure)
 
 
 def _services(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -133,10 +133,19 @@ def add(tx: Tx, first: int, leaves: Sequence[Leaf], hashes: Sequence[bytes], fac
     for start in range(0, len(leaves), ROWS_A_STATEMENT):
         some = leaves[start : start + ROWS_A_STATEMENT]
         values: list[Value] = []
+        shared, facet_id = None, 0
         for place, leaf in enumerate(some, start):
-            values += (first + place, leaf.at, facets[leaf.shared], leaf.object_key, hashes[place], leaf.body)
-        places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(some))
-        tx.execute(f"INSERT INTO audit_records (seq, at, facet_id, object_key, hashes, body) VALUES {places}", *values)
+            if leaf.shared is not shared:  # most are of one kind
+                shared, facet_id = leaf.shared, facets[leaf.shared]
+            values += (first + place, leaf.at, facet_id, leaf.object_key, hashes[place], leaf.body)
+        tx.execute(_add_of(len(some)), *values)
+
+
+@cache
+def _add_of(count: int) -> str:
+    """The statement that adds so many records, always the same string: the database knows it by that."""
+    places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
+    return f"INSERT INTO audit_records (seq, at, facet_id, object_key, hashes, body) VALUES {places}"
 
 
 # Reading the tree.

@@ -71,6 +71,11 @@ class Operations:
         self._lists = SecretLists(store, clock)
         self._ground = Ground(store, safe, intents, clouds, clock, switches, echo)
 
+    @property
+    def echoes(self) -> bool:
+        """Whether records are shown with their values."""
+        return self._ground.echo
+
     async def found(self, domain_id: str, ident: str) -> tuple[SecretRow, VaultRow]:
         """A record of the domain with its vault. Raises NotFound."""
         row = await records.by_id(self._store, domain_id, ident)

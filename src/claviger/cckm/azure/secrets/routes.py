@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from claviger.audit.trail import about
 from claviger.cckm.approvals.guarding import Guards, guarded
 from claviger.cckm.azure.secrets.listing import FILTERS
 from claviger.cckm.azure.secrets.operations import Operations
@@ -22,6 +23,7 @@ from claviger.cckm.azure.secrets.rules import (
     time_problems,
     value_problem,
 )
+from claviger.cckm.azure.secrets.showing import KIND
 from claviger.cckm.azure.secrets.wire import CreateSecret, NewAttributes, RestoreSecret, SecretRecord, UpdateSecret
 from claviger.cckm.azure.secrets.work import CREATE, RESTORE_ELSEWHERE, Work
 from claviger.cckm.azure.vaults.records import VaultRow
@@ -92,6 +94,7 @@ class SecretRoutes:
                 permission=in_container("secretview"),
                 tag=TAG,
                 summary="Read a secret's record",
+                reveals=self._operations.echoes,
                 gives=SecretRecord,
             ),
             Route(
@@ -142,6 +145,7 @@ class SecretRoutes:
         view = await self._operations.shown(call.caller.domain_id, call.params["id"])
         with _hidden("there is no such secret"):
             call.require(view.key_vault_id)
+        about(KIND, view.id, view.secret_name, view.key_vault)
         return Answer(view)
 
     async def _create(self, call: Call) -> Answer:
