@@ -60,13 +60,16 @@ def resident_kib(pid: int) -> int:
     return int(said.stdout)
 
 
-def processor_s(pid: int) -> float | None:
-    """Processor time that a process has used, system calls included, in seconds; None where /proc is missing."""
-    stat = Path(f"/proc/{pid}/stat")
-    if not stat.exists():
-        return None
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def processor_s(*pids: int) -> float | None:
+    """Processor time that processes have used, system calls included, in seconds; None where /proc is missing."""
+    ticks = 0
+    for pid in pids:
+        stat = Path(f"/proc/{pid}/stat")
+        if not stat.exists():
+            return None
+        fields = stat.read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def sync_ms(folder: Path) -> float:

@@ -1,8 +1,8 @@
 """Writes the lock files anew: `make lock`. Every package by version and hash, no address of any index.
 
 `requirements.lock` holds what the server needs and the build backend: all that an installation (`make up`) needs. To
-that `requirements-dev.lock` adds what tests and checks need (`make test`). The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as
-`--upgrade` or `--upgrade-package NAME`.
+that `requirements-dev.lock` adds what tests and checks need (`make test`). The JavaScript lock carries no `resolved`
+and no other address. Arguments go to uv, such as `--upgrade` or `--upgrade-package NAME`.
 """
 
 from __future__ import annotations

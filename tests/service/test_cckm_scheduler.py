@@ -100,7 +100,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (params(key_vaults="demo"), "key_vaults"),
     (params(key_vaults=[""]), "key_vaults"),
     ({"disabled": "yes"}, "disabled:"),
-    ({"name": "nul\0"}, "name: must be printable"),
+    ({"name": "nul\0"}, "name: must not contain NUL"),
     ({"name": " "}, "name: must be printable"),
     ({"description": "nul\0"}, "description: must not contain NUL"),
     ({"description": "x" * 2049}, "description:"),
