@@ -1,7 +1,7 @@
 """What is done to a server, by whom and how it ends, with exactly the audit records that has to leave: a table.
 
-`run_table` does every step on a server of its own and answers what differs. A record is written here as one line: source,
-action, outcome, status, who, kind and name of the object, and the stage or the reason where it tells one.
+`run_table` does every step on a server of its own and answers what differs. A record is written here as one line:
+source, action, outcome, status, who, kind and name of the object, and the stage or the reason where it tells one.
 """
 
 from __future__ import annotations
