@@ -7,6 +7,7 @@ import inspect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema_rs
@@ -47,6 +48,10 @@ def problems_of(document: Mapping[str, Any], routes: Sequence[Route]) -> list[st
     return found + list(_bad_examples(document, operations))
 
 
+_NOTHING = SimpleNamespace(echoes=False)
+"""What handlers of `every_route` are bound to: as a server that does not echo values."""
+
+
 def every_route() -> list[Route]:
     """The whole table of the API. Its handlers are bound to nothing, so none of them can be called."""
     found = [*unbuilt_routes()]
@@ -54,7 +59,7 @@ def every_route() -> list[Route]:
         module = importlib.import_module(".".join(("claviger", *place.relative_to(SOURCE).with_suffix("").parts)))
         for kind in vars(module).values():
             if inspect.isclass(kind) and kind.__module__ == module.__name__ and hasattr(kind, "routes"):
-                nothing = [None] * len(inspect.signature(kind).parameters)
+                nothing = [_NOTHING] * len(inspect.signature(kind).parameters)
                 found += kind(*nothing).routes()  # type: ignore[attr-defined]
     found += ReferenceRoutes(lambda: found, "1.2.3").routes()
     return found

@@ -230,7 +230,7 @@ def test_what_is_unset_is_left_out_and_the_rest_is_there() -> None:
         "attributes": {"enabled": True, "created": 5, "updated": 6},
     }
     for each in (row, bare):
-        assert row_of((*values_of(each), each.num, each.facet_id, each.sole, each.domain_id)) == each
+        assert row_of((*values_of(each), each.num, each.facet_id, each.sole, each.deleted_by, each.domain_id)) == each
 
 
 def draw(told: Told) -> SecretRow:
