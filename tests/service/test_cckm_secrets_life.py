@@ -294,9 +294,13 @@ def vault_refuses_backup(desk: Desk, vault: Managed) -> bool:
 
 def test_purge_protection(desk: Desk) -> None:
     vault, admin = desk.vault("--purge-protection"), desk.admin
+    nobody = {"url": "https://localhost:9/", "types": ["refused-purge"]}
+    admin.accept("POST", "/claviger/notices/subscriptions", nobody, 201)
     made = admin.act(admin.create(spare_name(), vault), "soft-delete")
     admin.refuse_act(made, "hard-delete", 403, "purge protection is enabled for this vault")
     assert admin.read(made) == made
+    told = admin.accept("GET", f"/claviger/notices/deliveries?object_key={made['id']}")["resources"]
+    assert [each["type"] for each in told] == ["refused-purge"]
     assert admin.act(made, "recover")["status"] == "AVAILABLE"
 
 

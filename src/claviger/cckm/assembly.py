@@ -127,7 +127,14 @@ class Plane:
         self._watch = Watch(plain, clock, self.notices)
         intents = Intents(plain, clock, ground.machine)
         self.secrets = Secrets(
-            store, self._safe, intents, self._clouds, clock, ground.switches, echo=choices.echo_values
+            store,
+            self._safe,
+            intents,
+            self._clouds,
+            clock,
+            ground.switches,
+            echo=choices.echo_values,
+            notices=self.notices,
         )
         runs = Runs(store, clock, ground.machine)
         self.synchronizations = Synchronizations(store, clock, runs)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from claviger.cckm.describing.consent import APPROVALS_AND_PLANS
+from claviger.cckm.describing.record import AUDIT
 from claviger.cckm.describing.word import CREATED, ID, SUBSCRIPTION, UPDATED, Word
 
 SECRET_FIELDS = frozenset(
@@ -331,6 +332,7 @@ FIELDS: Mapping[str, Word] = {
     "last_status": Word("Status of the receiver's last answer.", 204),
     "ended_at": Word("When it was delivered or given up."),
     **APPROVALS_AND_PLANS,
+    **AUDIT,
 }
 """By the name on the wire; a name that means something else in one struct stands with that struct before it."""
 
@@ -356,6 +358,8 @@ SEGMENTS: Mapping[str, str] = {
     "tokens": "Id of the refresh token.",
     "users": "Id of the user.",
     "vaults": "Id of the vault's record.",
+    "records": "Id of the audit record.",
+    "client-records": "Id of the record that a client has sent.",
 }
 """What a segment that varies is, by the segment before it."""
 

@@ -38,6 +38,10 @@ from claviger.cckm.azure.secrets.work import (
 )
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.errors import kind_of
+from claviger.cckm.notices.announcing import Notices
+from claviger.cckm.notices.rules import Type
+from claviger.cckm.notices.wire import RefusedPurge
+from claviger.cckm.resource import uri
 from claviger.cckm.sealed import Item, Safe
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
@@ -72,6 +76,7 @@ class Ground:
     clock: Clock
     switches: Switches | None = None
     echo: bool = False
+    notices: Notices | None = None
 
     async def reach(self, kind: str, point: str, name: str) -> None:
         """A point at which a test may end the process, or make it wait."""
@@ -203,12 +208,31 @@ class Execution:
             raise problem
         return outcome
 
+    def _tell_refused_purge(self, tx: Tx, refusal: Refusal) -> None:
+        """Whoever wants to know of a purge that the cloud has refused is told, within the change that ends it."""
+        work, notices = self._work, self._ground.notices
+        if notices is None or self._kind != Operation.HARD_DELETE.value or not isinstance(refusal, Forbidden):
+            return
+        told = RefusedPurge(
+            cloud="azure",
+            id=work.secret_id,
+            name=work.name,
+            version=work.version,
+            vault=self._vault.name,
+            vault_id=self._vault.id,
+            by=work.user_id,
+            reason=str(refusal.facts.get("message", refusal.reason)),
+        )
+        subject = uri("cckm", KIND, work.secret_id, work.name)
+        notices.emit(tx, work.domain_id, Type.REFUSED_PURGE, subject, told, object_key=work.secret_id)
+
     async def _given_up(self, problem: Refusal) -> None:
         """Ends the intent with nothing done, and the record of why."""
 
         def change(tx: Tx) -> None:
             staged(DONE)
             self._ground.give_up(tx, self._intent)
+            self._tell_refused_purge(tx, problem)
 
         await write_refused(self._ground.store, change, problem, kind_of(problem).status)
 

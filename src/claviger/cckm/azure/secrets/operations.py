@@ -32,6 +32,7 @@ from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import Query
 from claviger.cckm.errors import kind_of
 from claviger.cckm.listing import Page
+from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.planning.draft import foresee
 from claviger.cckm.sealed import Item, Safe
 from claviger.core.clock import Clock
@@ -64,12 +65,13 @@ class Operations:
         switches: Switches | None = None,
         *,
         echo: bool = False,
+        notices: Notices | None = None,
     ) -> None:
         self._store = store
         self._safe = safe
         self._intents = intents
         self._lists = SecretLists(store, clock)
-        self._ground = Ground(store, safe, intents, clouds, clock, switches, echo)
+        self._ground = Ground(store, safe, intents, clouds, clock, switches, echo, notices)
 
     @property
     def echoes(self) -> bool:
