@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from claviger.cckm.azure.secrets import rules as records
 from claviger.cli.main import main as claviger
 from claviger.keyvault.secrets import rules as secrets
 from claviger.keyvault.vaults import rules as vaults
@@ -69,22 +70,35 @@ def states_page() -> str:
                 "recovering --> active : after a delay, where one is set",
             ),
         ),
+        *_states(
+            "A secret as the control plane knows it",
+            records.TRANSITIONS,
+            ("SOFT_DELETED --> DELETED : end of the retention, found by a synchronisation",),
+            begins="AVAILABLE : create",
+        ),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _states(title: str, table: TransitionTable[Any, Any], by_time: tuple[str, ...]) -> Iterator[str]:
+def _states(
+    title: str, table: TransitionTable[Any, Any], by_time: tuple[str, ...], begins: str = "absent"
+) -> Iterator[str]:
     """One table; `by_time` are the arrows that no operation draws."""
     cells = list(table.cells())
-    yield from ("", f"## {title}", "", "```mermaid", "stateDiagram-v2", "    [*] --> absent")
+    yield from ("", f"## {title}", "", "```mermaid", "stateDiagram-v2", f"    [*] --> {begins}")
     for operation, state, cell in cells:
         if not isinstance(cell, Refused):
-            yield f"    {state.value} --> {cell.value} : {operation.value}"
+            yield f"    {_word(state.value)} --> {_word(cell.value)} : {operation.value}"
     yield from (f"    {arrow}" for arrow in by_time)
     yield from ("```", "", "| Operation | in state | is refused as | because |", "| --- | --- | --- | --- |")
     for operation, state, cell in cells:
         if isinstance(cell, Refused):
             yield f"| {operation.value} | {state.value} | {cell.kind.__name__} | {cell.reason} |"
+
+
+def _word(state: str) -> str:
+    """A state's name as the diagram's language takes it."""
+    return state.replace("-", "_")
 
 
 def _commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
