@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import math
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -61,7 +62,7 @@ def fits(run_at: str, moment: datetime) -> bool:
 
 
 def brute_force(run_at: str, after: float, until: float) -> int | None:
-    moment = datetime.fromtimestamp(after, UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
+    moment = datetime.fromtimestamp(math.floor(after), UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
     while moment.timestamp() <= until:
         if fits(run_at, moment):
             return int(moment.timestamp())
