@@ -157,6 +157,8 @@ async def test_one_vault_is_added_as_discovered(plane: Plane, arm: Arm) -> None:
         "cloud_key_backup_limit": 3,
         "properties": told["properties"],
         "acls": [],
+        "protected": False,
+        "hard_delete_quorum": None,
     }
     assert vault["uri"] == f"kylo:kylo:cckm:azure-vault:secret-vault-{SUBSCRIPTION}-{vault['id']}"
     assert vault["account"] == "kylo:kylo:admin:accounts:kylo"
@@ -269,7 +271,7 @@ async def test_what_cannot_be_added(plane: Plane, arm: Arm) -> None:
         (adding({**good, "properties": []}), "properties"),
         (adding({**good, "azure_vault_id": None}), "azure_vault_id: is required"),
         (adding({**good, "azure_vault_id": ident.replace("/lab/", "/../")}), "must be the ARM id"),
-        (adding({**good, "azure_vault_id": ident + "\u0000"}), "must be the ARM id"),
+        (adding({**good, "azure_vault_id": ident + "\u0000"}), "must not contain NUL"),
         (adding({**good, "azure_vault_id": "x" * 100_000}), "azure_vault_id"),
         (adding({**good, "name": "other"}), "name"),
         ({**adding(good), "subscription_id": NO_ID}, "another subscription"),
