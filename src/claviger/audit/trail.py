@@ -18,7 +18,7 @@ from claviger.audit.log import AuditLog
 from claviger.audit.stamp import Stamp, Stamped
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
-from claviger.store.contract import Row, Store, Tx, Value
+from claviger.store.contract import Store, Tx
 
 T = TypeVar("T")
 
@@ -301,16 +301,10 @@ class AuditedStore:
         self._store = store
         self._log = log
         self.kind = store.kind
+        self.read = store.read  # reads have no record, and are the hot path
+        self.read_one = store.read_one
         self.read_now = store.read_now
         self.generation = store.generation
-
-    async def read(self, sql: str, *args: Value) -> list[Row]:
-        """See `Store`."""
-        return await self._store.read(sql, *args)
-
-    async def read_one(self, sql: str, *args: Value) -> Row | None:
-        """See `Store`."""
-        return await self._store.read_one(sql, *args)
 
     async def write(self, change: Callable[[Tx], T]) -> T:
         """See `Store`; with the record of the call in the same transaction."""

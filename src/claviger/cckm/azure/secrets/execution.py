@@ -45,6 +45,7 @@ from claviger.cckm.resource import uri
 from claviger.cckm.sealed import Item, Safe
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
+from claviger.core.ids import new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.jobs.intents import Intents
 from claviger.jobs.records import Intent
@@ -303,7 +304,7 @@ class Execution:
         Raises Conflict("CloudDiffers") where the cloud has something else than was wanted: the record says so then.
         """
         ground, work, now = self._ground, self._work, self._ground.clock.now()
-        made_id = Intents.new_id()
+        made_id = new_uuid()
         echoed = self._material.value if ground.echo and work.operation == CREATE else None
         sealed: list[Item] = []
         if outcome.backup is not None:
