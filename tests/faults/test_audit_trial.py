@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from figures.audit import AuditReport
 
 
 @pytest.fixture
-def report() -> AuditReport:
-    return AuditReport(random.SystemRandom().randrange(2**32), "SQLite")
+def report(seed: int) -> AuditReport:
+    return AuditReport(seed, "SQLite")
 
 
 async def run(report: AuditReport, folder: Path, inputs: int) -> None:

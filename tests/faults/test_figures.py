@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import statistics
 from dataclasses import replace
@@ -19,13 +18,6 @@ from figures.journal import Change, Content, Seen, State, after, judge, next_cha
 
 KILLS = 8
 DELETIONS = 1_000
-
-
-@pytest.fixture
-def seed() -> int:
-    chosen = int(os.environ.get("CLAVIGER_TEST_SEED", random.SystemRandom().randrange(2**32)))
-    print(f"seed {chosen}: to run it again, set CLAVIGER_TEST_SEED={chosen}")  # noqa: T201
-    return chosen
 
 
 async def test_killed_servers_lose_nothing_they_acknowledged(tmp_path: Path, seed: int) -> None:

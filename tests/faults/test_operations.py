@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,6 @@ async def never(*_):
     {does}
 {module}.{table}["{operation}"] = never
 """
-
-
-@pytest.fixture
-def seed() -> int:
-    chosen = int(os.environ.get("CLAVIGER_TEST_SEED", random.SystemRandom().randrange(2**32)))
-    print(f"seed {chosen}: to run it again, set CLAVIGER_TEST_SEED={chosen}")  # noqa: T201
-    return chosen
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

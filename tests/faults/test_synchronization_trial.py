@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import random
 from pathlib import Path
 
 import apsw
-import pytest
 
 from bench.estate import ControlPlane
 from figures import synchronization as trial
 from figures.watching import Met
 
 SECRETS = 100
-
-
-@pytest.fixture
-def seed() -> int:
-    chosen = int(os.environ.get("CLAVIGER_TEST_SEED", random.SystemRandom().randrange(2**32)))
-    print(f"seed {chosen}: to run it again, set CLAVIGER_TEST_SEED={chosen}")  # noqa: T201
-    return chosen
 
 
 def test_a_throttled_and_a_killed_control_plane_end_with_what_is_in_the_cloud(tmp_path: Path, seed: int) -> None:

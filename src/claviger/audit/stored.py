@@ -65,7 +65,7 @@ class _Reading:
         if (extra or beyond) and await self._rests(head.size):
             if extra:
                 raise checker.found_in(head.size, "is none of the log's: its head says that it ends before")
-            raise checker.found_in(head.size, f"is missing: the log was signed with {beyond[0]} records")
+            raise checker.cut_short(beyond[0])
         checker.end(head.size, head.encoded())
         await self._compare_counts(head.size)
 

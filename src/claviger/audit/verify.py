@@ -173,12 +173,21 @@ class Checker:
         if size < self.size:
             raise self._found("is none of the log's: it says that it ends before", size)
         if self._last_seen > self.size:
-            told = f"is missing or was changed: the log was rolled back, for a witness saw {self._last_seen} records"
-            raise self._found(told, max(self.signed_count, self.witnessed_count), self._last_seen - 1)
+            raise self._shorter(
+                f"the log was rolled back, for a witness saw {self._last_seen} records", self._last_seen
+            )
         if self._doubt is not None:
             raise Found(self._doubt[1])
         if frontier not in (None, self._frontier.encoded()) or root not in (None, self._frontier.root()):
             raise Found(Finding("the head of the log is not what its records add up to"))
+
+    def cut_short(self, signed: int) -> Found:
+        """A checkpoint of more records than there are: what came after the last one that fits cannot be trusted."""
+        return self._shorter(f"the log was signed with {signed} records", signed)
+
+    def _shorter(self, told: str, size: int) -> Found:
+        """Any record that no checkpoint covers may be the one: whoever leaves it out moves the others up."""
+        return self._found(f"is missing or was changed: {told}", max(self.signed_count, self.witnessed_count), size - 1)
 
     def report(self, finding: Finding | None) -> Report:
         """How far it got, and what it found."""
