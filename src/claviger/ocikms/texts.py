@@ -1,0 +1,117 @@
+"""How OCI writes times down, and what bodies may hold: the readings that all resources share (OCI contract §2)."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from claviger.core.errors import Invalid
+from claviger.ocikms.errors import missing, wrong
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+MAX_NAME_LENGTH = 255
+MAX_TAGS = 64
+MAX_TAG_KEY_LENGTH = 100
+MAX_TAG_VALUE_LENGTH = 256
+MAX_TIME_LENGTH = 64
+
+_PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
+_MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
+
+
+def written(at: float) -> str:
+    """RFC 3339 in UTC with milliseconds, cut off and not rounded, so that no time is shown late."""
+    whole, millis = divmod(int(at * 1000 + 0.0005), 1000)
+    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+
+
+def read_time(name: str, text: str | None) -> float | None:
+    """Epoch seconds of an RFC 3339 time with any fraction and offset; without an offset it is UTC. Raises Invalid."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text) if len(text) <= MAX_TIME_LENGTH else None
+        at = None if found is None else (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        at = None
+    if at is None or at < 0:
+        raise wrong(name, "is not a time as RFC 3339 has it")
+    return at
+
+
+def read_body(raw: bytes, kind: type[S]) -> S:
+    """The body as `kind`; an empty one is an empty object; null is absent; numbers may come as text (§2).
+
+    Raises Invalid: "NotJson", "Missing", "Value"; a name that is given twice is a value that cannot be used.
+    """
+    if not raw.strip():
+        raw = b"{}"
+    try:
+        msgspec.json.decode(raw)  # the stricter reader of the two; the other one shows names that are given twice
+        found = json.loads(raw, object_pairs_hook=_once)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        raise Invalid("NotJson", message="The body of the request is not valid JSON.") from None
+    if not isinstance(found, dict):
+        raise wrong("The body", "must be a JSON object")
+    try:
+        body = msgspec.convert(_without_nulls(found), kind, strict=False)
+    except msgspec.ValidationError as problem:
+        raise _told(str(problem)) from None
+    if b"\\u0000" in raw:
+        raise wrong("A text", "must not contain NUL")
+    return body
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON with one name twice means one thing to one reader and another to the next: nobody gets either."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise wrong("The body", "names a field twice")
+    return found
+
+
+def _without_nulls(found: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_nulls(value) if isinstance(value, dict) else value
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+def _told(problem: str) -> Invalid:
+    absent = _MISSING.search(problem)
+    place = _PLACE.search(problem)
+    if absent is not None:
+        before = f"{place['place']}." if place else ""
+        return missing(f"{before}{absent['field']}"[:200])
+    where = (place["place"] if place else "The body")[:200]
+    return wrong(where, f"cannot be used: {problem.partition(' - at `')[0][:200]}")
+
+
+def display_name(name: str, text: str) -> str:
+    """A name that people gave. Raises Invalid for an empty or overlong one (§6.1)."""
+    if not text.strip() or len(text) > MAX_NAME_LENGTH:
+        raise wrong(name, f"must have 1 to {MAX_NAME_LENGTH} characters")
+    return text
+
+
+def check_tags(freeform: dict[str, str] | None, defined: dict[str, dict[str, Any]] | None) -> None:
+    """Raises Invalid where tags are too many or too long."""
+    keys = list((freeform or {}).items())
+    for namespace, tags in (defined or {}).items():
+        if not namespace or len(namespace) > MAX_TAG_KEY_LENGTH:
+            raise wrong("definedTags", "has a namespace with no usable name")
+        keys += [(key, str(value)) for key, value in tags.items()]
+    if len(keys) > MAX_TAGS:
+        raise wrong("freeformTags and definedTags", f"may hold {MAX_TAGS} tags at most")
+    for key, value in keys:
+        if not 0 < len(key) <= MAX_TAG_KEY_LENGTH or len(value) > MAX_TAG_VALUE_LENGTH:
+            raise wrong(
+                "A tag",
+                f"has a key of 1 to {MAX_TAG_KEY_LENGTH} and a value of up to {MAX_TAG_VALUE_LENGTH} characters",
+            )
