@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from claviger.cckm.azure.connections.cloud import AzureCloud
-from claviger.cckm.azure.connections.pace import Budgets, Limits
+from claviger.cckm.azure.connections.pace import AzureBudgets, Limits
 from claviger.cckm.azure.connections.rules import AzureDetails, Credentials
 from claviger.core.sensitive import Sensitive
 from tests.serving import Application, Estate
@@ -51,7 +51,7 @@ def credentials_of(application: Application) -> Credentials:
 async def reaching(details: AzureDetails, credentials: Credentials, **limits: Any) -> AsyncIterator[AzureCloud]:
     """The way of a connection, open until the end."""
     chosen = Limits(**limits)
-    cloud = AzureCloud(details, credentials, chosen, Budgets(chosen.queue_s), None)
+    cloud = AzureCloud(details, credentials, chosen, AzureBudgets(chosen.queue_s), None)
     await cloud.open()
     try:
         yield cloud

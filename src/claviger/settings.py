@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vault_suffixes: tuple[str, ...] = ()
     vault_hosts: Mapping[str, str] = {}
     login_url: str | None = None
+    oci_ports: str = ""
     token_lifetime_s: int = 3600
     imds: bool = False
     demo: bool = True
@@ -76,6 +77,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if not separator or not port.isdigit() or int(port) > 65535 or not host:
             raise _wrong("listen", self.listen, "give HOST:PORT, for example localhost:8443 or 0.0.0.0:443")
         return host.strip("[]"), int(port)
+
+    @property
+    def vault_ports(self) -> tuple[int, ...]:
+        """The ports of OCI's vaults, in the order of their slots. Raises Misconfigured."""
+        ports: list[int] = []
+        for part in filter(None, (part.strip() for part in self.oci_ports.split(","))):
+            ends = [end.strip() for end in part.split("-")]
+            if len(ends) > 2 or not all(end.isascii() and end.isdigit() and len(end) <= 5 for end in ends):
+                raise _wrong("oci_ports", part, "give ports or ranges of ports with commas between, such as 8500-8515")
+            if int(ends[0]) > int(ends[-1]):
+                raise _wrong("oci_ports", part, "give the lower end of a range first")
+            ports += range(int(ends[0]), int(ends[-1]) + 1)
+        if len(set(ports)) != len(ports) or len(ports) > _MAX_VAULT_PORTS or not all(0 < p < 65536 for p in ports):
+            raise _wrong("oci_ports", self.oci_ports, f"give up to {_MAX_VAULT_PORTS} ports of 1 to 65535, each once")
+        return tuple(ports)
 
 
 def load_settings(environment: Mapping[str, str] = os.environ, **given: object) -> Settings:
@@ -166,7 +182,7 @@ def _check(settings: Settings) -> None:
         raise _wrong("audit", settings.audit, "leave it out: there is always an audit log")
     if settings.audit_reads not in ("strict", "buffered"):
         raise _wrong("audit_reads", settings.audit_reads, "give strict or buffered")
-    _ = settings.address
+    _ = settings.address, settings.vault_ports
 
 
 def _wrong(name: str, text: str, fix: str) -> Misconfigured:
@@ -174,6 +190,7 @@ def _wrong(name: str, text: str, fix: str) -> Misconfigured:
     return Misconfigured("Setting", setting=PREFIX + name.upper(), given=shown, fix=fix)
 
 
+_MAX_VAULT_PORTS = 256
 _UNAUDITED = "off-for-benchmarks"
 _SENSITIVE = frozenset(
     {

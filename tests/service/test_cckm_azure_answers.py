@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from claviger.cckm.azure.connections.cloud import AzureCloud
-from claviger.cckm.azure.connections.pace import Budget, Budgets
+from claviger.cckm.azure.connections.pace import AzureBudgets, Budget
 from claviger.cckm.azure.connections.rules import AzureDetails, Credentials
 from claviger.cckm.azure.secrets.cloud import VaultSecrets
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
@@ -373,7 +373,7 @@ async def test_budgets() -> None:
     await budget.take()
     with pytest.raises(Throttled, match="CloudThrottled"):
         await budget.take()
-    budgets = Budgets(1.0, most=2)
+    budgets = AzureBudgets(1.0, most=2)
     first = budgets.of_vault("https://a")
     assert budgets.of_vault("https://a") is first
     assert budgets.of_subscription("https://a", "S") is budgets.of_subscription("https://a", "s")

@@ -130,6 +130,20 @@ class TestStarting:
                 assert answer is not None
                 assert answer.json == {"hello": "plain"}
 
+    def test_more_ports_of_the_same_address(self) -> None:
+        with contextlib.ExitStack() as held:
+            free = [held.enter_context(socket.socket()) for _ in range(2)]
+            for each in free:
+                each.bind(("127.0.0.1", 0))
+            ports = [each.getsockname()[1] for each in free]
+        with served(host="localhost", more_ports=ports) as it:
+            assert it.port not in ports
+            for port in ports:
+                assert ask(port, b"/hello/more")[0] == 200
+            with pytest.raises(Misconfigured, match="oci_ports") as caught:
+                run(serve(plain_front(ShowingApp()), listen=("127.0.0.1", 0), tls=None, more_ports=ports))
+            assert f"127.0.0.1:{ports[0]}" in str(caught.value)
+
     def test_ipv6(self) -> None:
         if not socket.has_ipv6:
             pytest.skip("this machine has no IPv6")

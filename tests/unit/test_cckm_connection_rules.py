@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from claviger.cckm.azure.cloud import said
 from claviger.cckm.azure.connections.cloud import AzureCloud, credentials_of, sealed_form
-from claviger.cckm.azure.connections.pace import Budgets, Limits
+from claviger.cckm.azure.connections.pace import AzureBudgets, Limits
 from claviger.cckm.azure.connections.rules import (
     CLOUDS,
     AzureDetails,
@@ -18,9 +17,9 @@ from claviger.cckm.azure.connections.rules import (
     check_credentials,
     endpoints_of,
     host_of,
-    is_local,
     problems_of,
 )
+from claviger.cckm.reaching import is_local, said
 from claviger.core.errors import Invalid
 from claviger.core.sensitive import Sensitive
 
@@ -30,7 +29,7 @@ def details(**more: Any) -> AzureDetails:
 
 
 def cloud(**more: Any) -> AzureCloud:
-    return AzureCloud(details(**more), Credentials(), Limits(), Budgets(1), "http://proxy.example:3128")
+    return AzureCloud(details(**more), Credentials(), Limits(), AzureBudgets(1), "http://proxy.example:3128")
 
 
 @pytest.mark.parametrize("name", [name for name in CLOUDS if name != "AzureStack"])

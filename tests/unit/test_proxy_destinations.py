@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from claviger.keyvault.hosts import CLOUDS, VaultHosts, is_cloud_host, is_login_host
+from claviger.ocikms import hosts as oci
 from claviger.proxy.destinations import PROVIDERS, hides_served, is_served
 
 SERVED = [
@@ -28,6 +29,19 @@ SERVED = [
     "management.usgovcloudapi.net",
     "management.microsoftazure.de",
 ]
+OCI = [
+    "kms.us-ashburn-1.oraclecloud.com",
+    "KMS.uk-gov-london-1.OracleCloud.com.",
+    "kms.eu-frankfurt-1.oci.oraclecloud.com",
+    "b5q6uxdhaahdg-management.kms.us-ashburn-1.oraclecloud.com",
+    "b5q6uxdhaahdg-crypto.kms.us-ashburn-1.oraclecloud.com",
+    "b5q6uxdhaahdg-crypto.kms.us-ashburn-1.oci.oraclecloud.com",
+    "vaults.us-ashburn-1.oci.oraclecloud.com",
+    "secrets.vaults.us-ashburn-1.oci.oraclecloud.com",
+    "identity.us-ashburn-1.oraclecloud.com",
+    "identity.us-ashburn-1.oci.oraclecloud.com",
+    "objectstorage.us-ashburn-1.oraclecloud.com",
+]
 OTHERS = [
     "vault.azure.net",
     ".vault.azure.net",
@@ -43,6 +57,17 @@ OTHERS = [
     "a.login.microsoftonline.com",
     "a.b.login.microsoft.com",
     "azure.com",
+    "kms.oraclecloud.com",
+    "a.kms.us-ashburn-1.oraclecloud.com",
+    "-management.kms.us-ashburn-1.oraclecloud.com",
+    "a.b-management.kms.us-ashburn-1.oraclecloud.com",
+    "b-management.vaults.us-ashburn-1.oci.oraclecloud.com",
+    "kms.us-ashburn-1.us-phoenix-1.oraclecloud.com",
+    "kms.us-ashburn-1.oraclecloud.com.example.org",
+    "xkms.us-ashburn-1.oraclecloud.com",
+    "iaas.us-ashburn-1.oraclecloud.com",
+    "kms.us-ashburn-1.localhost",
+    "oraclecloud.com",
     "example.org",
     "localhost",
     "127.0.0.1",
@@ -51,7 +76,7 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("host", SERVED)
+@pytest.mark.parametrize("host", [*SERVED, *OCI])
 def test_a_cloud_host_is_served(host: str) -> None:
     assert is_served(host, 443)
     assert not is_served(host, 8443), "another port of it is none of the cloud's"
@@ -71,14 +96,22 @@ def test_the_server_answers_and_has_a_certificate_for_each_of_them(host: str) ->
     assert is_login_host(name) or name in management or VaultHosts().vault_name(name) is not None
 
 
+@pytest.mark.parametrize("host", OCI)
+def test_so_it_does_for_those_of_oci(host: str) -> None:
+    name = host.lower().removesuffix(".")
+    assert oci.is_cloud_host(name)
+    assert oci.OciHosts().owns(name, "/")
+
+
 @pytest.mark.parametrize("host", [host for host in OTHERS if host != "-a.vault.azure.net"])
 def test_the_server_makes_no_certificate_for_the_others(host: str) -> None:
     assert not is_cloud_host(host)
+    assert not oci.is_cloud_host(host)
 
 
 def test_no_name_is_led_here_twice() -> None:
-    names = [name for provider in PROVIDERS for name in (*provider.hosts, *provider.suffixes)]
-    assert len(names) == len(set(names)) + 1, "the regional login hosts go by the name of one that stands for itself"
+    names = [name for provider in PROVIDERS for name in provider.hosts]
+    assert len(names) == len(set(names))
     assert all(name == name.lower() for name in names)
 
 
@@ -102,6 +135,13 @@ def test_no_name_is_led_here_twice() -> None:
         "zure.com",
         "management.azure.com",
         "westus2.login.microsoft.com",
+        "oraclecloud.com",
+        ".us-ashburn-1.oraclecloud.com",
+        "ashburn-1.oraclecloud.com",
+        "kms.us-ashburn-1.oraclecloud.com",
+        "b5q6uxdhaahdg-crypto.kms.us-ashburn-1.oraclecloud.com",
+        "crypto.kms.us-ashburn-1.oraclecloud.com",
+        "*.oci.oraclecloud.com",
     ],
 )
 def test_an_exception_that_some_client_could_take_for_a_cloud_host(entry: str) -> None:
@@ -124,6 +164,9 @@ def test_an_exception_that_some_client_could_take_for_a_cloud_host(entry: str) -
         "graph.microsoft.com",
         "blob.core.windows.net",
         "xmanagement.azure.com",
+        "iaas.us-ashburn-1.oraclecloud.com",
+        "us-ashburn-1.ocir.io",
+        "cloud.oracle.com",
     ],
 )
 def test_an_exception_that_no_client_takes_for_one(entry: str) -> None:

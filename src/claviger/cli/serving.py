@@ -22,6 +22,7 @@ from claviger.core.clock import SystemClock
 from claviger.core.errors import Unavailable
 from claviger.core.sensitive import Sensitive
 from claviger.keyvault.hosts import is_cloud_host
+from claviger.ocikms.hosts import is_oci_host
 from claviger.server import run as running_server
 from claviger.server.authority import find_trust_store, open_authority, write_bundle
 from claviger.server.contexts import HostContexts, OwnContext
@@ -125,7 +126,9 @@ async def _serve(settings: Settings) -> None:
             gc.freeze()  # what is here now stays: no collection need look at it again
             running.note_running(settings.data, Running(os.getpid(), serving.host, serving.port))
 
-        await running_server.serve(services.front, listen=settings.address, tls=tls, started=started)
+        await running_server.serve(
+            services.front, listen=settings.address, more_ports=settings.vault_ports, tls=tls, started=started
+        )
 
 
 async def _tls(settings: Settings, services: Services) -> Tls:
@@ -141,7 +144,8 @@ async def _tls(settings: Settings, services: Services) -> Tls:
     logins = bootstrap.own_login_hosts(settings)
 
     def is_served(host: str) -> bool:
-        return host in logins or is_cloud_host(host) or services.hosts.vault_name(host) is not None
+        known = host in logins or is_cloud_host(host) or is_oci_host(host)
+        return known or services.hosts.vault_name(host) is not None
 
     contexts = HostContexts(authority, is_served, clock)
     return Tls(contexts.context, contexts.refresh)

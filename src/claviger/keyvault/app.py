@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 
 from claviger.audit.entry import Subject
 from claviger.audit.trail import Trail, following
-from claviger.core.asgi import Headers, Receive, Scope, Send
+from claviger.core.asgi import Headers, Receive, Scope, Send, read_body
 from claviger.core.clock import Clock
 from claviger.core.errors import Damaged, Forbidden, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
 from claviger.keyvault.challenge import Caller, Challenger, TokenVerifier
@@ -342,25 +342,6 @@ def _call(host: str, vault: Vault, route: Route, query: dict[str, str]) -> Call:
         route=route,
         query=query,
     )
-
-
-async def read_body(receive: Receive, content_length: bytes | None, limit: int) -> bytes:
-    """The whole body. Raises TooLarge("BodyTooLarge") before more than `limit` bytes are read."""
-    if content_length is not None and (len(content_length) > 12 or int(content_length) > limit):
-        raise TooLarge("BodyTooLarge", limit=limit)
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Invalid("Body")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
-            raise TooLarge("BodyTooLarge", limit=limit)
-        chunks.append(chunk)
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 async def _send(send: Send, status: int, headers: Headers, body: bytes | None) -> None:

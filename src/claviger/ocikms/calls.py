@@ -58,6 +58,10 @@ class Caller(msgspec.Struct, frozen=True):
     fingerprint: str
 
 
+NOBODY = Caller("", 0, "", "", "")
+"""Who calls a route that is not signed."""
+
+
 class Sight(Protocol):
     """What one caller may see, decided on a snapshot of identity that is as new as the request."""
 
@@ -73,6 +77,9 @@ class Sight(Protocol):
 class Place(msgspec.Struct, frozen=True):
     """The host that was asked: `prefix` is the vault's, at its two hosts. `shown` is as the client wrote it, with the
     port; `published` gives the management and crypto endpoints of a vault (prefix, region, slot) in that style of name.
+
+    At an address, or a name that is none of OCI's, `plane` is None, the region is empty (the home region is meant), and
+    `slot` is that of the vault whose own port was asked, which may be in any region.
     """
 
     plane: Plane | None
@@ -80,6 +87,7 @@ class Place(msgspec.Struct, frozen=True):
     prefix: str | None
     shown: str
     published: Callable[[str, str, int | None], tuple[str, str]]
+    slot: int | None = None
 
 
 class Call(msgspec.Struct, kw_only=True):
@@ -93,6 +101,7 @@ class Call(msgspec.Struct, kw_only=True):
     query: Mapping[str, str] = {}
     body: bytes = b""
     if_match: str | None = None
+    if_none_match: str | None = None
     retry_token: str | None = None
     content_md5: str | None = None
     content_type: str | None = None
@@ -140,7 +149,10 @@ Quick = Callable[[Call], Answer | None]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation. `verb` is the least that its caller needs in the compartment; the handler asks for it."""
+    """One operation. `verb` is the least that its caller needs in the compartment; the handler asks for it.
+
+    In `path`, `{name}` is one segment, decoded; `{name+}`, at the end, is all that is left, slashes included.
+    """
 
     operation: str
     method: Literal["GET", "POST", "PUT", "DELETE", "HEAD"]
@@ -156,5 +168,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """The same as `handler` without waiting, for the hottest reads; None where it would have to wait or to refuse."""
     takes_if_match: bool = False
     takes_retry_token: bool = False
+    is_public: bool = False
+    """Not signed: its address is the credential, and the handler checks it. `caller` is `NOBODY`, and sees nothing."""
+    is_body_signed: bool = True
+    """False for Object Storage's PutObject, whose body's hash, length and type clients do not sign (contract §13.2)."""
     provisions: bool = False
     """Which of the throttled classes it is in: provisioning or management (contract §14.4)."""

@@ -43,6 +43,16 @@ CODES: dict[str, tuple[int, str]] = {
     "Exists": (409, "NotAuthorizedOrResourceAlreadyExists"),
     "Etag": (412, "NoEtagMatch"),
     "NotOffered": (501, "MethodNotImplemented"),
+    # Object Storage has names of its own.
+    "BucketName": (400, "InvalidBucketName"),
+    "ContentMd5": (400, "UnmatchedContentMD5"),
+    "NamespaceAbsent": (404, "NamespaceNotFound"),
+    "BucketAbsent": (404, "BucketNotFound"),
+    "ObjectAbsent": (404, "ObjectNotFound"),
+    "BucketExists": (409, "BucketAlreadyExists"),
+    "BucketNotEmpty": (409, "BucketNotEmpty"),
+    "IfMatch": (412, "IfMatchFailed"),
+    "IfNoneMatch": (412, "IfNoneMatchFailed"),
 }
 """Reason -> status and code. A reason that is not here goes by its class, in `_BY_CLASS`."""
 

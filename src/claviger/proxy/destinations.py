@@ -10,31 +10,34 @@ import re
 import msgspec
 
 from claviger.keyvault.hosts import CLOUD_SUFFIXES, LOGIN_HOSTS, MANAGEMENT_HOSTS, REGIONAL_LOGINS
+from claviger.ocikms.hosts import CLOUD_HOSTS
 
 PORT = 443
-_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?", re.ASCII)
+ANY = "*"
+_LABEL = "[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 
 
 class Provider(msgspec.Struct, frozen=True):
-    """The hosts of a cloud that are served here: whole names, and suffixes that one label stands before."""
+    """The hosts of a cloud that are served here, by lower-case names. A star stands for a label, or for its start."""
 
     name: str
     hosts: frozenset[str]
-    suffixes: frozenset[str]
-
-    def has(self, host: str) -> bool:
-        """Whether a lower-case name is one of them."""
-        label, _, rest = host.partition(".")
-        return host in self.hosts or (rest in self.suffixes and _LABEL.fullmatch(label) is not None)
 
 
-PROVIDERS = (Provider("Azure", LOGIN_HOSTS | MANAGEMENT_HOSTS, frozenset((*CLOUD_SUFFIXES, REGIONAL_LOGINS))),)
+PROVIDERS = (
+    Provider(
+        "Azure",
+        LOGIN_HOSTS | MANAGEMENT_HOSTS | {f"{ANY}.{suffix}" for suffix in (*CLOUD_SUFFIXES, REGIONAL_LOGINS)},
+    ),
+    Provider("OCI", frozenset(CLOUD_HOSTS)),
+)
+_NAMES = frozenset().union(*(provider.hosts for provider in PROVIDERS))
+_SERVED = re.compile("|".join(re.escape(name).replace(re.escape(ANY), _LABEL) for name in sorted(_NAMES)), re.ASCII)
 
 
 def is_served(host: str, port: int) -> bool:
     """Whether a request to this host and port is for this server. The name may be in any case and end in a dot."""
-    name = host.lower().removesuffix(".")
-    return port == PORT and any(provider.has(name) for provider in PROVIDERS)
+    return port == PORT and _SERVED.fullmatch(host.lower().removesuffix(".")) is not None
 
 
 def hides_served(exception: str) -> bool:
@@ -46,7 +49,23 @@ def hides_served(exception: str) -> bool:
     entry = exception.strip().lower()
     if entry.count(":") > 1:  # an IPv6 address
         return False
-    entry = entry.partition(":")[0].rpartition("*")[2].strip(".")
-    names = {name for provider in PROVIDERS for name in provider.hosts}
-    suffixes = {f".{suffix}" for provider in PROVIDERS for suffix in provider.suffixes}
-    return any(name.endswith(entry) for name in names | suffixes) or entry.endswith(tuple(suffixes))
+    words = entry.partition(":")[0].rpartition(ANY)[2].strip(".").split(".")
+    return any(_may_end_in(name.split("."), words) for name in _NAMES)
+
+
+def _may_end_in(name: list[str], words: list[str]) -> bool:
+    """Whether a host of that name may end in these words, the first of which may be the end of a label."""
+    if len(words) > len(name):
+        return False
+    ends = name[-len(words) :]
+    pairs = zip(ends[1:], words[1:], strict=True)
+    return _may_end(ends[0], words[0]) and all(
+        theirs == ours or (ANY in ours and _may_end(ours, theirs)) for ours, theirs in pairs
+    )
+
+
+def _may_end(label: str, word: str) -> bool:
+    if ANY not in label:
+        return label.endswith(word)
+    fixed = label.rpartition(ANY)[2]
+    return word.endswith(fixed) or fixed.endswith(word)

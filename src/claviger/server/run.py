@@ -84,6 +84,7 @@ async def serve(
     tls: Tls | None,
     started: Callable[[Serving], None] = lambda _: None,
     plain_listen: Address | None = None,
+    more_ports: Sequence[int] = (),
     limits: Limits | None = None,
     clock: Clock | None = None,
     grace_s: float = 10.0,
@@ -91,15 +92,19 @@ async def serve(
 ) -> None:
     """Serves until a signal or `Serving.stop`. `started` is called once requests are let through.
 
-    `plain_listen` is a second address without TLS. `reload` is called on SIGHUP. Raises Misconfigured for an address
-    that cannot be listened on, and whatever the front's start hook raises.
+    `plain_listen` is a second address without TLS; `more_ports` are others at the host of the first one. `reload` is
+    called on SIGHUP. Raises Misconfigured for an address that cannot be listened on, and whatever the front's start
+    hook raises.
     """
     limits = limits or Limits()
     wire = Wire(limits, clock or SystemClock(), front.failure_body)
     context = tls.context if tls else None
-    listeners = [_Listener(bound, context) for bound in _bind_all(listen)]
+    listeners: list[_Listener] = []
     plain: socket.socket | None = None
     try:
+        listeners += [_Listener(bound, context) for bound in _bind_all(listen, "listen")]
+        for port in more_ports:
+            listeners += [_Listener(bound, context) for bound in _bind_all((listen[0], port), "oci_ports")]
         if plain_listen is not None:
             plain = _bind(plain_listen, "plain_listen")
             listeners.append(_Listener(plain, None))
@@ -276,16 +281,16 @@ class _Server(uvicorn.Server):
         self.reload()
 
 
-def _bind_all(address: Address) -> list[socket.socket]:
+def _bind_all(address: Address, setting: str) -> list[socket.socket]:
     """The sockets for an address: `localhost` is both loopback addresses, the second one where the machine has it.
 
     Names under localhost resolve to either, and not every client tries both.
     """
     if address[0] != "localhost":
-        return [_bind(address, "listen")]
-    first = _bind(("127.0.0.1", address[1]), "listen")
+        return [_bind(address, setting)]
+    first = _bind(("127.0.0.1", address[1]), setting)
     with contextlib.suppress(Misconfigured):
-        return [first, _bind(("::1", first.getsockname()[1]), "listen")]
+        return [first, _bind(("::1", first.getsockname()[1]), setting)]
     return [first]
 
 

@@ -14,13 +14,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-import math
-import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from claviger.cckm.reaching import said, seconds_asked
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
 
@@ -35,7 +34,6 @@ Its retry policy then never repeats, not even for a Retry-After (azure-core 1.41
 authentication policy sends again after a 401 alone, which did nothing.
 """
 
-_MOST_SAID = 500
 _SDK = (
     "aiohttp",
     "aiolimiter",
@@ -46,7 +44,6 @@ _SDK = (
     "azure.mgmt.subscription.aio",
 )
 _SENT: ContextVar[list[str]] = ContextVar("sent")
-_BLANKS = re.compile(r"[\x00-\x20\x7f]+")
 
 log = logging.getLogger("claviger.cckm")
 
@@ -184,23 +181,10 @@ def _words(failure: Any) -> str:
     return f"{code}: {told.message}" if told.message else str(code)
 
 
-def said(text: str, hidden: Iterable[Sensitive] = ()) -> str:
-    """A cloud's words as one line of bounded length, with the hidden values struck out."""
-    for value in hidden:
-        if len(value):
-            text = text.replace(value.reveal().decode(errors="replace"), "<hidden>")
-    line = _BLANKS.sub(" ", text).strip().rstrip(".")
-    return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
-
-
 def retry_after(response: Any) -> int:
     """The seconds that an answer asks to wait, from 1 to 3600; 5 where it says nothing."""
     text = response.headers.get("Retry-After", "") if response is not None else ""
-    try:
-        wait = float(text)
-    except ValueError:
-        return 5
-    return max(1, math.ceil(min(wait, 3600.0))) if wait >= 0 else 5
+    return seconds_asked(text)
 
 
 class SignIn:

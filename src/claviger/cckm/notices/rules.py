@@ -18,7 +18,7 @@ from enum import Enum
 
 import msgspec
 
-from claviger.cckm.azure.connections.rules import is_local
+from claviger.cckm.reaching import is_local
 from claviger.core.sensitive import Sensitive
 
 

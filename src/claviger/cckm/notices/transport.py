@@ -19,8 +19,9 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
-from claviger.cckm.azure.connections.transport import Names, trust
+from claviger.cckm.azure.connections.transport import Names
 from claviger.cckm.notices.rules import MOST_ERROR, Outcome, is_odd_address, why_refused
+from claviger.cckm.reaching import trust
 
 CONNECT_S = 5.0
 ATTEMPT_S = 15.0

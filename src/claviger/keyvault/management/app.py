@@ -18,11 +18,10 @@ from urllib.parse import parse_qsl
 
 from claviger.audit.entry import NOTHING, Subject
 from claviger.audit.trail import Trail, following
-from claviger.core.asgi import Headers, Receive, Scope, Send
+from claviger.core.asgi import Headers, Receive, Scope, Send, read_body
 from claviger.core.clock import Clock
 from claviger.core.errors import Damaged, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
 from claviger.core.ids import new_uuid
-from claviger.keyvault.app import read_body
 from claviger.keyvault.challenge import Caller, TokenVerifier
 from claviger.keyvault.estate import Estate, Estates
 from claviger.keyvault.journal import CloudJournal, actor_of

@@ -2,6 +2,9 @@
 -- thing stands for good; until `passing_until` its state is shown as `passing` (a transitional one). `revision` grows with
 -- every change and makes the etag.
 
+-- All of identity (tenancies to tags) is held in memory as one snapshot, read anew when meta.oci_identity_revision moved.
+INSERT INTO meta (key, value) VALUES ('oci_identity_revision', '0');
+
 CREATE TABLE oci_tenancies (
     num INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -222,12 +225,14 @@ CREATE INDEX oci_secret_versions_by_data_key ON oci_secret_versions (data_key_id
 -- The little of Object Storage that backups need.
 CREATE TABLE oci_buckets (
     num INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
     tenancy_num INTEGER NOT NULL REFERENCES oci_tenancies (num) ON DELETE CASCADE,
     region TEXT NOT NULL,
     compartment_id TEXT NOT NULL,
     name TEXT NOT NULL,
     freeform_tags TEXT NOT NULL,
     defined_tags TEXT NOT NULL,
+    created_by TEXT NOT NULL,
     created_at REAL NOT NULL,
     UNIQUE (tenancy_num, region, name)
 );
@@ -237,6 +242,7 @@ CREATE TABLE oci_objects (
     bucket_num INTEGER NOT NULL REFERENCES oci_buckets (num) ON DELETE CASCADE,
     name TEXT NOT NULL,
     content BLOB NOT NULL,
+    size INTEGER NOT NULL,
     content_md5 TEXT NOT NULL,
     content_type TEXT NOT NULL,
     etag TEXT NOT NULL,
@@ -255,6 +261,7 @@ CREATE TABLE oci_preauthenticated (
     expires_at REAL NOT NULL,
     created_at REAL NOT NULL
 );
+CREATE INDEX oci_preauthenticated_by_bucket ON oci_preauthenticated (bucket_num);
 
 -- Backups leave the server: the data key of each must stay.
 CREATE TABLE oci_backup_keys (

@@ -24,10 +24,9 @@ from claviger.cckm.azure.cloud import (
     load,
     noting_transport,
     reading_again,
-    said,
     translated,
 )
-from claviger.cckm.azure.connections.pace import Budget, Budgets, Limits, Slots
+from claviger.cckm.azure.connections.pace import AzureBudgets, Budget, Limits, Slots
 from claviger.cckm.azure.connections.rules import (
     AZURE_STACK,
     AzureDetails,
@@ -36,9 +35,9 @@ from claviger.cckm.azure.connections.rules import (
     Endpoints,
     endpoints_of,
     host_of,
-    is_local,
     is_vault_name,
 )
+from claviger.cckm.reaching import is_local, said, trust
 from claviger.cckm.sealed import Safe
 from claviger.core.errors import Conflict, Invalid, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
@@ -64,7 +63,7 @@ class AzureCloud:
     """One connection's way to Azure: a session, a credential, and clients. Made by `AzureClouds`."""
 
     def __init__(
-        self, details: AzureDetails, credentials: Credentials, limits: Limits, budgets: Budgets, proxy: str | None
+        self, details: AzureDetails, credentials: Credentials, limits: Limits, budgets: AzureBudgets, proxy: str | None
     ) -> None:
         self.endpoints: Endpoints = endpoints_of(details)
         self.tenant_id = details.tenant_id
@@ -293,8 +292,6 @@ class AzureCloud:
 
 def _prepare(authority_pem: str | None) -> ssl.SSLContext:
     load()
-    from claviger.cckm.azure.connections.transport import trust
-
     return trust(authority_pem)
 
 
@@ -309,7 +306,7 @@ class AzureClouds:
         self._safe = safe
         self._limits = limits or Limits()
         self._proxy = proxy
-        self._budgets = Budgets(self._limits.queue_s)
+        self._budgets = AzureBudgets(self._limits.queue_s)
         self._open: OrderedDict[tuple[str, int], AzureCloud] = OrderedDict()
         self._retired: list[AzureCloud] = []
 

@@ -160,12 +160,6 @@ def _trimmed(url: str) -> str:
     return url.rstrip("/")
 
 
-def is_local(host: str) -> bool:
-    """Whether a name means this machine itself (RFC 6761): `localhost` and all names below it."""
-    name = host.rstrip(".").lower()
-    return name == "localhost" or name.endswith(".localhost")
-
-
 def is_vault_name(text: str) -> bool:
     """Whether this can be the name of a vault, and so one label of its host."""
     return _VAULT_NAME.fullmatch(text) is not None

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
 from claviger.cckm.azure.connections.pace import Limits
-from claviger.cckm.azure.connections.rules import is_local
+from claviger.cckm.reaching import is_local
 
 KEEP_ALIVE_S = 15.0
 _LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
@@ -47,23 +47,6 @@ def _result(host: str, port: int, family: socket.AddressFamily, text: str) -> Re
     return ResolveResult(
         hostname=host, host=text, port=port, family=family, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
     )
-
-
-def trust(authority_pem: str | None) -> ssl.SSLContext:
-    """What makes a server's certificate good: that authority alone, or what the machine trusts. Takes milliseconds.
-
-    Raises ValueError for a PEM that holds no certificate.
-    """
-    if authority_pem is None:
-        context = ssl.create_default_context()
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(cadata=authority_pem)
-        except (ssl.SSLError, UnicodeError) as problem:
-            raise ValueError("not a certificate in PEM") from problem
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def open_session(context: ssl.SSLContext, limits: Limits, proxy: str | None) -> aiohttp.ClientSession:

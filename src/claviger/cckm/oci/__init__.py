@@ -1,0 +1,1 @@
+"""The control plane's OCI half: connections, tenancies, compartments, vaults, keys and their versions."""

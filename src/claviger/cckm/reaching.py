@@ -1,0 +1,55 @@
+"""What the ways to all clouds have in common: names of this machine, whom to trust, a cloud's words in one line."""
+
+from __future__ import annotations
+
+import math
+import re
+import ssl
+from collections.abc import Iterable
+
+from claviger.core.sensitive import Sensitive
+
+LOOPBACK = "127.0.0.1"
+_MOST_SAID = 500
+_BLANKS = re.compile(r"[\x00-\x20\x7f]+")
+
+
+def is_local(host: str) -> bool:
+    """Whether a name means this machine itself (RFC 6761): `localhost` and all names below it."""
+    name = host.rstrip(".").lower()
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def trust(authority_pem: str | None) -> ssl.SSLContext:
+    """What makes a server's certificate good: that authority alone, or what the machine trusts. Takes milliseconds.
+
+    Raises ValueError for a PEM that holds no certificate.
+    """
+    if authority_pem is None:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(cadata=authority_pem)
+        except (ssl.SSLError, UnicodeError) as problem:
+            raise ValueError("not a certificate in PEM") from problem
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def said(text: str, hidden: Iterable[Sensitive] = ()) -> str:
+    """A cloud's words as one line of bounded length, with the hidden values struck out."""
+    for value in hidden:
+        if len(value):
+            text = text.replace(value.reveal().decode(errors="replace"), "<hidden>")
+    line = _BLANKS.sub(" ", text).strip().rstrip(".")
+    return line if len(line) <= _MOST_SAID else f"{line[:_MOST_SAID]}..."
+
+
+def seconds_asked(retry_after: str | None) -> int:
+    """What a Retry-After asks to wait, from 1 to 3600; 5 where it says nothing."""
+    try:
+        wait = float(retry_after or "")
+    except ValueError:
+        return 5
+    return max(1, math.ceil(min(wait, 3600.0))) if wait >= 0 else 5

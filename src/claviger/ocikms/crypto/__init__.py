@@ -1,0 +1,1 @@
+"""The crypto plane of a vault: encrypt, decrypt, data keys, sign, verify, export."""

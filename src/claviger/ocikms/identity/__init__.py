@@ -1,0 +1,1 @@
+"""Who there is in the embedded OCI: tenancies, compartments, users with API keys, and what they may do."""

@@ -1,0 +1,1 @@
+"""Vaults: what holds keys and secrets, with hosts of its own."""

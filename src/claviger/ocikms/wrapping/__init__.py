@@ -1,0 +1,1 @@
+"""The key of a vault that material is wrapped to on its way in."""
