@@ -55,5 +55,5 @@ lock: development ## Write the lock files anew (ARGS=--upgrade for the newest ve
 
 clean: ## Remove all that was set up here; the data in .claviger stays
 	@$(MAKE) --silent down || true
-	rm -rf .venv tests/clients/js/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv tests/clients/js/node_modules tests/clients/ocicli/.venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

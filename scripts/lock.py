@@ -1,8 +1,9 @@
 """Writes the lock files anew: `make lock`. Every package by version and hash, no address of any index.
 
 `requirements.lock` holds what the server needs and the build backend: all that an installation (`make up`) needs. To
-that `requirements-dev.lock` adds what tests and checks need (`make test`). The JavaScript lock carries no `resolved`
-and no other address. Arguments go to uv, such as `--upgrade` or `--upgrade-package NAME`.
+that `requirements-dev.lock` adds what tests and checks need (`make test`). The OCI CLI of the client tests has a lock
+of its own. The JavaScript lock carries no `resolved` and no other address. Arguments go to uv, such as `--upgrade` or
+`--upgrade-package NAME`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scripts.machine import INSTALL_TIMEOUT_S, JS_CLIENTS, ROOT, node, run, say, stop
+from scripts.machine import INSTALL_TIMEOUT_S, JS_CLIENTS, OCI_CLI, ROOT, node, run, say, stop
 
 OPTIONS = [
     "--quiet",
@@ -33,8 +34,10 @@ def main(arguments: list[str]) -> None:
         "requirements.lock": "build",
         "requirements-dev.lock": "dev",
     }.items():
-        _compile(file, "--group", "build", "--group", group, *before, *arguments)
+        _compile("pyproject.toml", file, "--group", "build", "--group", group, *before, *arguments)
         before = ["--constraints", file]
+    client = OCI_CLI.relative_to(ROOT)
+    _compile(f"{client}/requirements.in", f"{client}/requirements.lock", *arguments)
     found = node()
     if found is None or found.npm is None:
         say("no npm here: the JavaScript lock stays as it is")
@@ -44,8 +47,8 @@ def main(arguments: list[str]) -> None:
     lock.write_text(json.dumps(_without_addresses(json.loads(lock.read_text())), indent=2) + "\n")
 
 
-def _compile(output: str, *arguments: str) -> None:
-    compiler = [sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml"]
+def _compile(source: str, output: str, *arguments: str) -> None:
+    compiler = [sys.executable, "-m", "uv", "pip", "compile", source]
     _succeed([*compiler, *OPTIONS, "--output-file", output, *arguments])
 
 

@@ -6,6 +6,7 @@ library only: this runs before anything is installed.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
 JS_CLIENTS = ROOT / "tests" / "clients" / "js"
+OCI_CLI = ROOT / "tests" / "clients" / "ocicli"
 MIN_NODE = 18
 INSTALL_TIMEOUT_S = 1200
 
@@ -67,6 +69,18 @@ def node() -> Node | None:
     if version.startswith("18."):  # lacks the global `crypto`, and tries only the first address of a name
         command += ["--experimental-global-webcrypto", "--dns-result-order=ipv4first"]
     return Node(tuple(command), version, shutil.which("npm"))
+
+
+def oci_cli() -> Path | None:
+    """The official OCI CLI that the tests use, where it is installed as its lock says; else None."""
+    stamp, program = OCI_CLI / ".venv" / ".claviger", OCI_CLI / ".venv" / "bin" / "oci"
+    is_current = stamp.exists() and stamp.read_text() == oci_cli_fingerprint()
+    return program if is_current and program.exists() else None
+
+
+def oci_cli_fingerprint() -> str:
+    """What the stamp of its environment holds: its lock, and its folder, which its scripts name."""
+    return hashlib.sha256(str(OCI_CLI).encode() + (OCI_CLI / "requirements.lock").read_bytes()).hexdigest()
 
 
 def run(command: list[str], *, timeout_s: float, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """Gets what tests and measurements use beside Python: `python -m scripts.system tests`, or `bench`.
 
-Tests use PostgreSQL, Node.js and the JavaScript packages of the client tests; measurements use wrk.
+Tests use PostgreSQL, the OCI CLI, Node.js and the JavaScript packages of the client tests; measurements use wrk.
 
 Uses what is there, installs what is missing where it may. What cannot be had is said in a line and is no error here:
 the tests that need it say so themselves, and fail for it when CI=true.
@@ -16,8 +16,11 @@ from scripts.machine import (
     INSTALL_TIMEOUT_S,
     JS_CLIENTS,
     MIN_NODE,
+    OCI_CLI,
     apt_install,
     node,
+    oci_cli,
+    oci_cli_fingerprint,
     postgres_programs,
     run,
     say,
@@ -30,6 +33,7 @@ def main(purpose: str) -> None:
         _need_wrk()
         return
     _need_postgres()
+    _need_oci_cli()
     if _need_node():
         _need_node_packages()
 
@@ -47,6 +51,24 @@ def _need_postgres() -> None:
     if postgres_programs() is None:
         fix = "brew install postgresql@17" if sys.platform == "darwin" else "apt-get install postgresql"
         say(f"no PostgreSQL: {why or 'its programs are not in a usual place'}; fix: {fix}")
+
+
+def _need_oci_cli() -> None:
+    """In an environment of its own: what it is pinned to does not go together with ours."""
+    if oci_cli() is not None:
+        return
+    say("installing the OCI CLI of the client tests (480 MB, once)")
+    venv = OCI_CLI / ".venv"
+    shutil.rmtree(venv, ignore_errors=True)
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet"]
+    install = [*pip, "install", "--no-compile", "--require-hashes", "-r", str(OCI_CLI / "requirements.lock")]
+    for command in ([sys.executable, "-m", "venv", str(venv)], install):
+        done = run(command, timeout_s=INSTALL_TIMEOUT_S)
+        if done.returncode != 0:
+            lines = [line for line in done.stdout.splitlines() if "ERROR" in line] or ["pip failed without a word"]
+            say(f"no OCI CLI: {lines[0].strip()}; fix: reach a Python package index, then `make test` again")
+            return
+    (venv / ".claviger").write_text(oci_cli_fingerprint())
 
 
 def _need_node() -> bool:

@@ -15,9 +15,10 @@ import httpx
 
 from claviger.cckm.app import ControlPlane, permits
 from claviger.cckm.azure.connections import records as connections
-from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureClouds, sealed_form
+from claviger.cckm.azure.connections.cloud import AzureClouds, sealed_form
 from claviger.cckm.azure.connections.rules import AzureDetails, Connection, Credentials
 from claviger.cckm.calls import ADMINS, CCKM_ADMINS, ROOT_DOMAIN, Caller, Permission, Rights, Route
+from claviger.cckm.connections.operations import SEALED_AS
 from claviger.cckm.routing import Routing
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import ManualClock

@@ -22,6 +22,7 @@ from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_fi
 from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
 from claviger.keyvault.directory.signing import SigningKeyResealer
 from claviger.keyvault.secrets.operations import SecretResealer
+from claviger.ocikms.resealing import OciResealer
 from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from claviger.sealing.rotation import Rotation
@@ -84,7 +85,7 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
         keyring = Keyring(plain, root_keys, clock)
         await keyring.load()
         notes = SealedNotes(plain, keyring, clock)
-        resealers = (SecretResealer(), SigningKeyResealer(), notes, Safe(plain, keyring))
+        resealers = (SecretResealer(), SigningKeyResealer(), OciResealer(), notes, Safe(plain, keyring))
         rotation = Rotation(plain, keyring, root_keys, clock, resealers)
         witnesses = [] if settings.audit_witness is None else [FileWitness(settings.audit_witness)]
         audit_log = AuditLog(plain) if settings.is_audited else None

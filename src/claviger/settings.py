@@ -7,6 +7,7 @@ names the setting and the fix. Values that are secret are never taken from the c
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from claviger.core.errors import Misconfigured
 from claviger.core.sensitive import Sensitive
 
 PREFIX = "CLAVIGER_"
+MAX_SECONDS = 3600
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
@@ -43,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     vault_hosts: Mapping[str, str] = {}
     login_url: str | None = None
     oci_ports: str = ""
+    oci_settle_s: float = 0.0
     token_lifetime_s: int = 3600
     imds: bool = False
     demo: bool = True
@@ -122,6 +125,8 @@ def _read(name: str, default: object, text: str) -> object:
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 10_000_000):
             raise _wrong(name, text, "give a whole number of at least 1")
         return int(text)
+    if isinstance(default, float):
+        return _seconds(name, text)
     if isinstance(default, tuple):
         return tuple(part.strip().lower() for part in text.split(",") if part.strip())
     if name == "vault_hosts":
@@ -137,6 +142,12 @@ def _boolean(name: str, text: str) -> bool:
     if text.lower() in _FALSE:
         return False
     raise _wrong(name, text, "give true or false")
+
+
+def _seconds(name: str, text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", text) or float(text) > MAX_SECONDS:
+        raise _wrong(name, text, f"give a number of seconds from 0 to {MAX_SECONDS}")
+    return float(text)
 
 
 def _pairs(name: str, text: str) -> Mapping[str, str]:

@@ -15,6 +15,8 @@ from claviger.cckm.azure.connections.operations import EMBEDDED_NAME, Connection
 from claviger.cckm.azure.connections.routes import ConnectionRoutes
 from claviger.cckm.azure.secrets.cloud import vault_secrets
 from claviger.cckm.calls import ROOT_DOMAIN
+from claviger.cckm.connections.operations import AllConnections
+from claviger.cckm.connections.routes import AllConnectionRoutes
 from claviger.core.clock import SystemClock
 from claviger.core.sensitive import Sensitive
 from tests.clouds import authority_of, endpoints
@@ -32,7 +34,9 @@ OFFICER = "ada;Connection Admins"
 async def plane(sqlite_url: str) -> AsyncIterator[Plane]:
     found = await open_plane(sqlite_url)
     found.clock.set(SystemClock().now())
-    found.serve(ConnectionRoutes(Connections(found.store, found.safe, found.clock, found.clouds)).routes())
+    everyone = AllConnections(found.store, found.clock, [found.clouds.forget])
+    own = Connections(found.store, found.safe, found.clock, found.clouds, everyone)
+    found.serve([*AllConnectionRoutes(everyone).routes(), *ConnectionRoutes(own, everyone).routes()])
     yield found
     await found.clouds.close()
     await found.store.close()

@@ -15,13 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from claviger.cckm.azure.connections import records
-from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureClouds, credentials_of
+from claviger.cckm.azure.connections.cloud import AzureClouds, credentials_of
 from claviger.cckm.azure.connections.operations import EMBEDDED_NAME, Connections, EmbeddedAzure, ensure_embedded
 from claviger.cckm.azure.connections.pace import Limits
-from claviger.cckm.azure.connections.proofs import Proof
+from claviger.cckm.azure.connections.proofs import Proof, Proofs
 from claviger.cckm.azure.connections.routes import ConnectionRoutes
 from claviger.cckm.azure.connections.rules import Credentials
 from claviger.cckm.calls import ROOT_DOMAIN
+from claviger.cckm.connections.operations import SEALED_AS, AllConnections
+from claviger.cckm.connections.routes import AllConnectionRoutes
 from claviger.core.errors import Conflict, Unavailable
 from claviger.core.sensitive import Sensitive
 from claviger.crypto import certificates
@@ -46,7 +48,9 @@ def body(name: str = "one", **more: Any) -> dict[str, Any]:
 @pytest.fixture
 async def plane(database_url: str) -> AsyncIterator[Plane]:
     found = await open_plane(database_url)
-    found.serve(ConnectionRoutes(Connections(found.store, found.safe, found.clock, found.clouds)).routes())
+    everyone = AllConnections(found.store, found.clock, [found.clouds.forget])
+    own = Connections(found.store, found.safe, found.clock, found.clouds, everyone)
+    found.serve([*AllConnectionRoutes(everyone).routes(), *ConnectionRoutes(own, everyone).routes()])
     yield found
     await found.clouds.close()
     await found.store.close()
@@ -436,7 +440,7 @@ async def test_one_request_for_one_connection(plane: Plane) -> None:
     asked = await request(plane)
     key_id = certificates.read_certificate(signed(plane, asked)).key_id
     await plane.store.write(lambda tx: records.remove_csr(tx, key_id))
-    proofs = Connections(plane.store, plane.safe, plane.clock, plane.clouds)._proofs
+    proofs = Proofs(plane.store, plane.safe, plane.clock)
     sealed = await plane.safe.must_open("connection-csr", key_id)
     late = Proof(credentials=Credentials(private_key=sealed), request=key_id)
     with pytest.raises(Conflict, match="RequestUsed"):

@@ -126,7 +126,8 @@ def test_no_file_names_a_machine_or_a_package_index():
 def test_no_lock_names_an_address():
     locks = sorted(ROOT.glob("requirements*.lock"))
     assert len(locks) == 2
-    for lock in [*locks, ROOT / "tests/clients/js/package-lock.json"]:
+    clients = ROOT / "tests/clients"
+    for lock in [*locks, clients / "js/package-lock.json", clients / "ocicli/requirements.lock"]:
         assert not re.search(r"\w+://|--(extra-)?index-url|--find-links|\"resolved\"", lock.read_text()), lock
 
 

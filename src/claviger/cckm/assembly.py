@@ -44,6 +44,8 @@ from claviger.cckm.azure.vaults.protection import VERSIONS as VAULT_VERSIONS
 from claviger.cckm.azure.vaults.removal import Removals
 from claviger.cckm.azure.vaults.routes import VaultRoutes
 from claviger.cckm.calls import Route
+from claviger.cckm.connections.operations import AllConnections
+from claviger.cckm.connections.routes import AllConnectionRoutes
 from claviger.cckm.estate.operations import Searches
 from claviger.cckm.estate.routes import SearchRoutes
 from claviger.cckm.journal import Journal
@@ -154,9 +156,13 @@ class Plane:
     def _routes(self) -> list[Route]:
         store, clock, clouds = self._ground.store, self._ground.clock, self._clouds
         secrets = SecretRoutes(self.secrets, self._guards)
+        connections = AllConnections(store, clock, [clouds.forget])
         return [
             *self.access.routes,
-            *ConnectionRoutes(Connections(store, self._safe, clock, clouds), self._guards).routes(),
+            *AllConnectionRoutes(connections).routes(),
+            *ConnectionRoutes(
+                Connections(store, self._safe, clock, clouds, connections), connections, self._guards
+            ).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
             *secrets.routes(),

@@ -1,10 +1,9 @@
-"""What the ways to all clouds have in common: names of this machine, whom to trust, a cloud's words in one line."""
+"""What the ways to all clouds have in common: names of this machine, a cloud's words in one line, its patience. Pure."""
 
 from __future__ import annotations
 
 import math
 import re
-import ssl
 from collections.abc import Iterable
 
 from claviger.core.sensitive import Sensitive
@@ -18,23 +17,6 @@ def is_local(host: str) -> bool:
     """Whether a name means this machine itself (RFC 6761): `localhost` and all names below it."""
     name = host.rstrip(".").lower()
     return name == "localhost" or name.endswith(".localhost")
-
-
-def trust(authority_pem: str | None) -> ssl.SSLContext:
-    """What makes a server's certificate good: that authority alone, or what the machine trusts. Takes milliseconds.
-
-    Raises ValueError for a PEM that holds no certificate.
-    """
-    if authority_pem is None:
-        context = ssl.create_default_context()
-    else:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        try:
-            context.load_verify_locations(cadata=authority_pem)
-        except (ssl.SSLError, UnicodeError) as problem:
-            raise ValueError("not a certificate in PEM") from problem
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def said(text: str, hidden: Iterable[Sensitive] = ()) -> str:

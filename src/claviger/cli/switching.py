@@ -190,11 +190,15 @@ def delay_command(delete_s: int, recover_s: int, data: Path | None, as_json: boo
     _moved(data, as_json, lambda board: board.settle(delete_s, recover_s))
 
 
+_OCI_LIMIT = "Calls of a class per tenancy of OCI and second."
+
+
 @click.command("limits")
 @click.option("--off", is_flag=True, help="Throttle no more.")
 @click.option("--creates", type=int, default=300, show_default=True, help="Sets per vault and window.")
 @click.option("--others", type=int, default=4000, show_default=True, help="Other calls per vault and window.")
 @click.option("--window", "window_s", type=int, default=10, show_default=True, help="Seconds in a window.")
+@click.option("--oci", "oci_calls", type=int, default=10, show_default=True, help=_OCI_LIMIT)
 @click.option("--retry-after", is_flag=True, help="Say in a Retry-After header when to come again.")
 @data_option
 @json_option

@@ -20,9 +20,9 @@ Headers = list[tuple[bytes, bytes]]
 
 async def read_body(receive: Receive, content_length: bytes | None, limit: int) -> bytes:
     """The whole body. Raises TooLarge("BodyTooLarge") before more than `limit` bytes are read, and Invalid("Body")."""
-    if content_length is not None and content_length.isdigit():
-        if len(content_length) > 12 or int(content_length) > limit:
-            raise TooLarge("BodyTooLarge", limit=limit)
+    told = content_length if content_length is not None and content_length.isdigit() else b"0"
+    if len(told) > 12 or int(told) > limit:
+        raise TooLarge("BodyTooLarge", limit=limit)
     chunks: list[bytes] = []
     size = 0
     while True:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_private_key,
     load_pem_public_key,
 )
 
@@ -47,6 +48,14 @@ def read_public_key(public_pem: str) -> tuple[str, str]:
     digits = hashlib.md5(der, usedforsecurity=False).hexdigest()
     fingerprint = ":".join(digits[at : at + 2] for at in range(0, len(digits), 2))
     return fingerprint, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def public_half(private_pem: Sensitive) -> str:
+    """The public key of a private key that was made here, PEM. Raises ValueError for another one."""
+    key = load_pem_private_key(private_pem.reveal(), None, unsafe_skip_rsa_key_validation=True)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("not a key that was made here")
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def _loaded(public_pem: str) -> rsa.RSAPublicKey:

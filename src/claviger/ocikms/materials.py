@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from claviger.core.errors import Conflict
+from claviger.core.errors import Damaged
+from claviger.core.sensitive import Sensitive
 from claviger.crypto import material
 from claviger.crypto.envelope import associated_data
 from claviger.crypto.key_objects import KeyObject
@@ -54,37 +55,34 @@ class Materials:
             return await self._makers.run(lambda: material.generate(shape))
         return material.generate(shape)
 
-    def opened_now(
+    async def opened(
         self, version_num: int, version_id: str, shape: Shape, data_key_id: int | None, sealed: bytes | None
-    ) -> KeyObject | None:
-        """The working object of a version, by what its row says; None where the data key is not in memory.
+    ) -> KeyObject:
+        """The working object of a version, by what its row says, which is asked first even if it is in memory.
 
-        Raises Conflict("DataKeyRetired") where the row has no material, Damaged where it does not open.
+        Raises Damaged where the row has no material or one that does not open, and Conflict("DataKeyRetired") where it
+        was sealed anew since it was read: read it again.
         """
+        if data_key_id is None or sealed is None:
+            raise Damaged("Material")
         found = self._objects.get(version_num)
         if found is not None:
             self._objects.move_to_end(version_num)
             return found
+        bound_to = binding(version_id)
+        secret = self._keyring.open_now(data_key_id, sealed, bound_to)
+        if secret is None:
+            secret = await self._keyring.open(data_key_id, sealed, bound_to)
+        found = self._objects[version_num] = material.key_object(secret, shape)
+        while len(self._objects) > self._remembered:
+            self._objects.popitem(last=False)
+        return found
+
+    async def revealed(self, version_id: str, data_key_id: int | None, sealed: bytes | None) -> Sensitive:
+        """The material itself, for an export that was granted. Raises as `opened` does."""
         if data_key_id is None or sealed is None:
-            raise Conflict("DataKeyRetired")
-        secret = self._keyring.open_now(data_key_id, sealed, binding(version_id))
-        return None if secret is None else self._remember(version_num, material.key_object(secret, shape))
-
-    async def opened(
-        self, version_num: int, version_id: str, shape: Shape, data_key_id: int | None, sealed: bytes | None
-    ) -> KeyObject:
-        """The same, waiting for the data key. Conflict("DataKeyRetired") means: read the row again."""
-        found = self.opened_now(version_num, version_id, shape, data_key_id, sealed)
-        if found is not None:
-            return found
-        if data_key_id is None or sealed is None:  # said above already
-            raise Conflict("DataKeyRetired")
-        secret = await self._keyring.open(data_key_id, sealed, binding(version_id))
-        return self._remember(version_num, material.key_object(secret, shape))
-
-    async def revealed(self, version_id: str, data_key_id: int, sealed: bytes) -> bytes:
-        """The bytes themselves, for an export that was granted. Raises as `opened` does."""
-        return await self._keyring.open(data_key_id, sealed, binding(version_id))
+            raise Damaged("Material")
+        return Sensitive(await self._keyring.open(data_key_id, sealed, binding(version_id)))
 
     def forget(self, version_num: int) -> None:
         """Drops the object of a version that is no longer to be used."""
@@ -94,9 +92,3 @@ class Materials:
         """Lets the threads go."""
         self._makers.stop()
         self.users.stop()
-
-    def _remember(self, version_num: int, found: KeyObject) -> KeyObject:
-        self._objects[version_num] = found
-        while len(self._objects) > self._remembered:
-            self._objects.popitem(last=False)
-        return found

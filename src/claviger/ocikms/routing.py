@@ -1,8 +1,8 @@
 """Finds the operation that a request asks for, by its path as it came and its method: one table for all planes.
 
-Literal segments win over varying ones, so `/keys/import` is no key. Slashes may be doubled at the beginning, which is
-what clients send that were given an endpoint with a slash at its end, and one may stand at the end (OCI contract §16.1).
-What varies is decoded once; what cannot be decoded is a malformed path, and never an identifier.
+Literal segments win over varying ones, so `/keys/import` is no key. Slashes may be doubled at the beginning, as clients
+send them that were given an endpoint with a slash at its end, and one may stand at the end (OCI contract §16.1). What
+varies is decoded once; what cannot be decoded is a malformed path, and never an identifier.
 """
 
 from __future__ import annotations

@@ -49,6 +49,9 @@ def read_body(raw: bytes, kind: type[S]) -> S:
 
     Raises Invalid: "NotJson", "Missing", "Value"; a name that is given twice is a value that cannot be used.
     """
+    quick = _quickly(raw, kind)
+    if quick is not None:
+        return quick
     if not raw.strip():
         raw = b"{}"
     try:
@@ -65,6 +68,28 @@ def read_body(raw: bytes, kind: type[S]) -> S:
     if b"\\u0000" in raw:
         raise wrong("A text", "must not contain NUL")
     return body
+
+
+def _quickly(raw: bytes, kind: type[S]) -> S | None:
+    """What `read_body` gives to a body that is plainly right; None to all others, which are looked at in full.
+
+    Every name is followed by a colon outside of texts: where there are no more colons than names, none is given twice.
+    """
+    try:
+        found = msgspec.json.decode(raw)
+        if type(found) is not dict or b"\\u0000" in raw:
+            return None
+        names = len(found)
+        for value in found.values():
+            if value is None:
+                return None
+            if type(value) is dict:
+                if None in value.values():
+                    return None
+                names += len(value)
+        return msgspec.convert(found, kind, strict=False) if raw.count(b":") == names else None
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

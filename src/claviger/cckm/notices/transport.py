@@ -21,7 +21,7 @@ from yarl import URL
 
 from claviger.cckm.azure.connections.transport import Names
 from claviger.cckm.notices.rules import MOST_ERROR, Outcome, is_odd_address, why_refused
-from claviger.cckm.reaching import trust
+from claviger.cckm.trust import trust
 
 CONNECT_S = 5.0
 ATTEMPT_S = 15.0

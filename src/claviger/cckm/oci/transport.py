@@ -11,7 +11,8 @@ from oci._vendor.requests.adapters import HTTPAdapter
 from urllib3 import HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
 
-from claviger.cckm.reaching import LOOPBACK, is_local, trust
+from claviger.cckm.reaching import LOOPBACK, is_local
+from claviger.cckm.trust import trust
 
 
 class _Connection(HTTPSConnection):

@@ -14,10 +14,11 @@ from claviger.core.errors import Forbidden, Invalid, NotFound
 from claviger.ocikms.calls import Answer, Call, Verb
 from claviger.ocikms.errors import HIDDEN, absent, wrong
 from claviger.ocikms.identity import wire
-from claviger.ocikms.identity.records import DELETED, Compartment, Tag, TagNamespace, Tenancy
+from claviger.ocikms.identity.records import Compartment, Tenancy
 from claviger.ocikms.identity.regions import KEYS
 from claviger.ocikms.identity.rules import COMPARTMENT_STATES, TAG_NAMESPACE_STATES
 from claviger.ocikms.identity.snapshot import CallerSight, Identities, Identity
+from claviger.ocikms.identity.tag_records import Tag, TagNamespace
 from claviger.ocikms.listing import Page, listed, page_of
 from claviger.ocikms.states import etag
 from claviger.ocikms.texts import written

@@ -1,4 +1,4 @@
-"""Rows of tenancies, compartments, users, API keys, grants and tags, and the SQL for them.
+"""Rows of tenancies, compartments, users, API keys and grants, and the SQL for them. Tags are in `tag_records`.
 
 Whatever changes one of them calls `bump_revision` in the same transaction: that is how every process learns that its
 snapshot is stale. What a compartment or tenancy must be empty of is counted in `holding_records`.
@@ -72,31 +72,6 @@ class Grant(msgspec.Struct, frozen=True):
     verb: str
 
 
-class TagNamespace(msgspec.Struct, frozen=True):
-    """A named group of defined tags."""
-
-    num: int
-    id: str
-    tenancy_num: int
-    compartment_id: str
-    name: str
-    description: str
-    is_retired: bool
-    created_at: float
-
-
-class Tag(msgspec.Struct, frozen=True):
-    """One defined tag of a namespace."""
-
-    num: int
-    id: str
-    namespace_num: int
-    name: str
-    description: str
-    is_retired: bool
-    created_at: float
-
-
 _REVISION = "SELECT value FROM meta WHERE key = 'oci_identity_revision'"
 _TENANCIES = "SELECT num, id, name, description, home_region, namespace, created_at FROM oci_tenancies"
 _COMPARTMENTS = (
@@ -106,10 +81,6 @@ _COMPARTMENTS = (
 _USERS = "SELECT num, id, tenancy_num, name, description, created_at FROM oci_users"
 _API_KEYS = "SELECT user_num, fingerprint, public_key, created_at FROM oci_api_keys"
 _GRANTS = "SELECT user_num, compartment_id, verb FROM oci_grants"
-_TAG_NAMESPACES = (
-    "SELECT num, id, tenancy_num, compartment_id, name, description, is_retired, created_at FROM oci_tag_namespaces"
-)
-_TAGS = "SELECT num, id, namespace_num, name, description, is_retired, created_at FROM oci_tags"
 _SUBSCRIPTIONS = "SELECT tenancy_num, region FROM oci_region_subscriptions"
 
 
@@ -167,27 +138,9 @@ async def all_grants(store: Store) -> list[Grant]:
     return [Grant(*row) for row in await store.read(f"{_GRANTS} ORDER BY user_num, compartment_id")]
 
 
-async def all_tag_namespaces(store: Store) -> list[TagNamespace]:
-    """Every tag namespace, oldest first."""
-    return [_tag_namespace(row) for row in await store.read(f"{_TAG_NAMESPACES} ORDER BY num")]
-
-
-async def all_tags(store: Store) -> list[Tag]:
-    """Every defined tag, oldest first."""
-    return [_tag(row) for row in await store.read(f"{_TAGS} ORDER BY num")]
-
-
 def _compartment(row: Row) -> Compartment:
     freeform, defined = msgspec.json.decode(row[7]), msgspec.json.decode(row[8])
     return Compartment(row[0], row[1], row[2], row[3], row[4], row[5], row[6], freeform, defined, row[9])
-
-
-def _tag_namespace(row: Row) -> TagNamespace:
-    return TagNamespace(row[0], row[1], row[2], row[3], row[4], row[5], bool(row[6]), row[7])
-
-
-def _tag(row: Row) -> Tag:
-    return Tag(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6])
 
 
 def tenancies(tx: Tx) -> list[Tenancy]:
@@ -350,46 +303,20 @@ def remove_grant(tx: Tx, user_num: int, compartment_id: str) -> int:
     return tx.execute("DELETE FROM oci_grants WHERE user_num = ? AND compartment_id = ?", user_num, compartment_id)
 
 
-def tag_namespaces(tx: Tx, tenancy_num: int) -> list[TagNamespace]:
-    """The tag namespaces of a tenancy, oldest first."""
-    rows = tx.fetch(f"{_TAG_NAMESPACES} WHERE tenancy_num = ? ORDER BY num", tenancy_num)
-    return [_tag_namespace(row) for row in rows]
+def meta(tx: Tx, key: str) -> str | None:
+    """A fact about the installation."""
+    row = tx.fetch_one("SELECT value FROM meta WHERE key = ?", key)
+    return None if row is None else str(row[0])
 
 
-def add_tag_namespace(tx: Tx, made: TagNamespace) -> int:
-    """Stores a tag namespace; its num."""
-    return tx.insert(
-        "INSERT INTO oci_tag_namespaces (id, tenancy_num, compartment_id, name, description, is_retired, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING num",
-        made.id,
-        made.tenancy_num,
-        made.compartment_id,
-        made.name,
-        made.description,
-        int(made.is_retired),
-        made.created_at,
-    )
+async def read_meta(store: Store, key: str) -> str | None:
+    """The same, outside a change."""
+    row = await store.read_one("SELECT value FROM meta WHERE key = ?", key)
+    return None if row is None else str(row[0])
 
 
-def remove_tag_namespace(tx: Tx, num: int) -> None:
-    """Removes a tag namespace with its tags."""
-    tx.execute("DELETE FROM oci_tag_namespaces WHERE num = ?", num)
-
-
-def tags(tx: Tx, namespace_num: int) -> list[Tag]:
-    """The tags of a namespace, oldest first."""
-    return [_tag(row) for row in tx.fetch(f"{_TAGS} WHERE namespace_num = ? ORDER BY num", namespace_num)]
-
-
-def add_tag(tx: Tx, made: Tag) -> int:
-    """Stores a tag; its num."""
-    return tx.insert(
-        "INSERT INTO oci_tags (id, namespace_num, name, description, is_retired, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?) RETURNING num",
-        made.id,
-        made.namespace_num,
-        made.name,
-        made.description,
-        int(made.is_retired),
-        made.created_at,
+def set_meta(tx: Tx, key: str, value: str) -> None:
+    """Stores a fact about the installation."""
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value
     )

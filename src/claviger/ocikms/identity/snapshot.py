@@ -16,17 +16,16 @@ import msgspec
 
 from claviger.core.errors import Busy
 from claviger.ocikms.calls import Caller, Verb
-from claviger.ocikms.identity import records
+from claviger.ocikms.identity import records, tag_records
 from claviger.ocikms.identity.records import (
     DELETED,
     ApiKey,
     Compartment,
     Grant,
-    Tag,
-    TagNamespace,
     Tenancy,
     User,
 )
+from claviger.ocikms.identity.tag_records import Tag, TagNamespace
 from claviger.store.contract import Store
 
 READ_ATTEMPTS = 8
@@ -283,8 +282,8 @@ class Identities:
                 users=await records.all_users(store),
                 api_keys=await records.all_api_keys(store),
                 grants=await records.all_grants(store),
-                tag_namespaces=await records.all_tag_namespaces(store),
-                tags=await records.all_tags(store),
+                tag_namespaces=await tag_records.all_tag_namespaces(store),
+                tags=await tag_records.all_tags(store),
             )
             after = await records.revision(store)
             if after == revision:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from typing import Any
 
 import msgspec
 
 from claviger.ocikms import states
 from claviger.ocikms.listing import Page, ordering
 from claviger.ocikms.states import DELETED, PENDING_DELETION
+from claviger.ocikms.vaults.records import Vault
 from claviger.store.contract import Row, Store, Tx, Value
 
 _COLUMNS = (
@@ -50,6 +52,7 @@ _FIXED = ("id", "vault_num", "algorithm", "length", "curve_id", "protection_mode
 _CHANGING = tuple(name for name in _COLUMNS if name not in _FIXED)
 _VAULT_COLUMNS = ("id", "tenancy_num", "region", "prefix", "vault_type")
 _VAULT_LIFE = ("state", "passing", "passing_until", "deletes_at")
+_BESIDE = ("vault_id", *_VAULT_COLUMNS[1:], *(f"vault_{name}" for name in _VAULT_LIFE))
 
 _OWN = ", ".join(f"k.{name}" for name in ("num", *_COLUMNS))
 READ = ", ".join((_OWN, *(f"v.{name}" for name in (*_VAULT_COLUMNS, *_VAULT_LIFE))))
@@ -61,22 +64,7 @@ _BY_ID = f"SELECT {READ} FROM {FROM} WHERE k.id = ?"
 _PAGE_COLUMNS = {"TIMECREATED": "created_at", "DISPLAYNAME": "display_name"}
 
 
-class KeyVault(msgspec.Struct, frozen=True):
-    """What of a vault comes along with each of its keys."""
-
-    num: int
-    id: str
-    tenancy_num: int
-    region: str
-    prefix: str
-    vault_type: str
-    state: str
-    passing: str
-    passing_until: float
-    deletes_at: float | None
-
-
-class Key(msgspec.Struct, frozen=True, kw_only=False):
+class Key(msgspec.Struct, frozen=True):
     """A key's row, and the vault it is in."""
 
     num: int
@@ -160,9 +148,7 @@ def by_id_in(tx: Tx, key_id: str) -> Key | None:
     return None if row is None else Key(*row)
 
 
-async def page(
-    store: Store, vault: KeyVault, compartment_id: str, wanted: Page, only: Mapping[str, Value]
-) -> list[Key]:
+async def page(store: Store, vault: Vault, compartment_id: str, wanted: Page, only: Mapping[str, Value]) -> list[Key]:
     """The keys of a vault that lie directly in a compartment, one more than a page; `only` is column -> value."""
     condition, order, values = ordering(wanted, _PAGE_COLUMNS)
     chosen = "".join(f" AND k.{column} = ?" for column in only)
@@ -173,8 +159,19 @@ async def page(
         *only.values(),
         *values,
     )
-    of_vault = msgspec.structs.astuple(vault)[1:]
-    return [Key(*row, *of_vault) for row in rows]
+    beside = of_vault(vault)
+    return [Key(*row, **beside) for row in rows]
+
+
+def of_vault(vault: Vault) -> dict[str, Any]:
+    """What of a vault comes along with each of its keys, by the names that it has there."""
+    columns = zip(_BESIDE, (*_VAULT_COLUMNS, *_VAULT_LIFE), strict=True)
+    return {field: getattr(vault, column) for field, column in columns}
+
+
+def place_of(wanted: Page, key: Key) -> tuple[float | str, int]:
+    """Where a key stands in the order of a page."""
+    return (key.created_at if wanted.by == "TIMECREATED" else key.display_name), key.num
 
 
 def add(tx: Tx, key: Key) -> int:
@@ -264,7 +261,8 @@ async def usage(store: Store, vault_num: int, now: float) -> Usage:
         whole,
         whole,
     )
-    of_keys, of_versions = dict(keys), dict(versions)
+    of_keys: dict[str, int] = {mode: count for mode, count in keys}
+    of_versions: dict[str, int] = {mode: count for mode, count in versions}
     return Usage(
         of_keys.get("HSM", 0), of_versions.get("HSM", 0), of_keys.get("SOFTWARE", 0), of_versions.get("SOFTWARE", 0)
     )

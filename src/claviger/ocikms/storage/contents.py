@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Callable
 from hashlib import md5
 
 from claviger.core.errors import Conflict, Invalid
@@ -17,6 +18,9 @@ from claviger.ocikms.storage.records import BucketRow, ObjectRow
 from claviger.store.contract import Tx
 
 MAX_MD5_LENGTH = 64
+
+Place = Callable[[Tx], BucketRow]
+"""Finds the bucket again within a transaction, and raises where it is gone or may not be written any more."""
 
 
 def md5_of(content: bytes) -> str:
@@ -67,7 +71,12 @@ def put(
 
 def check_conditions(held: ObjectRow | None, if_match: str | None, if_none_match: str | None) -> None:
     """Raises Conflict("IfMatch" | "IfNoneMatch") where the object is not as the call was meant for."""
-    if if_match is not None and (held is None or if_match.strip().strip('"') not in ("*", held.etag)):
-        raise Conflict("IfMatch", message="The If-Match header does not match the ETag of the object.")
+    check_etag(if_match, None if held is None else held.etag)
     if if_none_match is not None and held is not None and if_none_match.strip().strip('"') in ("*", held.etag):
         raise Conflict("IfNoneMatch", message="The object exists already, and If-None-Match forbids it.")
+
+
+def check_etag(if_match: str | None, etag: str | None) -> None:
+    """Raises Conflict("IfMatch") where a thing of another etag was meant; `etag` is None where there is none."""
+    if if_match is not None and (etag is None or if_match.strip().strip('"') not in ("*", etag)):
+        raise Conflict("IfMatch", message="The If-Match header does not match the ETag of the resource.")

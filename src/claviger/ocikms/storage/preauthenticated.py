@@ -64,9 +64,7 @@ async def opened(
     return bucket
 
 
-def opened_in(
-    tx: Tx, secret: str, asked: tuple[str, str, str], region: str, *, writes: bool, now: float
-) -> BucketRow:
+def opened_in(tx: Tx, secret: str, asked: tuple[str, str, str], region: str, *, writes: bool, now: float) -> BucketRow:
     """The same within a transaction, for what is written through an address. Raises Unauthenticated."""
     secret_hash = hash_of(secret) if len(secret) <= MAX_SECRET_LENGTH else ""
     held = records.by_hash(tx, secret_hash)

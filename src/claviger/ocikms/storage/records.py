@@ -65,7 +65,8 @@ _OBJECT = "SELECT num, bucket_num, name, size, content_md5, content_type, etag, 
 _OBJECT_OF_NAME = f"{_OBJECT} WHERE bucket_num = ? AND name = ?"
 _CONTENT = "SELECT content FROM oci_objects WHERE bucket_num = ? AND name = ?"
 _PREAUTHENTICATED = (
-    "SELECT id, bucket_num, name, object_name, access_type, secret_hash, expires_at, created_at FROM oci_preauthenticated"
+    "SELECT id, bucket_num, name, object_name, access_type, secret_hash, expires_at, created_at"
+    " FROM oci_preauthenticated"
 )
 _NAMESPACE = "SELECT namespace FROM oci_tenancies WHERE num = ?"
 

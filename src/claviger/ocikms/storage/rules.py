@@ -7,8 +7,8 @@ a list of objects is cut here, by one pure function, out of all that the bucket 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 from claviger.core.errors import Conflict, Invalid, NotFound
 from claviger.ocikms.errors import wrong
@@ -28,7 +28,7 @@ READS = frozenset({"ObjectRead", "ObjectReadWrite", "AnyObjectRead", "AnyObjectR
 WRITES = frozenset({"ObjectWrite", "ObjectReadWrite", "AnyObjectWrite", "AnyObjectReadWrite"})
 OF_ONE_OBJECT = frozenset({"ObjectRead", "ObjectWrite", "ObjectReadWrite"})
 
-_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{1,256}", re.ASCII)
+_BUCKET_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 
 
 class Named(Protocol):
@@ -48,7 +48,7 @@ def check_bucket_name(name: str) -> str:
     if _BUCKET_NAME.fullmatch(name) is None or name in (".", ".."):
         raise Invalid(
             "BucketName",
-            message="A bucket's name has 1 to 256 letters, digits, dashes, underscores and periods.",
+            message="A bucket's name has 1 to 255 letters, digits, dashes, underscores and periods.",
         )
     return name
 
@@ -86,18 +86,34 @@ def covers(access_type: str, object_name: str | None, asked: str) -> bool:
     return asked.startswith(object_name or "")
 
 
+class Window(NamedTuple):
+    """Which names a list asks for; an empty text is not asked for. `end` is not in it, `start` is."""
+
+    prefix: str = ""
+    start: str = ""
+    start_after: str = ""
+    end: str = ""
+
+    def holds(self, name: str) -> bool:
+        """Whether a name is in it."""
+        is_begun = name >= self.start and (not self.start_after or name > self.start_after)
+        return is_begun and name.startswith(self.prefix) and (not self.end or name < self.end)
+
+
 def page_of_objects(
-    objects: Sequence[N], prefix: str, start: str, start_after: str, end: str, delimiter: str, limit: int
+    objects: Sequence[N], window: Window, delimiter: str, limit: int
 ) -> tuple[list[N], list[str], str | None]:
     """One page of a list of objects, which come in the order of their names: objects, prefixes, where to go on.
 
-    With a delimiter all names that go on behind it are one prefix, which counts as one entry. Empty texts are not given.
+    With a delimiter all names that go on behind it are one prefix, which counts as one entry.
     """
     found: list[N] = []
     prefixes: list[str] = []
-    for each in _between(objects, prefix, start, start_after, end):
-        head, mark, _ = each.name[len(prefix) :].partition(delimiter) if delimiter else (each.name, "", "")
-        shared = prefix + head + mark if mark else None
+    for each in objects:
+        if not window.holds(each.name):
+            continue
+        head, mark, _ = each.name[len(window.prefix) :].partition(delimiter) if delimiter else (each.name, "", "")
+        shared = window.prefix + head + mark if mark else None
         if shared is not None and prefixes and prefixes[-1] == shared:
             continue
         if len(found) + len(prefixes) == limit:
@@ -107,13 +123,6 @@ def page_of_objects(
         else:
             prefixes.append(shared)
     return found, prefixes, None
-
-
-def _between(objects: Sequence[N], prefix: str, start: str, start_after: str, end: str) -> Iterator[N]:
-    for each in objects:
-        is_begun = each.name >= start and (not start_after or each.name > start_after)
-        if is_begun and each.name.startswith(prefix) and (not end or each.name < end):
-            yield each
 
 
 def namespace_absent() -> NotFound:

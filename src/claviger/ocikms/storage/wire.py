@@ -1,4 +1,4 @@
-"""Bodies of Object Storage as they appear on the wire, which differs from that of keys: lists of objects are wrapped."""
+"""Bodies of Object Storage as on the wire, which differs from that of keys: lists of objects are wrapped."""
 
 from __future__ import annotations
 

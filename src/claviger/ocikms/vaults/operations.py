@@ -189,7 +189,7 @@ class Vaults:
         return await self._store.write(changed(act, call, Operation.UPDATE, Verb.USE))
 
     async def schedule_deletion(self, call: Call) -> Answer:
-        """ScheduleVaultDeletion, with all keys that are not scheduled yet (§8.4). Raises NotFound, Conflict, Invalid."""
+        """ScheduleVaultDeletion, with all keys not scheduled yet (§8.4). Raises NotFound, Conflict, Invalid."""
         body = read_body(call.body, wire.ScheduleDeletionDetails)
         passing, until = self._passing("SCHEDULING_DELETION", call)
 
@@ -241,9 +241,16 @@ class Vaults:
     async def usage(self, call: Call) -> Answer:
         """GetVaultUsage. Raises NotFound."""
         vault = await visible(self._store, call, call.path["vaultId"], Verb.READ)
-        if vault.shown_at(call.now) == states.DELETED:
-            return Answer(body=wire.VaultUsage(0, 0, 0, 0))
-        return Answer(body=await keys.usage(self._store, vault.num, call.now))
+        is_there = vault.shown_at(call.now) != states.DELETED
+        found = await keys.usage(self._store, vault.num, call.now) if is_there else keys.Usage()
+        return Answer(
+            body=wire.VaultUsage(
+                key_count=found.keys,
+                key_version_count=found.versions,
+                software_key_count=found.software_keys,
+                software_key_version_count=found.software_versions,
+            )
+        )
 
     async def list_replicas(self, call: Call) -> Answer:
         """ListVaultReplicas: there are none. Raises NotFound, Invalid."""
@@ -261,9 +268,7 @@ class Vaults:
 
         def act(tx: Tx, vault: Vault) -> tuple[Vault, str]:
             if body.replica_region != vault.region:
-                raise wrong(
-                    "replicaRegion", "cannot be used: this vault is not replicable (isVaultReplicable is false)"
-                )
+                raise wrong("replicaRegion", "cannot be used: this vault is not replicable")
             return vault, ""
 
         return await self._store.write(changed(act, call, Operation.REPLICATE, Verb.MANAGE, bare=True))

@@ -1,4 +1,4 @@
-"""How the wire shows a stored vault: its state at the time of the call, its hosts in the style of the name it came by."""
+"""How the wire shows a stored vault: its state at the time of the call, its hosts in the style of the host asked."""
 
 from __future__ import annotations
 

@@ -132,6 +132,11 @@ async def page(store: Store, key_num: int, wanted: Page) -> list[Version]:
     return [Version(*row) for row in rows]
 
 
+def place_of(wanted: Page, version: Version) -> tuple[float | str, int]:
+    """Where a version stands in the order of a page."""
+    return (version.created_at if wanted.by == "TIMECREATED" else version.id), version.num
+
+
 async def all_of(store: Store, key_num: int) -> list[tuple[Version, bytes | None]]:
     """All versions of a key with their sealed material, oldest first: what a backup takes along."""
     rows = await store.read(

@@ -10,13 +10,16 @@ import asyncio
 import base64
 import binascii
 
-from claviger.audit.trail import silently
+from claviger.audit.trail import about, silently
 from claviger.crypto import key_wrapping, material
 from claviger.crypto.envelope import associated_data
 from claviger.crypto.material import Material, Shape
+from claviger.ocikms.calls import Answer, Call, Verb
 from claviger.ocikms.errors import absent, wrong
 from claviger.ocikms.materials import Materials, scope
+from claviger.ocikms.states import etag
 from claviger.ocikms.texts import written
+from claviger.ocikms.vaults.operations import vault_at
 from claviger.ocikms.vaults.records import Vault
 from claviger.ocikms.wrapping import records
 from claviger.ocikms.wrapping.records import Stored
@@ -42,6 +45,14 @@ class Wrapping:
         self._keyring = keyring
         self._materials = materials
         self._making: dict[int, asyncio.Task[Stored]] = {}
+
+    async def get(self, call: Call) -> Answer:
+        """GetWrappingKey: of the vault of the host that was asked. Raises NotFound, and what `shown` raises."""
+        vault = await vault_at(self._store, call)
+        call.require(Verb.READ, vault.compartment_id, "Vault")
+        about("vault", vault.id, vault.display_name, vault.compartment_id)
+        shown = await self.shown(vault)
+        return Answer(body=shown, etag=etag(shown.id, 1, shown.lifecycle_state))
 
     async def shown(self, vault: Vault) -> WrappingKey:
         """The public key, made now if there is none. Raises Throttled while too many keys are being made."""

@@ -178,21 +178,29 @@ CREATE INDEX oci_key_versions_by_time ON oci_key_versions (key_num, created_at, 
 CREATE INDEX oci_key_versions_due ON oci_key_versions (deletes_at) WHERE state = 'PENDING_DELETION';
 CREATE INDEX oci_key_versions_by_data_key ON oci_key_versions (data_key_id) WHERE data_key_id IS NOT NULL;
 
+-- The four numbers of versions say which stages each of them has; 0 is none. rules and generation are JSON of our own.
+-- A name stays taken when its secret is deleted.
 CREATE TABLE oci_secrets (
     num INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     vault_num INTEGER NOT NULL REFERENCES oci_vaults (num),
-    key_id TEXT NOT NULL,
+    key_id TEXT NOT NULL REFERENCES oci_keys (id),
     compartment_id TEXT NOT NULL,
     name TEXT NOT NULL,
     description TEXT,
-    metadata TEXT NOT NULL,
+    metadata TEXT,
     rules TEXT NOT NULL,
+    is_auto_generated INTEGER NOT NULL,
+    generation TEXT,
     current_version INTEGER NOT NULL,
+    previous_version INTEGER NOT NULL,
+    pending_version INTEGER NOT NULL,
+    latest_version INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('ACTIVE', 'PENDING_DELETION', 'DELETED')),
     passing TEXT NOT NULL,
     passing_until REAL NOT NULL,
     deletes_at REAL,
+    last_rotation_at REAL,
     freeform_tags TEXT NOT NULL,
     defined_tags TEXT NOT NULL,
     revision INTEGER NOT NULL,
@@ -204,21 +212,23 @@ CREATE INDEX oci_secrets_by_time ON oci_secrets (compartment_id, created_at, num
 CREATE INDEX oci_secrets_by_name ON oci_secrets (compartment_id, name, num);
 CREATE INDEX oci_secrets_due ON oci_secrets (deletes_at) WHERE state = 'PENDING_DELETION';
 
+-- sealed is the secret's marking key and the content; content_mark is a MAC of the content under that key, by which a
+-- content is known again that was used before. Once nothing of a secret is sealed any more, its marks tell nothing.
 CREATE TABLE oci_secret_versions (
     num INTEGER PRIMARY KEY AUTOINCREMENT,
     secret_num INTEGER NOT NULL REFERENCES oci_secrets (num),
     number INTEGER NOT NULL,
     name TEXT,
-    stages TEXT NOT NULL,
-    content_hash TEXT NOT NULL,
+    content_mark TEXT NOT NULL,
+    is_auto_generated INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('ACTIVE', 'PENDING_DELETION', 'DELETED')),
     deletes_at REAL,
-    expires_at REAL,
     data_key_id INTEGER REFERENCES data_keys (id),
     sealed BLOB,
     created_at REAL NOT NULL,
     UNIQUE (secret_num, number)
 );
+CREATE UNIQUE INDEX oci_secret_versions_by_name ON oci_secret_versions (secret_num, name) WHERE name IS NOT NULL;
 CREATE INDEX oci_secret_versions_due ON oci_secret_versions (deletes_at) WHERE state = 'PENDING_DELETION';
 CREATE INDEX oci_secret_versions_by_data_key ON oci_secret_versions (data_key_id) WHERE data_key_id IS NOT NULL;
 

@@ -37,8 +37,10 @@ from claviger.cckm.azure.connections.rules import (
     host_of,
     is_vault_name,
 )
-from claviger.cckm.reaching import is_local, said, trust
+from claviger.cckm.connections.operations import SEALED_AS
+from claviger.cckm.reaching import is_local, said
 from claviger.cckm.sealed import Safe
+from claviger.cckm.trust import trust
 from claviger.core.errors import Conflict, Invalid, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
 
@@ -53,7 +55,6 @@ __all__ = ["ONCE", "AzureCloud", "AzureClouds", "SignIn", "credentials_of", "sea
 
 T = TypeVar("T")
 
-SEALED_AS = "connection"
 _MOST_CLIENTS = 1024
 # Azure Stack lags years behind; these are the newest versions that all of its releases know.
 _STACK_VAULTS = {"api_version": "2016-10-01"}

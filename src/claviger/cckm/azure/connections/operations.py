@@ -6,15 +6,13 @@ or addresses makes a new revision, and with that a new way to the cloud.
 
 from __future__ import annotations
 
-import contextlib
-
 import msgspec
 from msgspec import UNSET
 
 from claviger.audit.trail import about
 from claviger.cckm.approvals.guarding import Guard
-from claviger.cckm.azure.connections import protection, records, shown
-from claviger.cckm.azure.connections.cloud import SEALED_AS, AzureCloud, AzureClouds, credentials_of, sealed_form
+from claviger.cckm.azure.connections import protection, records
+from claviger.cckm.azure.connections.cloud import AzureCloud, AzureClouds, credentials_of, sealed_form
 from claviger.cckm.azure.connections.proofs import Proof, Proofs
 from claviger.cckm.azure.connections.rules import (
     MOST_CERT_DAYS,
@@ -25,21 +23,23 @@ from claviger.cckm.azure.connections.rules import (
     is_duration,
     problems_of,
 )
-from claviger.cckm.azure.connections.wire import AzureConnectionIn, AzureConnectionOut, CsrIn, CsrOut, TestResult
+from claviger.cckm.azure.connections.showing import shown
+from claviger.cckm.azure.connections.wire import AzureConnectionIn, AzureConnectionOut, CsrIn, CsrOut
 from claviger.cckm.calls import ROOT_DOMAIN, Query
+from claviger.cckm.connections.embedded import Embedded, ensure
+from claviger.cckm.connections.operations import CONNECTION, SEALED_AS, AllConnections, add, missing
+from claviger.cckm.connections.shown import listed
+from claviger.cckm.connections.wire import TestResult
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page
-from claviger.cckm.records import meta, set_meta
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, Invalid, NotFound, Refusal
+from claviger.core.errors import Invalid, Refusal
 from claviger.core.ids import new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.crypto import certificates
 from claviger.store.contract import Store, Tx
 
-CONNECTION = "connection"
-MOST = 1000
 _TAKEN_OVER = (
     "description",
     "products",
@@ -73,24 +73,23 @@ class EmbeddedAzure(msgspec.Struct, frozen=True):
 class Connections:
     """Everything about connections of a domain, named by id or name."""
 
-    def __init__(self, store: Store, safe: Safe, clock: Clock, clouds: AzureClouds) -> None:
+    def __init__(
+        self, store: Store, safe: Safe, clock: Clock, clouds: AzureClouds, all_connections: AllConnections
+    ) -> None:
         self._store = store
         self._safe = safe
         self._clock = clock
         self._clouds = clouds
+        self._all = all_connections
         self._proofs = Proofs(store, safe, clock)
 
     async def listing(self, domain_id: str, query: Query) -> Page:
         """A page of the connections to Azure. Raises Invalid."""
-        return shown.listed(await records.all_of(self._store, domain_id), query, shown.azure)
-
-    async def listing_of_all(self, domain_id: str, query: Query) -> Page:
-        """A page of the connections of all services. Raises Invalid."""
-        return shown.listed(await records.all_kinds(self._store, domain_id), query, shown.common)
+        return listed(await records.all_of(self._store, domain_id), query, shown)
 
     async def read(self, domain_id: str, id_or_name: str) -> AzureConnectionOut:
         """One connection to Azure. Raises NotFound."""
-        return shown.azure(await self._found(domain_id, id_or_name))
+        return shown(await self._found(domain_id, id_or_name))
 
     async def create(self, domain_id: str, asked: AzureConnectionIn) -> AzureConnectionOut:
         """Makes a connection. Raises Invalid, and Conflict("NameTaken")."""
@@ -109,16 +108,11 @@ class Connections:
         )
 
         def change(tx: Tx) -> None:
-            if records.name_is_taken(tx, domain_id, name):
-                raise Conflict("NameTaken", message=f"there is a connection with the name {name} already")
-            if records.count(tx, domain_id) >= MOST:
-                raise Conflict("TooMany", message=f"a domain may have {MOST} connections")
             self._proofs.use(tx, proof)
-            about(CONNECTION, made.id, name)
-            records.add(tx, made)
+            add(tx, made)
 
         await self._safe.write([(SEALED_AS, made.id, sealed_form(proof.credentials))], change)
-        return shown.azure(made)
+        return shown(made)
 
     async def change(
         self, domain_id: str, id_or_name: str, asked: AzureConnectionIn, guard: Guard | None = None
@@ -133,7 +127,7 @@ class Connections:
         def change(tx: Tx) -> Connection:
             current = records.load(tx, domain_id, known.id)
             if current is None:
-                raise _missing()
+                raise missing()
             about(CONNECTION, current.id, current.name)
             details = changed(current.details, asked)
             if proof is not None:
@@ -152,39 +146,14 @@ class Connections:
             return made
 
         items = [] if proof is None else [(SEALED_AS, known.id, sealed_form(proof.credentials))]
-        return shown.azure(await self._safe.write(items, change))
-
-    async def delete(self, domain_id: str, id_or_name: str, *, azure_only: bool = False, force: bool = False) -> None:
-        """Deletes a connection. Raises NotFound, and Conflict("ConnectionUsed") unless forced.
-
-        After a forced delete the vaults that use it keep its name (§7.6).
-        """
-
-        def change(tx: Tx) -> str:
-            if azure_only and records.load(tx, domain_id, id_or_name) is None:
-                raise _missing()
-            found = records.find_any(tx, domain_id, id_or_name)
-            if found is None:
-                raise _missing()
-            ident, name = found
-            about(CONNECTION, ident, name)
-            users = records.users_count(tx, ident)
-            if users and not force:
-                raise Conflict("ConnectionUsed", message=f"the connection {name} is used by {users} vaults")
-            records.remove(tx, ident)
-            Safe.remove(tx, SEALED_AS, ident)
-            return ident
-
-        self._clouds.forget(await self._store.write(change))
+        return shown(await self._safe.write(items, change))
 
     async def test(self, domain_id: str, id_or_name: str) -> TestResult:
         """Signs in anew with a stored connection, and notes how that ended. Raises NotFound."""
         known = await self._found(domain_id, id_or_name)
         sealed = await self._safe.must_open(SEALED_AS, known.id)
         result = await _tried(self._clouds.try_out(known.details, credentials_of(sealed)))
-        error = None if result.connection_ok else str(result.connection_error)
-        at = self._clock.now()
-        await self._store.write(lambda tx: records.note_test(tx, known.id, result.connection_ok, error, at))
+        await self._all.note(known.id, result)
         return result
 
     async def try_out(self, domain_id: str, asked: AzureConnectionIn) -> TestResult:
@@ -203,7 +172,7 @@ class Connections:
     async def _found(self, domain_id: str, id_or_name: str) -> Connection:
         found = await records.find(self._store, domain_id, id_or_name)
         if found is None:
-            raise _missing()
+            raise missing()
         return found
 
     async def _understood(
@@ -253,52 +222,29 @@ def changed(details: AzureDetails, asked: AzureConnectionIn) -> AzureDetails:
 
 
 async def ensure_embedded(store: Store, safe: Safe, clock: Clock, embedded: EmbeddedAzure) -> None:
-    """Registers the embedded Azure as a connection of the root domain, once for ever; for each start of a server.
-
-    Where it is there, its addresses and authority are brought up to date, and the secret of the application that it was
-    registered with. Where somebody has deleted it, it is not made again. The root domain has to exist.
-    """
-    ident = await meta(store, _EMBEDDED)
-    known = None if ident is None else await records.find(store, ROOT_DOMAIN, ident)
-    if ident is not None and known is None:
-        return
-    addresses = _addresses(embedded)
-    sealed = sealed_form(Credentials(client_secret=embedded.client_secret))
-    items = [(SEALED_AS, ident or new_uuid(), sealed)]
-    if known is not None:
-        if not _is_as_registered(known.details, embedded) or await safe.open(SEALED_AS, known.id) == sealed:
-            items = []  # other credentials were chosen since, or these are what is there
-        if not items and known.details == msgspec.structs.replace(known.details, **addresses):
-            return
-    now = clock.now()
-
-    def update(tx: Tx) -> None:
-        current = records.load(tx, ROOT_DOMAIN, str(ident))
-        if current is None:
-            raise _Settled
-        details = msgspec.structs.replace(current.details, **addresses)
-        revision = current.revision + 1
-        records.change(tx, msgspec.structs.replace(current, details=details, revision=revision, updated_at=now))
-
-    def register(tx: Tx) -> None:
-        if records.embedded_is_noted(tx, _EMBEDDED):
-            raise _Settled
-        made = _embedded_connection(tx, items[0][1], embedded, now)
-        set_meta(tx, _EMBEDDED, made.id)
-        records.add(tx, made)
-
-    with contextlib.suppress(_Settled):
-        await safe.write(items, register if known is None else update)
+    """Registers the embedded Azure; see `connections.embedded.ensure`."""
+    await ensure(
+        store,
+        safe,
+        clock,
+        Embedded(
+            note=_EMBEDDED,
+            name=EMBEDDED_NAME,
+            kind=records.KIND,
+            sealed=sealed_form(Credentials(client_secret=embedded.client_secret)),
+            made=lambda ident, name, now: _embedded_connection(ident, name, embedded, now),
+            moved=lambda known, now: _moved(known, embedded, now),
+            is_ours=lambda known: known.details.client_id == embedded.client_id and not known.details.certificate,
+        ),
+    )
 
 
-def _is_as_registered(details: AzureDetails, embedded: EmbeddedAzure) -> bool:
-    return details.client_id == embedded.client_id and not details.certificate
+def _moved(known: Connection, embedded: EmbeddedAzure, now: float) -> Connection:
+    details = msgspec.structs.replace(known.details, **_addresses(embedded))
+    return msgspec.structs.replace(known, details=details, revision=known.revision + 1, updated_at=now)
 
 
-def _embedded_connection(tx: Tx, ident: str, embedded: EmbeddedAzure, now: float) -> Connection:
-    name = EMBEDDED_NAME
-    while records.name_is_taken(tx, ROOT_DOMAIN, name):
-        name += "-"
+def _embedded_connection(ident: str, name: str, embedded: EmbeddedAzure, now: float) -> Connection:
     details = AzureDetails(client_id=embedded.client_id, tenant_id=embedded.tenant_id, description=_EMBEDDED_SAYS)
     details = msgspec.structs.replace(details, **_addresses(embedded))
     return Connection(
@@ -311,10 +257,6 @@ def _embedded_connection(tx: Tx, ident: str, embedded: EmbeddedAzure, now: float
         created_at=now,
         updated_at=now,
     )
-
-
-class _Settled(Exception):
-    """Another process has registered it, or somebody has deleted it, in this very moment."""
 
 
 def _addresses(embedded: EmbeddedAzure) -> dict[str, str]:
@@ -346,7 +288,3 @@ async def _tried(cloud: AzureCloud) -> TestResult:
     finally:
         await cloud.close()
     return TestResult(connection_ok=True)
-
-
-def _missing() -> NotFound:
-    return NotFound("NotFound", message="there is no such connection")

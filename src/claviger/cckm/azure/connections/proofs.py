@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from claviger.audit.trail import about
 from claviger.cckm.azure.connections import records
-from claviger.cckm.azure.connections.cloud import SEALED_AS, credentials_of
+from claviger.cckm.azure.connections.cloud import credentials_of
 from claviger.cckm.azure.connections.rules import (
     DEFAULT_CERT_DAYS,
     AzureDetails,
@@ -22,6 +22,7 @@ from claviger.cckm.azure.connections.rules import (
     check_credentials,
 )
 from claviger.cckm.azure.connections.wire import AzureConnectionIn, CsrIn
+from claviger.cckm.connections.operations import SEALED_AS
 from claviger.cckm.errors import validation
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock

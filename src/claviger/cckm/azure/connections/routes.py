@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from claviger.cckm.approvals.guarding import Guards, guarded
 from claviger.cckm.azure.connections.operations import Connections
-from claviger.cckm.azure.connections.shown import LIST_PARAMETERS
+from claviger.cckm.azure.connections.rules import AZURE
 from claviger.cckm.azure.connections.wire import (
     AzureConnectionIn,
     AzureConnectionOut,
-    CommonOut,
     CsrIn,
     CsrOut,
-    DeleteIn,
-    TestResult,
 )
-from claviger.cckm.calls import CCKM_ADMINS, Answer, Call, ListOf, Route, members
+from claviger.cckm.calls import Answer, Call, ListOf, Route
+from claviger.cckm.connections.operations import AllConnections
+from claviger.cckm.connections.routes import CHANGES, READS, TAG
+from claviger.cckm.connections.shown import LIST_PARAMETERS
+from claviger.cckm.connections.wire import TestResult
 
-CONNECTION_ADMINS = "Connection Admins"
-_TAG = "Connections"
 _ALL = "/connectionmgmt/connections"
 _AZURE = "/connectionmgmt/services/azure"
 _MANY = f"{_AZURE}/connections"
 _ONE = f"{_MANY}/{{id}}"
-_READS = members(CCKM_ADMINS, CONNECTION_ADMINS)
-_CHANGES = members(CONNECTION_ADMINS)
 _EXAMPLE = {
     "name": "production",
     "tenant_id": "0f0f0f0f-0000-4000-8000-000000000001",
@@ -35,13 +32,14 @@ _EXAMPLE = {
 class ConnectionRoutes:
     """Answers calls about connections."""
 
-    def __init__(self, connections: Connections, guards: Guards | None = None) -> None:
+    def __init__(self, connections: Connections, all_connections: AllConnections, guards: Guards | None = None) -> None:
         self._connections = connections
+        self._all = all_connections
         self._guards = guards
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._of_azure(), *self._changes(), *self._tests(), *self._of_all()]
+        return [*self._of_azure(), *self._changes(), *self._tests(), *self._requests()]
 
     def _of_azure(self) -> list[Route]:
         return [
@@ -49,8 +47,8 @@ class ConnectionRoutes:
                 method="GET",
                 path=_MANY,
                 handler=self.listing,
-                permission=_READS,
-                tag=_TAG,
+                permission=READS,
+                tag=TAG,
                 summary="List connections to Azure",
                 gives=ListOf[AzureConnectionOut],
                 query=LIST_PARAMETERS,
@@ -59,8 +57,8 @@ class ConnectionRoutes:
                 method="GET",
                 path=_ONE,
                 handler=self.read,
-                permission=_READS,
-                tag=_TAG,
+                permission=READS,
+                tag=TAG,
                 summary="Read a connection to Azure, by id or name",
                 gives=AzureConnectionOut,
             ),
@@ -72,8 +70,8 @@ class ConnectionRoutes:
                 method="POST",
                 path=_MANY,
                 handler=self.create,
-                permission=_CHANGES,
-                tag=_TAG,
+                permission=CHANGES,
+                tag=TAG,
                 summary="Make a connection to Azure",
                 description="With a client secret, with a certificate that this server makes (`is_certificate_used`), "
                 "or with one for a signing request made here (`certificate`). Every address of the cloud may be given.",
@@ -87,8 +85,8 @@ class ConnectionRoutes:
                 method="PATCH",
                 path=_ONE,
                 handler=self.change,
-                permission=_CHANGES,
-                tag=_TAG,
+                permission=CHANGES,
+                tag=TAG,
                 summary="Change a connection to Azure",
                 description='Fields that are absent, null or "" stay. `meta` and `labels` are merged; null removes a '
                 "key. To renew a certificate that this server made, give another `cert_duration`. Where protected "
@@ -101,8 +99,8 @@ class ConnectionRoutes:
                 method="DELETE",
                 path=_ONE,
                 handler=self.delete,
-                permission=_CHANGES,
-                tag=_TAG,
+                permission=CHANGES,
+                tag=TAG,
                 summary="Delete a connection to Azure",
                 description="Refused while vaults use it.",
                 status=204,
@@ -117,8 +115,8 @@ class ConnectionRoutes:
                 path=f"{_ONE}/test",
                 asks=True,
                 handler=self.test,
-                permission=_READS,
-                tag=_TAG,
+                permission=READS,
+                tag=TAG,
                 summary="Test a stored connection to Azure",
                 description="Signs in anew. A failed test is an answer like any other.",
                 gives=TestResult,
@@ -128,8 +126,8 @@ class ConnectionRoutes:
                 path=f"{_AZURE}/connection-test",
                 asks=True,
                 handler=self.try_out,
-                permission=_CHANGES,
-                tag=_TAG,
+                permission=CHANGES,
+                tag=TAG,
                 summary="Test what a connection to Azure would be made of",
                 description="Nothing is stored.",
                 takes=AzureConnectionIn,
@@ -138,47 +136,14 @@ class ConnectionRoutes:
             ),
         ]
 
-    def _of_all(self) -> list[Route]:
+    def _requests(self) -> list[Route]:
         return [
-            Route(
-                method="GET",
-                path=_ALL,
-                handler=self.listing_of_all,
-                permission=_READS,
-                tag=_TAG,
-                summary="List connections to all clouds",
-                gives=ListOf[CommonOut],
-                query=LIST_PARAMETERS,
-            ),
-            Route(
-                method="DELETE",
-                path=f"{_ALL}/{{id}}",
-                handler=self.delete_any,
-                permission=_CHANGES,
-                tag=_TAG,
-                summary="Delete a connection to any cloud",
-                description="Refused while something uses it.",
-                status=204,
-                errors=(409,),
-            ),
-            Route(
-                method="POST",
-                path=f"{_ALL}/{{id}}/delete",
-                handler=self.force_delete,
-                permission=_CHANGES,
-                tag=_TAG,
-                summary="Delete a connection even where something uses it",
-                description="What uses it keeps its name, and can be given another connection.",
-                takes=DeleteIn,
-                status=204,
-                errors=(409,),
-            ),
             Route(
                 method="POST",
                 path=f"{_ALL}/csr",
                 handler=self.request_certificate,
-                permission=_CHANGES,
-                tag=_TAG,
+                permission=CHANGES,
+                tag=TAG,
                 summary="Make a certificate signing request",
                 description="Its key stays here and waits 24 hours for the certificate.",
                 takes=CsrIn,
@@ -209,7 +174,7 @@ class ConnectionRoutes:
 
     async def delete(self, call: Call) -> Answer:
         """DELETE /services/azure/connections/{id}."""
-        await self._connections.delete(call.caller.domain_id, call.params["id"], azure_only=True)
+        await self._all.delete(call.caller.domain_id, call.params["id"], service=AZURE)
         return Answer(status=204)
 
     async def test(self, call: Call) -> Answer:
@@ -219,21 +184,6 @@ class ConnectionRoutes:
     async def try_out(self, call: Call) -> Answer:
         """POST /services/azure/connection-test."""
         return Answer(await self._connections.try_out(call.caller.domain_id, call.body(AzureConnectionIn)))
-
-    async def listing_of_all(self, call: Call) -> Answer:
-        """GET /connections."""
-        return Answer(await self._connections.listing_of_all(call.caller.domain_id, call.query))
-
-    async def delete_any(self, call: Call) -> Answer:
-        """DELETE /connections/{id}."""
-        await self._connections.delete(call.caller.domain_id, call.params["id"])
-        return Answer(status=204)
-
-    async def force_delete(self, call: Call) -> Answer:
-        """POST /connections/{id}/delete."""
-        asked = call.body(DeleteIn)
-        await self._connections.delete(call.caller.domain_id, call.params["id"], force=asked.force)
-        return Answer(status=204)
 
     async def request_certificate(self, call: Call) -> Answer:
         """POST /connections/csr."""

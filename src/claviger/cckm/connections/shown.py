@@ -4,61 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from msgspec import UNSET
-
-from claviger.cckm.azure.connections.records import AnyConnection
-from claviger.cckm.azure.connections.rules import Connection
-from claviger.cckm.azure.connections.wire import AzureConnectionOut, CommonOut
 from claviger.cckm.calls import Parameter, Query
+from claviger.cckm.connections.records import AnyConnection, Connected
+from claviger.cckm.connections.wire import CommonOut
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import PAGING, Page, page_of
 from claviger.cckm.resource import header, timestamp
 
 CATEGORY = "cloud"
-_SHOWN_IF_SET = (
-    "cert_duration",
-    "certificate",
-    "certificate_thumbprint",
-    "active_directory_endpoint",
-    "management_url",
-    "resource_manager_url",
-    "key_vault_dns_suffix",
-    "vault_resource_url",
-    "azure_stack_server_cert",
-    "azure_stack_connection_type",
-)
 
-
-class _Common(Protocol):
-    """What both forms of a connection have."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def domain_id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def service(self) -> str: ...
-    @property
-    def cloud_name(self) -> str: ...
-    @property
-    def details(self) -> Any: ...
-    @property
-    def last_connection_ok(self) -> bool | None: ...
-    @property
-    def last_connection_error(self) -> str | None: ...
-    @property
-    def last_connection_at(self) -> float | None: ...
-    @property
-    def created_at(self) -> float: ...
-    @property
-    def updated_at(self) -> float: ...
-
-
-C = TypeVar("C", Connection, AnyConnection)
+C = TypeVar("C", bound=Connected)
 
 LIST_PARAMETERS = (
     *PAGING,
@@ -96,7 +53,7 @@ def listed(items: Iterable[C], query: Query, shown: Callable[[C], Any]) -> Page:
     query.boolean("last_connection_ok")
     labels = _labels_of(query)
 
-    def fits(item: _Common) -> bool:
+    def fits(item: Connected) -> bool:
         tested_at = item.last_connection_at
         if after is not None and (tested_at is None or tested_at <= after):
             return False
@@ -126,24 +83,11 @@ def _labels_of(query: Query) -> Sequence[tuple[str, str | None]]:
 
 def common(found: AnyConnection) -> CommonOut:
     """A connection of any service."""
-    return CommonOut(**_common(found))
+    return CommonOut(**common_fields(found))
 
 
-def azure(found: Connection) -> AzureConnectionOut:
-    """A connection to Azure."""
-    details = found.details
-    if_set: dict[str, Any] = {field: getattr(details, field) or UNSET for field in _SHOWN_IF_SET}
-    return AzureConnectionOut(
-        **_common(found),
-        client_id=details.client_id,
-        tenant_id=details.tenant_id,
-        is_certificate_used=details.is_certificate_used,
-        external_certificate_used=details.external_certificate_used,
-        **if_set,
-    )
-
-
-def _common(found: _Common) -> dict[str, Any]:
+def common_fields(found: Connected) -> dict[str, Any]:
+    """What connections of all services show."""
     at = found.last_connection_at
     return {
         **header(

@@ -1,0 +1,373 @@
+"""The embedded OCI as an ASGI application: one funnel that every request of every plane goes through.
+
+Host, signature, operation, body, then the operation's own checks, and the answer: in that order (OCI contract §14.2).
+The table of routes says what each operation needs; whoever may not see a thing is told that it is not there, and a
+handler decides that by the `Sight` that the call carries.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from claviger.audit.trail import Trail, following
+from claviger.core.asgi import Headers, Receive, Scope, Send, read_body
+from claviger.core.clock import Clock
+from claviger.core.errors import Damaged, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
+from claviger.ocikms.calls import MAX_FILE_BYTES, MAX_JSON_BYTES, NOBODY, Answer, Call, Caller, Place, Plane, Route
+from claviger.ocikms.errors import HIDDEN, body_of, wrong
+from claviger.ocikms.hosts import OciHosts
+from claviger.ocikms.identity.snapshot import NOTHING_SEEN, Identities, Identity
+from claviger.ocikms.journal import SERVICE, OciJournal
+from claviger.ocikms.routing import Routing, check_plane
+from claviger.ocikms.signature import UNKNOWN_KEY, WITH_BODY, Head, Signature, Verifier, check_body
+from claviger.switches.board import Switches
+
+MAX_QUERY_FIELDS = 50
+UNSUBSCRIBED = "RegionNotSubscribed"
+_THROTTLED = frozenset({Plane.CONTROL, Plane.MANAGEMENT})
+_COUNTED_AS_WRITES = frozenset({"ListVaultReplicas"})
+"""It reads, and has its place among the writes all the same (contract §14.4)."""
+_REQUEST_ID = re.compile(rb"[0-9A-Za-z._/-]{1,128}")
+_FIXED: Headers = [
+    (b"cache-control", b"no-cache, no-store, no-transform, must-revalidate"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+]
+_JSON = (b"content-type", b"application/json")
+_FILE = (b"content-type", b"application/octet-stream")
+_QUICK_HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % header for header in _FIXED)
+_ENCODER = msgspec.json.Encoder()
+
+log = logging.getLogger("claviger.ocikms")
+
+
+class Request:
+    """What the funnel knows of a request, step by step."""
+
+    __slots__ = ("address", "caller", "head", "path", "place", "refusal", "request_id", "route", "signature", "trail")
+
+    def __init__(self, scope: Scope, place: Place | None) -> None:
+        client = scope.get("client")
+        self.address: str = client[0] if client else ""
+        self.head = Head(scope)
+        self.place = place
+        self.route: Route | None = None
+        self.path: dict[str, str] = {}
+        self.refusal: Refusal | None = None
+        self.caller: Caller | None = None
+        self.signature: Signature | None = None
+        self.trail: Trail | None = None
+        self.request_id = ""
+
+    def text(self, name: bytes) -> str | None:
+        """A header's value, None where there is none."""
+        value = self.head.headers.get(name)
+        return None if value is None else value.strip(b" \t").decode("latin-1")
+
+
+class OciApp:
+    """Answers for all hosts of OCI. `count` is told the operation and status of every answer.
+
+    Signatures go by `machine`; `clock` is the time of what is stored and shown.
+    """
+
+    def __init__(
+        self,
+        identities: Identities,
+        hosts: OciHosts,
+        routing: Routing,
+        clock: Clock,
+        machine: Clock,
+        count: Callable[[str, int], None],
+        switches: Switches | None = None,
+        journal: OciJournal | None = None,
+    ) -> None:
+        self.routing = routing
+        self._identities = identities
+        self._hosts = hosts
+        self._clock = clock
+        self._machine = machine
+        self._count = count
+        self._switches = switches
+        self._journal = journal
+        self._verifier = Verifier(machine)
+        self._date = (0, b"")
+        self._dice = random.Random()  # for request ids, which are no secret
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI entry, for scopes of type http only."""
+        request = self._read(scope)
+        headers = self._head(request)
+        try:
+            identity = self._identities.fresh() or await self._identities.current()
+            try:
+                self._admit(identity, request)
+            except Unauthenticated as refusal:
+                newest = await self._newer(identity, refusal)
+                if newest is None:
+                    raise
+                identity = newest
+                self._admit(identity, request)
+            body = await _body(request, receive)
+            if request.refusal is not None:
+                raise request.refusal
+            if self._switches is not None and await self._meet(self._switches, request):
+                await send({"type": "http.response.cut"})
+                return
+            answer = await self._answered(identity, request, scope["query_string"], body)
+            status, content = answer.status, _content(answer, headers)
+        except Refusal as refusal:
+            if self._journal is not None:
+                refusal = await self._recorded(self._journal, request, refusal)
+            status, content = _refused(refusal, headers)
+        self._count("none" if request.route is None else request.route.operation, status)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    def quick(self, scope: Scope) -> bytes | None:
+        """The whole answer to a read that succeeds and need not wait for anything, head and body; None for all else.
+
+        The same steps as `__call__`, without a task and without the ASGI messages: this is the hot path. Whatever is
+        refused or has to wait is left to `__call__`, which starts afresh.
+        """
+        identity, journal = self._identities.fresh(), self._journal
+        if identity is None or self._switches is not None or (journal is not None and journal.is_strict):
+            return None
+        request = self._read(scope)
+        route = request.route
+        if route is None or route.quick is None or request.refusal is not None:
+            return None
+        try:
+            self._admit(identity, request)
+            call = self._call(identity, request, scope["query_string"], b"")
+            head = self._head(request)
+            trail = None if journal is None or route.kind == "list" else self._trail(journal, request)
+            with following(trail):
+                answer = route.quick(call)
+            if answer is None or answer.status != 200:
+                return None
+            if journal is not None and trail is not None:
+                journal.read_now(trail)
+        except Refusal:
+            return None
+        content = _content(answer, head)
+        self._count(route.operation, 200)
+        told = b"".join([b"%b: %b\r\n" % header for header in head[len(_FIXED) :]])
+        return b"%b%b\r\n%b" % (_QUICK_HEAD, told, content)
+
+    def _read(self, scope: Scope) -> Request:
+        """The host and the operation. What is wrong with them is kept for when it is known who is calling."""
+        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+        place = self._hosts.place(host.decode("latin-1"), scope["scheme"])
+        request = Request(scope, place)
+        try:
+            request.route, request.path = self.routing.match(request.head.method, request.head.path)
+            if place is None:
+                raise NotFound("Absent", message=HIDDEN)
+            check_plane(request.route, place)
+        except Refusal as refusal:
+            request.refusal = refusal
+        return request
+
+    def _admit(self, identity: Identity, request: Request) -> None:
+        """Finds out who is calling, and whether in this region at all. Raises Unauthenticated."""
+        route, place = request.route, request.place
+        if route is not None and route.is_public:
+            request.caller = NOBODY
+            return
+        is_exempt = route is not None and not route.is_body_signed
+        caller, request.signature = self._verifier.admit(request.head, identity.found, is_body_exempt=is_exempt)
+        if place is not None and not place.region:
+            tenancy = identity.tenancy(caller.tenancy_num)
+            request.place = msgspec.structs.replace(place, region=tenancy.home_region if tenancy else "")
+        elif place is not None and not identity.subscribed(caller.tenancy_num, place.region):
+            raise Unauthenticated(UNSUBSCRIBED)
+        request.caller = caller
+
+    async def _newer(self, identity: Identity, refusal: Refusal) -> Identity | None:
+        """A newer snapshot, where one may decide otherwise: another process may just have given the right."""
+        if isinstance(refusal, Unauthenticated) and refusal.reason not in (UNKNOWN_KEY, UNSUBSCRIBED):
+            return None
+        newest = await self._identities.newest()
+        return None if newest is identity else newest
+
+    def _call(self, identity: Identity, request: Request, raw_query: bytes, body: bytes) -> Call:
+        route, place, caller = request.route, request.place, request.caller
+        if route is None or place is None or caller is None:
+            raise RuntimeError("a call needs a route, a place and a caller")
+        return Call(
+            route=route,
+            place=place,
+            caller=caller,
+            sight=NOTHING_SEEN if caller is NOBODY else identity.sight(caller),
+            path=request.path,
+            query=_query(raw_query) if raw_query else {},
+            body=body,
+            if_match=request.text(b"if-match"),
+            if_none_match=request.text(b"if-none-match"),
+            retry_token=request.text(b"opc-retry-token"),
+            content_md5=request.text(b"content-md5"),
+            content_type=request.text(b"content-type"),
+            request_id=request.request_id,
+            now=self._clock.now(),
+        )
+
+    async def _answered(self, identity: Identity, request: Request, raw_query: bytes, body: bytes) -> Answer:
+        """The operation's answer. What the caller may not see is looked for once more, where that has just changed."""
+        try:
+            return await self._handled(self._call(identity, request, raw_query, body), request)
+        except (NotFound, Invalid) as refusal:
+            if request.caller is NOBODY or refusal.reason not in ("Absent", "RelatedAbsent"):
+                raise
+            newest = await self._newer(identity, refusal)
+            if newest is None:
+                raise
+        self._admit(newest, request)
+        return await self._handled(self._call(newest, request, raw_query, body), request)
+
+    async def _handled(self, call: Call, request: Request) -> Answer:
+        """What the handler answers, once what it does or reveals is recorded."""
+        journal, route = self._journal, call.route
+        if journal is None or route.kind == "list":
+            return await route.handler(call)
+        trail = request.trail = self._trail(journal, request)
+        with following(trail):
+            answer = await route.handler(call)
+        if route.kind == "read":
+            trail.status = answer.status
+            await journal.read(trail)
+        return answer
+
+    def _trail(self, journal: OciJournal, request: Request) -> Trail:
+        return journal.begin(request.route, request.path, request.caller, request.address, request.request_id)
+
+    async def _recorded(self, journal: OciJournal, request: Request, refusal: Refusal) -> Refusal:
+        """Records a refusal, of whatever is not a list; what is to be answered then."""
+        route = request.route
+        if route is not None and route.kind == "list":
+            return refusal
+        trail = request.trail or self._trail(journal, request)
+        is_read = route is not None and route.kind == "read"
+        return await journal.refused(trail, refusal, body_of(refusal)[0], is_read=is_read)
+
+    async def _meet(self, switches: Switches, request: Request) -> bool:
+        """Faults and limits that were switched on; true where the connection is to be cut."""
+        route, place, caller = request.route, request.place, request.caller
+        if route is None or place is None:
+            return False
+        if caller is not None and not _THROTTLED.isdisjoint(route.planes):
+            writes = route.kind == "change" or route.operation in _COUNTED_AS_WRITES
+            kind = f"{'provisioning' if route.provisions else 'management'} {'writes' if writes else 'reads'}"
+            switches.throttle.take_of(caller.tenancy_id, kind, self._clock.now())
+        return await switches.meet(SERVICE, route.operation, place.prefix or place.region)
+
+    def _head(self, request: Request) -> Headers:
+        second = int(self._machine.now())
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True).encode())
+        request_id = self._request_id(request)
+        request.request_id = request_id.decode()
+        return [*_FIXED, (b"date", self._date[1]), (b"opc-request-id", request_id)]
+
+    def _request_id(self, request: Request) -> bytes:
+        """The client's own, with two words of ours behind it but for the crypto plane (contract §2)."""
+        given = request.head.headers.get(b"opc-request-id", b"")
+        bits = self._dice.getrandbits
+        if not _REQUEST_ID.fullmatch(given):
+            given = b"%032X" % bits(128)
+        if request.route is not None and Plane.CRYPTO in request.route.planes:
+            return given
+        return b"%b/%032X/%032X" % (given, bits(128), bits(128))
+
+
+def failure_headers() -> Headers:
+    """What is on every answer of OCI, for those that are given before the funnel: an id to ask about (contract §2)."""
+    return [(b"opc-request-id", b"/".join(b"%032X" % random.getrandbits(128) for _ in range(3)))]
+
+
+async def _body(request: Request, receive: Receive) -> bytes:
+    """The body within its operation's limit. Raises Unauthenticated where it is not the one that was signed."""
+    route = request.route
+    if request.head.method not in WITH_BODY:
+        return b""
+    kind = "json" if route is None else route.body
+    limit = MAX_FILE_BYTES if kind == "file" else MAX_JSON_BYTES
+    body = await read_body(receive, request.head.headers.get(b"content-length"), limit)
+    if request.signature is not None:
+        check_body(request.head, request.signature, body)
+    if kind == "none":
+        _check_empty(body)
+    return body
+
+
+def _check_empty(body: bytes) -> None:
+    """An action without details comes with no body or an empty object, according to the client (contract §2)."""
+    if not body or body.isspace():
+        return
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        raise Invalid("NotJson", message="The body is not JSON.") from None
+    if found is not None and not isinstance(found, dict):
+        raise wrong("The body", "must be a JSON object")
+
+
+def _query(raw: bytes) -> dict[str, str]:
+    """Names and values percent-decoded; the first of a repeated name counts. Raises Invalid."""
+    if b"%00" in raw:
+        raise wrong("The query", "must not contain NUL")
+    try:
+        pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS)
+    except (ValueError, UnicodeError):
+        raise wrong("The query", "cannot be read") from None
+    return dict(reversed(pairs))
+
+
+def _content(answer: Answer, headers: Headers) -> bytes:
+    """The body of an answer; what says more about it is added to the headers."""
+    body: Any = answer.body
+    if body is None:
+        content = b""
+    elif isinstance(body, bytes):
+        content = body
+        if not _has(answer.headers, b"content-type"):
+            headers.append(_FILE)
+    else:
+        content = _ENCODER.encode(body)
+        headers.append(_JSON)
+    if answer.etag is not None:
+        headers.append((b"etag", answer.etag.encode("latin-1", "replace")))
+    if answer.limit is not None:
+        headers.append((b"opc-limit", b"%d" % answer.limit))
+    if answer.next_page is not None:
+        headers.append((b"opc-next-page", answer.next_page.encode("ascii")))
+    headers += answer.headers
+    if answer.status != 204 and not _has(answer.headers, b"content-length"):
+        headers.append((b"content-length", b"%d" % len(content)))
+    return content
+
+
+def _has(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bool:
+    return any(name == wanted for name, _ in headers)
+
+
+def _refused(refusal: Refusal, headers: Headers) -> tuple[int, bytes]:
+    status, body = body_of(refusal)
+    if "retry_after_s" in refusal.facts:
+        headers.append((b"retry-after", str(refusal.facts["retry_after_s"]).encode()))
+    if "allow" in refusal.facts:
+        headers.append((b"allow", str(refusal.facts["allow"]).encode()))
+    if isinstance(refusal, TooLarge):
+        headers.append((b"connection", b"close"))
+    if isinstance(refusal, Damaged):
+        log.error("stored data does not open: %s", refusal.reason)
+    headers += [_JSON, (b"content-length", b"%d" % len(body))]
+    return status, body

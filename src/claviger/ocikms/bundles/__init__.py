@@ -1,0 +1,1 @@
+"""The retrieval of secrets: what programs call to get a content (OCI contract §10)."""

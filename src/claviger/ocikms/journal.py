@@ -1,0 +1,47 @@
+"""The embedded OCI's records in the audit log: every call that changes or reveals something, granted or refused.
+
+`audit.journal` has what all services do; here is how a call of OCI is named. Lists are not recorded, as in OCI's own
+audit of data events; a handler says what a call was about with `audit.trail.about`, as soon as it knows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from claviger.audit import journal
+from claviger.audit.entry import Actor, Origin, Subject
+from claviger.audit.log import AuditLog
+from claviger.audit.trail import Trail
+from claviger.core.clock import Clock
+from claviger.ocikms.calls import Caller, Route
+
+SERVICE: Origin = "ocikms"
+UNKNOWN_OPERATION = "OciCall"
+"""The action of a call that asked for no operation that there is."""
+_OCID = re.compile(r"ocid1\.[a-z0-9]{1,32}\.[A-Za-z0-9._-]{1,215}")
+
+
+class OciJournal(journal.Journal):
+    """Follows the calls of all hosts of OCI. `machine` measures the minute of strangers."""
+
+    def __init__(self, log: AuditLog, clock: Clock, machine: Clock, *, is_strict: bool = False) -> None:
+        super().__init__(log, clock, machine, SERVICE, is_strict=is_strict)
+
+    def begin(
+        self, route: Route | None, path: Mapping[str, str], caller: Caller | None, address: str, request_id: str
+    ) -> Trail:
+        """The trail of a call. `route` is None where there is none, `caller` where nobody is known to be calling."""
+        actor = Actor(address=address)
+        if caller is not None and caller.user_id:
+            actor = Actor(address=address, user_id=caller.user_id, username=caller.user_name)
+        # What can be no OCID is not kept: it may be a value that went astray.
+        ident = next((value for value in reversed([*path.values()]) if _OCID.fullmatch(value)), "")
+        subject = Subject(id=ident, kind="" if route is None else route.subject_kind)
+        trail = self.trail(UNKNOWN_OPERATION if route is None else route.operation, actor, subject, request_id)
+        trail.status = 200
+        return trail
+
+    def read_now(self, trail: Trail) -> None:
+        """As `read`, without waiting, which `is_strict` forbids."""
+        self._log.buffer(trail.entry("granted"))
