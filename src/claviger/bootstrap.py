@@ -1,7 +1,7 @@
 """Builds the object graph. The only module that knows every concrete class; it decides nothing else.
 
 `house.opened` is what a command needs: the database, the keys, the log. `built` adds what a server needs: the embedded
-Key Vault, its login host, the control plane, and the front that routes between them.
+Key Vault, its login host, the embedded OCI, the control plane, and the front that routes between them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ from claviger.keyvault.secrets.operations import Secrets
 from claviger.keyvault.secrets.routes import SecretRoutes
 from claviger.keyvault.sweeper import Sweeper
 from claviger.keyvault.vaults.deletion import Purges
-from claviger.server.asgi import ErrorBody
+from claviger.ocikms import assembly as ocikms
+from claviger.ocikms.app import failure_headers as oci_failure_headers
+from claviger.ocikms.assembly import Ocikms
+from claviger.ocikms.errors import failure as oci_failure
+from claviger.ocikms.hosts import is_oci_path
+from claviger.ocikms.identity import demo as oci_demo
+from claviger.server.asgi import Failures
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
 from claviger.settings import Settings
@@ -80,6 +86,7 @@ class Services:
     switches: Switches | None
     management: Management
     plane: Plane
+    ocikms: Ocikms
 
 
 def own_login_hosts(settings: Settings) -> tuple[str, ...]:
@@ -113,6 +120,7 @@ async def _prepared(house: House) -> ControlPlaneAccess | None:
     if settings.demo:
         with following(_own_trail(house, "Make the demo")):
             await seed_demo(house.store, house.notes, house.clock)
+            await oci_demo.seed_demo(house.store, house.notes, house.clock)
     if settings.seed is not None:
         seed = read_seed(settings.seed, os.environ, int(house.clock.now()))
         with following(_own_trail(house, "Apply the seed")):
@@ -148,7 +156,8 @@ def _services(
     management = Management(store, clock, purges)
     sweeper = Sweeper(secrets, purges, clock, settings.sweep_s)
     plane = _plane(house, machine, switches, metrics)
-    background = _Background(house, sweeper, purges, plane, embedded)
+    oci = _ocikms(house, machine, switches, metrics)
+    background = _Background(house, sweeper, purges, plane, oci, embedded)
     places = _Places(
         hosts=hosts,
         own_logins=own_login_hosts(settings),
@@ -175,9 +184,10 @@ def _services(
         ),
         board=Switchboard(switches, board_token, background.wake) if switches else None,
         plane=plane.app,
+        ocikms=oci,
     )
     front = _front(house, places, metrics, background)
-    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management, plane)
+    return Services(house, front, estates, secrets, backups, sweeper, hosts, switches, management, plane, oci)
 
 
 def _journal(house: House, machine: Clock, origin: Origin) -> CloudJournal | None:
@@ -212,15 +222,24 @@ def _plane(house: House, machine: Clock, switches: Switches | None, metrics: Met
     )
 
 
+def _ocikms(house: House, machine: Clock, switches: Switches | None, metrics: Metrics) -> Ocikms:
+    settings = house.settings
+    return Ocikms(
+        ocikms.Ground(house.store, house.keyring, house.clock, machine, switches, house.log),
+        ocikms.Choices(settings.oci_settle_s, settings.sweep_s, settings.vault_ports, settings.audit_reads == "strict"),
+        metrics.counter("ocikms"),
+    )
+
+
 def _front(house: House, places: _Places, metrics: Metrics, background: _Background) -> Front:
     front = Front(
         places.pick,
         metrics=metrics,
         clock=house.clock,
         version=__version__,
-        services={"keyvault": __version__, "cckm": __version__},
+        services={"keyvault": __version__, "ocikms": __version__, "cckm": __version__},
         metrics_public=house.settings.metrics_public,
-        failure_body_at=_failure_body_at,
+        failures_at=_failures_at,
         start=lambda: background.start(front.port),
         stop=background.stop,
     )
@@ -250,6 +269,7 @@ class _Places:
     management: Application
     board: Application | None
     plane: Application
+    ocikms: Ocikms
 
     def pick(self, host: str, path: str) -> Application | None:
         """See `server.front.Pick`."""
@@ -263,6 +283,8 @@ class _Places:
             return self.login
         if is_management_host(host):
             return self.management
+        if self.ocikms.hosts.owns(host, path):
+            return self.ocikms.app
         return self.plane if _is_of_the_plane(path) else None
 
 
@@ -272,12 +294,19 @@ class _Background:
     """
 
     def __init__(
-        self, house: House, sweeper: Sweeper, purges: Purges, plane: Plane, embedded: ControlPlaneAccess | None
+        self,
+        house: House,
+        sweeper: Sweeper,
+        purges: Purges,
+        plane: Plane,
+        oci: Ocikms,
+        embedded: ControlPlaneAccess | None,
     ) -> None:
         self._house = house
         self._sweeper = sweeper
         self._purges = purges
         self._plane = plane
+        self._ocikms = oci
         self._embedded = embedded
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -291,6 +320,7 @@ class _Background:
             if given is not None and port is not None and reachable
             else None
         )
+        await self._ocikms.start()
         work = [self._finish_rotation(), self._sweeper.run()]
         if self._house.log is not None:
             work.append(self._house.checkpoints.run())
@@ -300,6 +330,7 @@ class _Background:
         """The clock was moved."""
         self._sweeper.wake()
         self._plane.wake()
+        self._ocikms.wake()
 
     async def _finish_rotation(self) -> None:
         """What cannot be finished is said and left: every value stays readable, and the next start tries again."""
@@ -313,6 +344,7 @@ class _Background:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._plane.stop()
+        await self._ocikms.stop()
         await self._purges.stop()
 
 
@@ -320,11 +352,13 @@ def _is_of_the_plane(path: str) -> bool:
     return path.lstrip("/").partition("/")[0] == "api"
 
 
-def _failure_body_at(path: str) -> ErrorBody:
+def _failures_at(path: str) -> Failures:
     """What the front answers by itself, in the shape that the clients of that path read."""
     if _is_of_the_plane(path):
-        return lambda status, message: control_plane_failure(status, message, new_uuid())
-    return _failure_body
+        return Failures(lambda status, message: control_plane_failure(status, message, new_uuid()))
+    if is_oci_path(path):
+        return Failures(oci_failure, oci_failure_headers)
+    return Failures(_failure_body)
 
 
 _CODES = {401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 408: "RequestTimeout", 429: "Throttled"}

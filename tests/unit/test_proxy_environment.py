@@ -6,26 +6,30 @@ from pathlib import Path
 
 import pytest
 
-from claviger.proxy.environment import Changes, changes_for, has_credentials
+from claviger.proxy.environment import AZURE, OCI, Changes, SignIn, changes_for, has_credentials
 from claviger.proxy.trust import trust_files, trusts_others
 
 PROXY = "http://claviger:word@127.0.0.1:4711"
 TRUST = {"SSL_CERT_FILE": "/data/tls/bundle.pem"}
 DEMO = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s"}
+OCI_DEMO = {"OCI_CLI_CONFIG_FILE": "/data/oci/config", "OCI_CONFIG_FILE": "/data/oci/config"}
 OURS = {"login.localhost"}
+REGIONS = {"OCI_DEVELOPER_TOOL_CONFIGURATION_FILE_PATH": "/data/oci/regions.json"}
 AUTHORITY = b"-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n"
 THEIRS = b"-----BEGIN CERTIFICATE-----\ntheirs\n-----END CERTIFICATE-----"
 
 
-def changed(environment: dict[str, str], credentials: dict[str, str] | None = None) -> dict[str, str]:
-    given = DEMO if credentials is None else credentials
-    made = changes_for(environment, proxy_url=PROXY, trust=TRUST, credentials=given, login_names=OURS)
+def changed(environment: dict[str, str]) -> dict[str, str]:
+    given = [SignIn(AZURE, DEMO), SignIn(OCI, OCI_DEMO)]
+    made = changes_for(
+        environment, proxy_url=PROXY, trust=TRUST, sign_ins=given, login_names=OURS, local_variables=REGIONS
+    )
     return made.applied_to(environment)
 
 
 def test_an_empty_environment_gets_all_that_is_needed() -> None:
-    expected = {"HTTPS_PROXY": PROXY, "https_proxy": PROXY, "NODE_USE_ENV_PROXY": "1", **TRUST, **DEMO}
-    assert changed({}) == expected
+    expected = {"HTTPS_PROXY": PROXY, "https_proxy": PROXY, "NODE_USE_ENV_PROXY": "1", **TRUST}
+    assert changed({}) == expected | DEMO | OCI_DEMO
 
 
 def test_everything_else_stays() -> None:
@@ -40,6 +44,8 @@ def test_everything_else_stays() -> None:
         "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
         "NODE_USE_ENV_PROXY": "0",
         "AZURE_KEYVAULT_URL": "https://demo.vault.localhost:8443",
+        "OCI_DEVELOPER_TOOL_CONFIGURATION_FILE_PATH": "/home/me/regions.json",
+        "OCI_CLI_REGION": "eu-frankfurt-1",
     }
     after = changed(own)
     assert {name: after[name] for name in own} == own
@@ -62,6 +68,16 @@ def test_credentials_of_ones_own_are_left_alone(name: str) -> None:
     assert {each: after[each] for each in after if each.startswith("AZURE_")} == {name: "own"}
 
 
+@pytest.mark.parametrize("name", ["OCI_CLI_CONFIG_FILE", "OCI_CONFIG_FILE", "OCI_CLI_AUTH", "OCI_CLI_KEY_FILE"])
+def test_those_for_oci_are_told_from_those_for_azure(name: str) -> None:
+    assert has_credentials({name: "own"}, OCI)
+    assert not has_credentials({name: "own"})
+    after = changed({name: "own"})
+    assert {each: after[each] for each in after if each.startswith("OCI_")} == {name: "own"}
+    assert {each: after[each] for each in DEMO} == DEMO
+    assert {each: changed(DEMO)[each] for each in OCI_DEMO} == OCI_DEMO
+
+
 def test_an_empty_credential_is_none() -> None:
     assert not has_credentials({"AZURE_CLIENT_ID": ""})
     assert changed({"AZURE_CLIENT_ID": ""})["AZURE_CLIENT_ID"] == "c"
@@ -74,6 +90,7 @@ def test_what_leads_to_the_local_names_goes(url: str) -> None:
         "IDENTITY_ENDPOINT": f"{url.rstrip('/')}/msi/token",
         "IDENTITY_HEADER": "h",
         "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
+        **REGIONS,
     }
     assert not set(before) & set(changed(before))
 
@@ -97,6 +114,7 @@ def test_exceptions_from_the_proxy_stay_but_for_cloud_hosts() -> None:
 
 def test_changes_do_not_print_what_they_hold() -> None:
     assert "secret" not in repr(Changes({"AZURE_CLIENT_SECRET": "secret"}, ()))
+    assert "secret" not in repr(SignIn(AZURE, {"AZURE_CLIENT_SECRET": "secret"}))
 
 
 class Tls:

@@ -11,7 +11,7 @@ import pytest
 from claviger.core.asgi import Application, Message, Receive, Scope, Send
 from claviger.core.clock import ManualClock
 from claviger.core.errors import Misconfigured
-from claviger.server.asgi import reply
+from claviger.server.asgi import Failures, reply
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
 
@@ -243,7 +243,7 @@ class TestFailures:
             clock=clock,
             version="",
             services={},
-            failure_body_at=lambda _: lambda status, message: b'{"status":%d}' % status,
+            failures_at=lambda _: Failures(lambda status, message: b'{"status":%d}' % status),
         )
         await made.startup()
         assert (await ask(made, "/", b"broken")).json == {"status": 500}

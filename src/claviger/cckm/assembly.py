@@ -23,8 +23,8 @@ from claviger.cckm.approvals.rules import LAPSE_S
 from claviger.cckm.auditing.operations import AuditTrail
 from claviger.cckm.auditing.routes import AuditRoutes
 from claviger.cckm.azure.connections.cloud import AzureClouds
-from claviger.cckm.azure.connections.operations import Connections, EmbeddedAzure, ensure_embedded
-from claviger.cckm.azure.connections.protection import VERSIONS as CONNECTION_VERSIONS
+from claviger.cckm.azure.connections.operations import Connections, EmbeddedAzure
+from claviger.cckm.azure.connections.operations import ensure_embedded as ensure_embedded_azure
 from claviger.cckm.azure.connections.routes import ConnectionRoutes
 from claviger.cckm.azure.secrets.guarded import VERSIONS as SECRET_VERSIONS
 from claviger.cckm.azure.secrets.operations import KIND as SECRETS
@@ -45,6 +45,7 @@ from claviger.cckm.azure.vaults.removal import Removals
 from claviger.cckm.azure.vaults.routes import VaultRoutes
 from claviger.cckm.calls import Route
 from claviger.cckm.connections.operations import AllConnections
+from claviger.cckm.connections.protection import VERSIONS as CONNECTION_VERSIONS
 from claviger.cckm.connections.routes import AllConnectionRoutes
 from claviger.cckm.estate.operations import Searches
 from claviger.cckm.estate.routes import SearchRoutes
@@ -56,6 +57,14 @@ from claviger.cckm.notices.delivery import Courier
 from claviger.cckm.notices.nearing.watch import Watch
 from claviger.cckm.notices.operations import Subscriptions as NoticeSubscriptions
 from claviger.cckm.notices.routes import NoticeRoutes
+from claviger.cckm.oci.compartments.operations import Compartments
+from claviger.cckm.oci.compartments.routes import CompartmentRoutes
+from claviger.cckm.oci.connections.cloud import OciClouds
+from claviger.cckm.oci.connections.operations import EmbeddedOci, OciConnections
+from claviger.cckm.oci.connections.operations import ensure_embedded as ensure_embedded_oci
+from claviger.cckm.oci.connections.routes import OciConnectionRoutes
+from claviger.cckm.oci.tenancies.operations import Tenancies
+from claviger.cckm.oci.tenancies.routes import TenancyRoutes
 from claviger.cckm.planning.operations import Planner
 from claviger.cckm.planning.routes import PlanRoutes
 from claviger.cckm.planning.store import PlannedStore
@@ -123,6 +132,7 @@ class Plane:
         self._safe = Safe(store, ground.keyring)
         self.access: AccessParts = access_parts(store, self._safe, ground.notes, clock, ground.machine)
         self._clouds = AzureClouds(self._safe)
+        self._oci = OciClouds(self._safe)
         self._removals = Removals(plain)
         self.notices = Notices(clock)
         self._courier = Courier(plain, self._safe, clock, ground.machine)
@@ -156,13 +166,18 @@ class Plane:
     def _routes(self) -> list[Route]:
         store, clock, clouds = self._ground.store, self._ground.clock, self._clouds
         secrets = SecretRoutes(self.secrets, self._guards)
-        connections = AllConnections(store, clock, [clouds.forget])
+        connections = AllConnections(store, clock, [clouds.forget, self._oci.forget])
         return [
             *self.access.routes,
             *AllConnectionRoutes(connections).routes(),
             *ConnectionRoutes(
                 Connections(store, self._safe, clock, clouds, connections), connections, self._guards
             ).routes(),
+            *OciConnectionRoutes(
+                OciConnections(store, self._safe, clock, self._oci, connections), connections, self._guards
+            ).routes(),
+            *TenancyRoutes(Tenancies(store, clock, self._oci)).routes(),
+            *CompartmentRoutes(Compartments(store, clock, self._oci)).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
             *secrets.routes(),
@@ -190,10 +205,13 @@ class Plane:
         preset = self._choices.admin_password
         await ensure_admin(ground.store, self.access.passwords, ground.notes, ground.clock, preset)
 
-    async def start(self, embedded: EmbeddedAzure | None) -> None:
-        """Registers the embedded Azure where it now listens, and takes up what an earlier process left open."""
-        if embedded is not None:
-            await ensure_embedded(self._ground.store, self._safe, self._ground.clock, embedded)
+    async def start(self, azure: EmbeddedAzure | None, oci: EmbeddedOci | None = None) -> None:
+        """Registers the embedded clouds where they now listen, and takes up what an earlier process left open."""
+        ground = self._ground
+        if azure is not None:
+            await ensure_embedded_azure(ground.store, self._safe, ground.clock, azure)
+        if oci is not None:
+            await ensure_embedded_oci(ground.store, self._safe, ground.clock, oci)
         work: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
             self._finisher.run,
             self._runner.run,
@@ -228,6 +246,7 @@ class Plane:
         try:
             async with asyncio.timeout(STOP_LIMIT_S):
                 await self._clouds.close()
+                await self._oci.close()
         except (TimeoutError, Refusal):
             log.warning("connections to a cloud were cut off by the stop")
         self.access.passwords.close()

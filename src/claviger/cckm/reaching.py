@@ -1,4 +1,4 @@
-"""What the ways to all clouds have in common: names of this machine, a cloud's words in one line, its patience. Pure."""
+"""What the ways to all clouds have in common: names of this machine, a cloud's words in one line, its patience."""
 
 from __future__ import annotations
 

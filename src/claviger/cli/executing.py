@@ -21,16 +21,16 @@ from urllib.parse import urlsplit
 
 import click
 
-from claviger.audit.trail import about, withhold
-from claviger.bootstrap import House
+from claviger.cli import oci_profile
+from claviger.cli.demo import load_demos
 from claviger.cli.running import Running, find_running
 from claviger.cli.session import data_option, in_house, settings_for
 from claviger.cli.tunnelling import launch
 from claviger.core.errors import Misconfigured
 from claviger.keyvault.challenge import LOGIN_HOST
-from claviger.keyvault.directory.demo import DemoAccess, load_demo
+from claviger.keyvault.directory.demo import DemoAccess
 from claviger.keyvault.hosts import CLOUDS
-from claviger.proxy.environment import SECRETS, Changes, changes_for, has_credentials
+from claviger.proxy.environment import AZURE, OCI, SECRETS, Changes, SignIn, changes_for, has_credentials
 from claviger.proxy.trust import Merge, trust_files, trusts_others
 from claviger.proxy.tunnels import USER
 from claviger.proxy.upstream import find_upstream
@@ -38,6 +38,8 @@ from claviger.settings import Settings
 
 EXIT_CANNOT_RUN = 126
 EXIT_NOT_FOUND = 127
+OCI_PROFILE = Path("~/.oci/config")
+"""Where OCI's own programs keep theirs."""
 _PROBE_S = 5.0
 _HIDDEN = "***"
 
@@ -49,10 +51,11 @@ _HIDDEN = "***"
 @click.option("--quiet", is_flag=True, help="Do not say on standard error what is done.")
 @click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[--] PROGRAM [ARGUMENT]...")
 def exec_command(data: Path | None, only_print: bool, no_demo: bool, quiet: bool, program: tuple[str, ...]) -> None:
-    """Runs a program for which https://NAME.vault.azure.net is a vault of this server.
+    """Runs a program for which https://NAME.vault.azure.net is a vault of this server, and so are OCI's vaults.
 
-    So are the vaults of the other Azure clouds, their login hosts and their management hosts. All its other requests go
-    where they always went. The program itself, its configuration and this machine stay as they are.
+    So are the vaults of the other Azure clouds, their login hosts and their management hosts, and of OCI the hosts of
+    vaults, keys, secrets, identity and Object Storage. All its other requests go where they always went. The program
+    itself, its configuration and this machine stay as they are.
     """
     if not program and not only_print:
         raise click.UsageError("name the program to run: claviger exec -- PROGRAM")
@@ -127,25 +130,40 @@ def _changes(settings: Settings, proxy_url: str, merge: Merge, no_demo: bool) ->
         os.environ,
         proxy_url=proxy_url,
         trust=trust_files(os.environ, settings.data.resolve() / "tls", merge),
-        credentials={} if no_demo or has_credentials(os.environ) else _demo_credentials(settings),
+        sign_ins=[] if no_demo else _sign_ins(settings),
         login_names={LOGIN_HOST, urlsplit(settings.login_url or "").hostname or LOGIN_HOST},
+        local_variables=oci_profile.local_variables(settings.data),
     )
 
 
-def _demo_credentials(settings: Settings) -> dict[str, str]:
-    """Those of the demo application, and the address of the demo vault for programs that ask for one."""
+def _is_known_to_oci() -> bool:
+    """Whether the program has credentials for OCI: those of the environment, or the profile that SDKs read first."""
+    return has_credentials(os.environ, OCI) or OCI_PROFILE.expanduser().exists()
 
-    async def work(house: House) -> DemoAccess | None:
-        found = await load_demo(house.store, house.notes)
-        if found is None:
-            withhold()
-        else:
-            about("application", found.client_id)
-        return found
 
-    demo = in_house(settings.data, work, "Use the demo's credentials", reveals=True)
-    if demo is None:
-        return {}
+def _sign_ins(settings: Settings) -> list[SignIn]:
+    """Those of the demo, for the providers that the program has no credentials for."""
+    wants_azure, wants_oci = not has_credentials(os.environ, AZURE), not _is_known_to_oci()
+    if not (wants_azure or wants_oci):
+        return []
+
+    demos = in_house(
+        settings.data,
+        lambda house: load_demos(house, wants_azure=wants_azure, wants_oci=wants_oci),
+        "Use the demo's credentials",
+        reveals=True,
+    )
+    sign_ins = []
+    if demos.azure is not None:
+        sign_ins.append(SignIn(AZURE, _azure(demos.azure)))
+    if demos.oci is not None:
+        oci_profile.write_profile(settings.data, demos.oci)
+        sign_ins.append(SignIn(OCI, oci_profile.profile_variables(settings.data)))
+    return sign_ins
+
+
+def _azure(demo: DemoAccess) -> dict[str, str]:
+    """The demo application's credentials, and the address of the demo vault for programs that ask for one."""
     given = {
         "AZURE_TENANT_ID": demo.tenant_id,
         "AZURE_CLIENT_ID": demo.client_id,
@@ -167,14 +185,13 @@ def _show(changes: Changes) -> None:
 
 def _say(settings: Settings, running: Running, changes: Changes) -> None:
     """Says on standard error what is about to happen."""
-    who = "with the credentials that are set"
-    if "AZURE_CLIENT_ID" in changes.put:
-        who = "as the demo application"
-    elif not has_credentials(os.environ):
-        who = "with credentials of its own, for none are set"
+    azure = _who("AZURE_CLIENT_ID" in changes.put, has_credentials(os.environ, AZURE), "application")
+    oci = _who("OCI_CONFIG_FILE" in changes.put, _is_known_to_oci(), "user")
+    hosts = "Azure's vault, login and management hosts, and OCI's of vaults, secrets, identity and Object Storage"
     told = [
-        f"Azure's vault, login and management hosts are the server at {running.url} for this program, not Azure.",
-        f"It signs in {who}, and trusts this server's certificates. All other hosts are reached as always.",
+        f"{hosts}, are the server at {running.url} for this program, not the cloud.",
+        f"It signs in to Azure {azure}, to OCI {oci}.",
+        "It trusts this server's certificates. All other hosts are reached as always.",
     ]
     if not trusts_others(settings.data / "tls"):
         told.append(
@@ -182,6 +199,12 @@ def _say(settings: Settings, running: Running, changes: Changes) -> None:
         )
     for line in told:
         click.echo(f"claviger exec: {line}", err=True)
+
+
+def _who(is_demo: bool, is_known: bool, what: str) -> str:
+    if is_demo:
+        return f"as the demo {what}"
+    return "with the credentials that are set" if is_known else "with credentials of its own, for none are set"
 
 
 def _become(program: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

@@ -15,6 +15,7 @@ from claviger.cli.environment import doctor_command, env_command
 from claviger.cli.executing import exec_command
 from claviger.cli.keys import keys_commands
 from claviger.cli.moving import export_command, import_command
+from claviger.cli.oci import oci_commands
 from claviger.cli.output import EXIT_MISCONFIGURED, EXIT_REFUSED, say_refusal
 from claviger.cli.policies import policy_commands
 from claviger.cli.roles import role_commands
@@ -62,6 +63,7 @@ for command in (
     role_commands,
     policy_commands,
     tenant_commands,
+    oci_commands,
     admin_commands,
     keys_commands,
     audit_commands,

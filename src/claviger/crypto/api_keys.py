@@ -51,10 +51,15 @@ def read_public_key(public_pem: str) -> tuple[str, str]:
 
 
 def public_half(private_pem: Sensitive) -> str:
-    """The public key of a private key that was made here, PEM. Raises ValueError for another one."""
-    key = load_pem_private_key(private_pem.reveal(), None, unsafe_skip_rsa_key_validation=True)
+    """The public key of a private key, PEM. Raises Invalid("PrivateKey") for anything but an RSA key in the clear."""
+    try:
+        key = load_pem_private_key(private_pem.reveal(), None)
+    except TypeError:
+        raise Invalid("PrivateKey", message="The key is locked with a passphrase.") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise Invalid("PrivateKey", message="This is not a private key in PEM.") from None
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("not a key that was made here")
+        raise Invalid("PrivateKey", message="The key is not an RSA key.")
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 

@@ -81,9 +81,11 @@ def imported(raw: bytes, shape: Shape) -> Material:
     AES is `shape.length` bytes. RSA is one private key as PKCS #8 DER, nothing behind it, of exactly that length, with
     exponent 65537 and numbers that belong together. Raises Invalid("Material"), and says no more, for all else.
     """
-    if shape.algorithm == "AES" and shape.length in AES_LENGTHS and len(raw) == shape.length:
+    if not is_known(shape):
+        raise unusable()
+    if shape.algorithm == "AES" and len(raw) == shape.length:
         return Material(Sensitive(raw))
-    if shape.algorithm == "RSA" and shape.length in RSA_LENGTHS and raw[4:8] == _PKCS8_START:
+    if shape.algorithm == "RSA" and raw[4:8] == _PKCS8_START:
         try:
             key = load_der_private_key(raw, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -130,3 +130,12 @@ def related_absent(what: str) -> Invalid:
 def wrong_state(what: str, ident: str, state: str) -> Conflict:
     """A thing that is in a state that does not allow the call (contract §8.5)."""
     return Conflict("WrongState", message=f"{what} {ident} is in state {state}, which does not allow this operation.")
+
+
+_FAILURES = {400: "InvalidParameter", 404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTimeout"}
+
+
+def failure(status: int, message: str) -> bytes:
+    """The body of what is answered before the funnel, or when it has failed."""
+    code = _FAILURES.get(status, "ServiceUnavailable" if status == 503 else "InternalServerError")
+    return msgspec.json.encode(ErrorBody(code, message))

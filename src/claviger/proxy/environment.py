@@ -14,7 +14,7 @@ import msgspec
 from claviger.proxy.destinations import hides_served
 from claviger.proxy.upstream import EXCEPTION_NAMES, exception_entries
 
-CREDENTIALS = (
+AZURE = (
     "AZURE_TENANT_ID",
     "AZURE_CLIENT_ID",
     "AZURE_CLIENT_SECRET",
@@ -23,7 +23,17 @@ CREDENTIALS = (
     "AZURE_USERNAME",
     "AZURE_PASSWORD",
 )
-"""Where one of them is set, the program has credentials of its own, and gets none."""
+OCI = (
+    "OCI_CLI_CONFIG_FILE",
+    "OCI_CONFIG_FILE",
+    "OCI_CLI_AUTH",
+    "OCI_CLI_USER",
+    "OCI_CLI_KEY_FILE",
+    "OCI_CLI_KEY_CONTENT",
+    "OCI_CLI_SECURITY_TOKEN_FILE",
+    "OCI_RESOURCE_PRINCIPAL_VERSION",
+)
+"""Where one of a provider's is set, the program has credentials of its own for it, and gets none."""
 _PROXIES = ("HTTPS_PROXY", "https_proxy")
 _NODE = "NODE_USE_ENV_PROXY"
 """Newer versions of Node.js look at HTTPS_PROXY only where this is 1; the Azure SDK for JavaScript always does."""
@@ -44,9 +54,19 @@ class Changes(msgspec.Struct, frozen=True):
         return {name: value for name, value in environment.items() if name not in self.removed} | self.put
 
 
-def has_credentials(environment: Mapping[str, str]) -> bool:
-    """Whether the environment says by itself who the program is to Azure."""
-    return any(environment.get(name) for name in CREDENTIALS)
+class SignIn(msgspec.Struct, frozen=True):
+    """Credentials for one provider, given where the environment has none of the variables `own`."""
+
+    own: tuple[str, ...]
+    given: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"<sign-in by {len(self.given)} variables>"
+
+
+def has_credentials(environment: Mapping[str, str], own: tuple[str, ...] = AZURE) -> bool:
+    """Whether the environment says by itself who the program is to a provider."""
+    return any(environment.get(name) for name in own)
 
 
 def changes_for(
@@ -54,16 +74,21 @@ def changes_for(
     *,
     proxy_url: str,
     trust: Mapping[str, str],
-    credentials: Mapping[str, str],
+    sign_ins: Collection[SignIn],
     login_names: Collection[str],
+    local_variables: Mapping[str, str],
 ) -> Changes:
-    """The changes for a program. `credentials` are set where the environment has none; `login_names` are our own."""
+    """The changes for a program. `login_names` are our own; `local_variables` are those of `claviger env` that lead to
+    the local names, with the values that it gives them.
+    """
     put = dict.fromkeys(_PROXIES, proxy_url) | dict(trust)
     if not environment.get(_NODE):
         put[_NODE] = "1"
-    if not has_credentials(environment):
-        put.update(credentials)
+    for sign_in in sign_ins:
+        if not has_credentials(environment, sign_in.own):
+            put.update(sign_in.given)
     removed = _local_names(environment, login_names)
+    removed += [name for name, value in local_variables.items() if environment.get(name) == value]
     for name in EXCEPTION_NAMES:
         before = exception_entries(environment.get(name, ""))
         kept = [entry for entry in before if not hides_served(entry)]

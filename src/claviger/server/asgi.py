@@ -9,11 +9,20 @@ from __future__ import annotations
 import http
 import json
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from claviger.core.asgi import Headers, Send
 
 ErrorBody = Callable[[int, str], bytes]
 """Status and a sentence in; the JSON body of the answer out."""
+
+
+class Failures(NamedTuple):
+    """How the front refuses at one service's paths: the shape of the body, and the headers that are its own."""
+
+    body: ErrorBody
+    headers: Callable[[], Headers] = list
+
 
 JSON_TYPE = b"application/json; charset=utf-8"
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 from claviger.core.asgi import Application, Headers, Receive, Scope, Send
 from claviger.core.clock import Clock
-from claviger.server.asgi import ErrorBody, error_body, reply
+from claviger.server.asgi import Failures, error_body, reply
 from claviger.server.logs import describe_failure
 from claviger.server.metrics import CONTENT_TYPE, Metrics
 
@@ -38,7 +38,7 @@ class Front:
 
     `pick_plain`, where given, is asked instead of `pick` for requests that came without TLS. `services` are names and
     versions for /health. /metrics answers callers on this machine only, unless `metrics_public`.
-    `failure_body_at` tells the shape of a refusal by the path that it answers ("" where none was read). `port` is where
+    `failures_at` tells the shape of a refusal by the path that it answers ("" where none was read). `port` is where
     the server listens, known before `start` runs.
     """
 
@@ -52,15 +52,15 @@ class Front:
         services: Mapping[str, str],
         pick_plain: Pick | None = None,
         metrics_public: bool = False,
-        failure_body_at: Callable[[str], ErrorBody] = lambda _: error_body,
+        failures_at: Callable[[str], Failures] = lambda _: Failures(error_body),
         start: Callable[[], Awaitable[None]] = _nothing,
         stop: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._pick = pick
         self._pick_plain = pick_plain or pick
         self.metrics = metrics
-        self.failure_body = failure_body_at("")
-        self._failure_body_at = failure_body_at
+        self.failure_body = failures_at("").body
+        self._failures_at = failures_at
         self._clock = clock
         self._version = version
         self._services = dict(services)
@@ -151,7 +151,8 @@ class Front:
         self, send: Send, status: int, message: str, more: Headers | None = None, *, path: str = ""
     ) -> None:
         self._meter.count(status)
-        await reply(send, status, self._failure_body_at(path)(status, message), more=more or ())
+        failures = self._failures_at(path)
+        await reply(send, status, failures.body(status, message), more=[*(more or ()), *failures.headers()])
 
     async def _health(self, scope: Scope, send: Send) -> None:
         if await self._wrong_method(scope, send):

@@ -105,13 +105,13 @@ class ServerProcess:
 
     def exported(self) -> dict[str, str]:
         """What `claviger env --json` says. Raises ServerFailed where there is no demo to sign in as."""
+        from claviger.cli.demo import load_demos
         from claviger.cli.environment import exported_for
-        from claviger.keyvault.directory.demo import load_demo
 
-        demo = self.inside(lambda house: load_demo(house.store, house.notes))
-        if demo is None:
+        demos = self.inside(load_demos)
+        if demos.azure is None:
             raise ServerFailed("Claviger runs without its demo application; leave CLAVIGER_DEMO out of the settings")
-        return exported_for(self.settings, demo)
+        return exported_for(self.settings, demos)
 
     def switchboard(self) -> Switchboard:
         """The server's switches."""

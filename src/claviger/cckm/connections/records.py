@@ -228,6 +228,14 @@ def users_count(tx: Tx, ident: str) -> int:
     return total
 
 
+def revision_of(tx: Tx, domain_id: str, ident: str) -> tuple[int, float] | None:
+    """The revision of a domain's connection, and when it was last changed."""
+    row = tx.fetch_one(
+        "SELECT revision, updated_at FROM cckm_connections WHERE domain_id = ? AND id = ?", domain_id, ident
+    )
+    return None if row is None else (int(row[0]), float(row[1]))
+
+
 def protections_reached(tx: Tx, ident: str) -> list[tuple[bool, int | None]]:
     """What is set on the vaults that are reached by a connection: whether protected, and the quorum."""
     found = []

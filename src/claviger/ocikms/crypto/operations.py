@@ -179,7 +179,7 @@ class Crypto:
         if used is None:
             used = await versions.for_use(self._store, key_id, version_id)
         key = used.key if used is not None else await keys.find(self._store, key_id)
-        if key is None or not key.is_at(call.caller.tenancy_num, call.place.region, call.place.prefix):
+        if key is None or not key.is_at(call.caller.tenancy_num, call.place):
             raise absent("Key or Vault")
         about("key", key.id, key.display_name, key.vault_id)
         call.require(Verb.USE, key.compartment_id, "Key or Vault")

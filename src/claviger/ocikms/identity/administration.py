@@ -111,6 +111,16 @@ async def list_tenancies(store: Store) -> list[Settled]:
     ]
 
 
+async def show_tenancy(store: Store, tenancy: str | None) -> Settled:
+    """One tenancy."""
+
+    def look(tx: Tx) -> Settled:
+        found = tenancy_named(tx, tenancy)
+        return Settled(found, records.subscriptions(tx, found.num))
+
+    return await store.write(look)
+
+
 async def subscribe(store: Store, clock: Clock, tenancy: str | None, region: str) -> Settled:
     """Gives a tenancy a region more. Raises Invalid("Region"), Conflict("RegionTaken")."""
     name, now = rules.check_region(region), clock.now()

@@ -1,7 +1,7 @@
 """The tenancy that a new installation starts with: compartments, a user with an API key, and a grant on all of it.
 
-Made once, in one change; whoever deletes a part of it does not find it back. The private half of the API key is a sealed
-note, because `claviger env` shows it more than once. Its vaults and keys are made elsewhere (`ocikms.demo`).
+Made once, in one change; whoever deletes a part of it does not find it back. The private half of the API key is a
+sealed note, because `claviger env` shows it more than once. Its vaults and keys are made elsewhere (`ocikms.demo`).
 """
 
 from __future__ import annotations

@@ -16,13 +16,13 @@ _IN_COMPARTMENT = {
     "buckets": "SELECT COUNT(*) FROM oci_buckets WHERE compartment_id = ?",
     "tag namespaces": "SELECT COUNT(*) FROM oci_tag_namespaces WHERE compartment_id = ?",
 }
-_OWN_VAULTS = "(SELECT num FROM oci_vaults WHERE tenancy_num = ?)"
 _REMAINS = (
-    "DELETE FROM oci_secret_versions WHERE secret_num IN"
-    f" (SELECT num FROM oci_secrets WHERE vault_num IN {_OWN_VAULTS})",
-    f"DELETE FROM oci_secrets WHERE vault_num IN {_OWN_VAULTS}",
-    f"DELETE FROM oci_key_versions WHERE key_num IN (SELECT num FROM oci_keys WHERE vault_num IN {_OWN_VAULTS})",
-    f"DELETE FROM oci_keys WHERE vault_num IN {_OWN_VAULTS}",
+    """DELETE FROM oci_secret_versions WHERE secret_num IN (SELECT num FROM oci_secrets
+       WHERE vault_num IN (SELECT num FROM oci_vaults WHERE tenancy_num = ?))""",
+    "DELETE FROM oci_secrets WHERE vault_num IN (SELECT num FROM oci_vaults WHERE tenancy_num = ?)",
+    """DELETE FROM oci_key_versions WHERE key_num IN (SELECT num FROM oci_keys
+       WHERE vault_num IN (SELECT num FROM oci_vaults WHERE tenancy_num = ?))""",
+    "DELETE FROM oci_keys WHERE vault_num IN (SELECT num FROM oci_vaults WHERE tenancy_num = ?)",
     "DELETE FROM oci_vaults WHERE tenancy_num = ?",
 )
 

@@ -142,7 +142,7 @@ class IdentityCalls:
         tenancy = identity.tenancy(call.caller.tenancy_num)
         if tenancy is None:
             raise NotFound("Absent", message=HIDDEN)
-        if call.place.region != tenancy.home_region:
+        if call.place.region not in ("", tenancy.home_region):
             home = KEYS[tenancy.home_region]
             raise Forbidden("NotAllowed", message=f"Please go to your home region {home} to change identity.")
         raise Invalid(

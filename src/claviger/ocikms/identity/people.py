@@ -1,7 +1,7 @@
 """What an operator does with users, their API keys and what they may do.
 
-Each operation is one change of the store that moves the revision of identity. Things are named as `naming.py` says; what
-that raises is raised here too.
+Each operation is one change of the store that moves the revision of identity. Things are named as `naming.py` says;
+what that raises is raised here too.
 """
 
 from __future__ import annotations

@@ -81,7 +81,10 @@ _COMPARTMENTS = (
 _USERS = "SELECT num, id, tenancy_num, name, description, created_at FROM oci_users"
 _API_KEYS = "SELECT user_num, fingerprint, public_key, created_at FROM oci_api_keys"
 _GRANTS = "SELECT user_num, compartment_id, verb FROM oci_grants"
-_SUBSCRIPTIONS = "SELECT tenancy_num, region FROM oci_region_subscriptions"
+_SUBSCRIPTIONS = (
+    "SELECT s.tenancy_num, s.region FROM oci_region_subscriptions s JOIN oci_tenancies t ON t.num = s.tenancy_num"
+)
+_HOME_FIRST = "CASE WHEN s.region = t.home_region THEN 0 ELSE 1 END, s.created_at, s.region"
 
 
 async def revision(store: Store) -> int:
@@ -114,8 +117,9 @@ async def all_tenancies(store: Store) -> list[Tenancy]:
 
 
 async def all_subscriptions(store: Store) -> list[tuple[int, str]]:
-    """Tenancy's num and name of every region that it has, as they were subscribed."""
-    return [(row[0], row[1]) for row in await store.read(f"{_SUBSCRIPTIONS} ORDER BY tenancy_num, created_at, region")]
+    """Tenancy's num and name of every region that it has: the home region, and then as they were subscribed."""
+    rows = await store.read(f"{_SUBSCRIPTIONS} ORDER BY s.tenancy_num, {_HOME_FIRST}")
+    return [(row[0], row[1]) for row in rows]
 
 
 async def all_compartments(store: Store) -> list[Compartment]:
@@ -178,8 +182,8 @@ def subscribe(tx: Tx, tenancy_num: int, region: str, now: float) -> bool:
 
 
 def subscriptions(tx: Tx, tenancy_num: int) -> list[str]:
-    """The regions of a tenancy, as they were subscribed."""
-    rows = tx.fetch(f"{_SUBSCRIPTIONS} WHERE tenancy_num = ? ORDER BY created_at, region", tenancy_num)
+    """The regions of a tenancy, its home region first."""
+    rows = tx.fetch(f"{_SUBSCRIPTIONS} WHERE s.tenancy_num = ? ORDER BY {_HOME_FIRST}", tenancy_num)
     return [region for _, region in rows]
 
 

@@ -9,7 +9,6 @@ import re
 
 from claviger.core.errors import Invalid
 from claviger.ocikms.identity.regions import KEYS
-from claviger.ocikms.ocids import MAX_LENGTH, REALM
 
 COMPARTMENT_STATES = ("CREATING", "ACTIVE", "INACTIVE", "DELETING", "DELETED")
 TAG_NAMESPACE_STATES = ("ACTIVE", "INACTIVE", "DELETING", "DELETED")
@@ -26,6 +25,7 @@ MAX_TAG_NAMESPACES = 100
 MAX_TAGS = 100
 MAX_DESCRIPTION = 400
 ROOT_PATH = "/"
+MAX_OCID_LENGTH = 255
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 _USER_NAME = re.compile(r"[A-Za-z0-9._@+/-]{1,100}", re.ASCII)
@@ -85,10 +85,10 @@ def is_ocid(word: str) -> bool:
 
 def check_ocid(kind: str, ocid: str) -> str:
     """`ocid` itself, of a kind that is in no region. Raises Invalid("Ocid") for one that could not be Oracle's."""
-    start = f"ocid1.{kind}.{REALM}.."
+    start = f"ocid1.{kind}.oc1.."
     unique = ocid.removeprefix(start)
-    if not ocid.startswith(start) or len(ocid) > MAX_LENGTH or _UNIQUE.fullmatch(unique) is None:
-        raise Invalid("Ocid", ocid=ocid[:MAX_LENGTH], rule=f"{start} and up to 100 letters and digits")
+    if not ocid.startswith(start) or len(ocid) > MAX_OCID_LENGTH or _UNIQUE.fullmatch(unique) is None:
+        raise Invalid("Ocid", ocid=ocid[:MAX_OCID_LENGTH], rule=f"{start} and up to 100 letters and digits")
     return ocid
 
 

@@ -201,7 +201,7 @@ class Identity:
         return self._by_id.get(ident)
 
     def regions(self, tenancy_num: int) -> Sequence[str]:
-        """The regions that a tenancy is subscribed to, as they came."""
+        """The regions that a tenancy is subscribed to, its home region first."""
         return self._regions.get(tenancy_num, ())
 
     def subscribed(self, tenancy_num: int, region: str) -> bool:

@@ -2,7 +2,7 @@
 
 A change decides on the row that it changes, in its transaction: first whether the caller may see the key, then the
 retry token, the etag, the states of vault and key, the values. A key of another vault than the host's is as if there
-were none. Material is made or unwrapped before the transaction; if that fails, the transaction still has the first word.
+were none. Material is made or unwrapped before the transaction; where that fails, the transaction still speaks first.
 """
 
 from __future__ import annotations
@@ -62,8 +62,7 @@ def visible_in(tx: Tx, call: Call, key_id: str, verb: Verb) -> Key:
 
 def is_seen(call: Call, key: Key, verb: Verb) -> bool:
     """Whether a key is in the vault of the host and the caller may do `verb` to it."""
-    here = key.is_at(call.caller.tenancy_num, call.place.region, call.place.prefix)
-    return here and call.sight.may(verb, key.compartment_id)
+    return key.is_at(call.caller.tenancy_num, call.place) and call.sight.may(verb, key.compartment_id)
 
 
 def seen(call: Call, key: Key | None, verb: Verb) -> Key:

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from claviger.ocikms import states
+from claviger.ocikms.calls import Place
 from claviger.ocikms.listing import Page, ordering
 from claviger.ocikms.states import DELETED, PENDING_DELETION
 from claviger.ocikms.vaults.records import Vault
@@ -51,7 +52,7 @@ _COLUMNS = (
 _FIXED = ("id", "vault_num", "algorithm", "length", "curve_id", "protection_mode", "restored_from", "created_at")
 _CHANGING = tuple(name for name in _COLUMNS if name not in _FIXED)
 _VAULT_COLUMNS = ("id", "tenancy_num", "region", "prefix", "vault_type")
-_VAULT_LIFE = ("state", "passing", "passing_until", "deletes_at")
+_VAULT_LIFE = ("slot", "state", "passing", "passing_until", "deletes_at")
 _BESIDE = ("vault_id", *_VAULT_COLUMNS[1:], *(f"vault_{name}" for name in _VAULT_LIFE))
 
 _OWN = ", ".join(f"k.{name}" for name in ("num", *_COLUMNS))
@@ -101,6 +102,7 @@ class Key(msgspec.Struct, frozen=True):
     region: str
     prefix: str
     vault_type: str
+    vault_slot: int | None
     vault_state: str
     vault_passing: str
     vault_passing_until: float
@@ -120,9 +122,18 @@ class Key(msgspec.Struct, frozen=True):
         """Changes with every change of the key and of its state."""
         return states.etag(self.id, self.revision, self.shown_at(now))
 
-    def is_at(self, tenancy_num: int, region: str, prefix: str | None) -> bool:
-        """Whether it is in the vault of that host, and that tenancy's."""
-        return self.prefix == prefix and self.tenancy_num == tenancy_num and self.region == region
+    @property
+    def is_rotating(self) -> bool:
+        """Whether it rotates itself, and is not paused."""
+        return self.is_auto_rotated != 0 and self.state == "ENABLED" and self.vault_state == "ACTIVE"
+
+    def is_at(self, tenancy_num: int, place: Place) -> bool:
+        """Whether it is in the vault of that host, and that tenancy's. A vault's own port says all of the place."""
+        if self.tenancy_num != tenancy_num:
+            return False
+        if place.slot is not None:
+            return self.vault_slot == place.slot
+        return self.prefix == place.prefix and self.region == place.region
 
 
 def read(row: Row) -> Key:
@@ -261,8 +272,8 @@ async def usage(store: Store, vault_num: int, now: float) -> Usage:
         whole,
         whole,
     )
-    of_keys: dict[str, int] = {mode: count for mode, count in keys}
-    of_versions: dict[str, int] = {mode: count for mode, count in versions}
+    of_keys: dict[str, int] = dict(iter(keys))
+    of_versions: dict[str, int] = dict(iter(versions))
     return Usage(
         of_keys.get("HSM", 0), of_versions.get("HSM", 0), of_keys.get("SOFTWARE", 0), of_versions.get("SOFTWARE", 0)
     )

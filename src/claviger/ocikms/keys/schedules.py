@@ -1,4 +1,4 @@
-"""What a key's order to rotate itself becomes, of what it was and what a call asks for (OCI contract §6.3, §7.3). Pure."""
+"""What a key's order to rotate itself becomes, of what it was and what a call asks (OCI contract §6.3, §7.3). Pure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def ordered(
     if asked is None and not wanted:
         return msgspec.structs.replace(before, is_on=False, next_at=None)
     asked = asked or AutoKeyRotationDetails()
-    interval = check_interval(asked.rotation_interval_in_days or before.interval_days)
+    given = asked.rotation_interval_in_days
+    interval = check_interval(before.interval_days if given is None else given)
     start = _start(asked, now)
     if start is None:
         start = day_of(now) if before.start_at is None else before.start_at

@@ -121,40 +121,48 @@ class Sealed(msgspec.Struct, frozen=True):
     sealed: bytes | None
 
 
+class Which(msgspec.Struct, frozen=True):
+    """Which version of a secret: that of a number or of a name, or else the newest in no use that is there."""
+
+    marks: Marks
+    number: int | None = None
+    name: str | None = None
+
+
 _SEALED = f"SELECT {_READ}, r.sealed FROM oci_secret_versions r WHERE r.secret_num = ?"
 _UNUSED = f"{_SEALED} AND r.number NOT IN (?, ?, ?) AND r.state = 'ACTIVE' ORDER BY r.number DESC LIMIT 1"
 
 
-async def sealed(store: Store, secret_num: int, *, number: int | None = None, name: str | None = None) -> Sealed | None:
-    """The version of a number or a name."""
-    if number is not None:
-        return await _sealed(store, f"{_SEALED} AND r.number = ?", secret_num, number)
-    return await _sealed(store, f"{_SEALED} AND r.name = ?", secret_num, name)
+def _query(secret_num: int, which: Which) -> tuple[str, list[Value]]:
+    if which.number is not None:
+        return f"{_SEALED} AND r.number = ?", [secret_num, which.number]
+    if which.name is not None:
+        return f"{_SEALED} AND r.name = ?", [secret_num, which.name]
+    return _UNUSED, [secret_num, which.marks.current, which.marks.previous, which.marks.pending]
 
 
-async def sealed_deprecated(store: Store, secret_num: int, marks: Marks) -> Sealed | None:
-    """Of the versions that are in no use, the newest that is not to be deleted."""
-    return await _sealed(store, _UNUSED, secret_num, marks.current, marks.previous, marks.pending)
-
-
-async def _sealed(store: Store, sql: str, *args: Value) -> Sealed | None:
-    if any(isinstance(arg, str) and "\0" in arg for arg in args):
-        return None
-    rows = store.read_now(sql, *args)
-    if rows is None:
-        rows = await store.read(sql, *args)
+def _sealed(rows: list[Row]) -> Sealed | None:
     if not rows:
         return None
     kept: Any = rows[0][-1]
     return Sealed(_version(rows[0]), None if kept is None else bytes(kept))
 
 
+async def sealed(store: Store, secret_num: int, which: Which) -> Sealed | None:
+    """That version with its content."""
+    sql, args = _query(secret_num, which)
+    return _sealed(await store.read(sql, *args))
+
+
+def sealed_now(store: Store, secret_num: int, which: Which) -> Sealed | None:
+    """The same without waiting; None also where the store cannot tell at once."""
+    sql, args = _query(secret_num, which)
+    return _sealed(store.read_now(sql, *args) or [])
+
+
 def sealed_in(tx: Tx, secret_num: int, number: int) -> Sealed | None:
     """The version of a number, as the transaction sees it."""
-    row = tx.fetch_one(f"{_SEALED} AND r.number = ?", secret_num, number)
-    if row is None:
-        return None
-    return Sealed(_version(row), None if row[-1] is None else bytes(row[-1]))
+    return _sealed(tx.fetch(f"{_SEALED} AND r.number = ?", secret_num, number))
 
 
 # The end.

@@ -132,6 +132,12 @@ async def find(store: Store, secret_id: str) -> Secret | None:
     return await _one(store, _BY_ID, secret_id)
 
 
+def find_now(store: Store, secret_id: str) -> Secret | None:
+    """The same without waiting; None also where the store cannot tell at once."""
+    rows = store.read_now(_BY_ID, secret_id)
+    return _secret(rows[0]) if rows else None
+
+
 async def by_name(store: Store, vault_id: str, name: str) -> Secret | None:
     """The secret of that name in a vault, whatever its state."""
     return await _one(store, _BY_NAME, vault_id, name)
@@ -140,10 +146,8 @@ async def by_name(store: Store, vault_id: str, name: str) -> Secret | None:
 async def _one(store: Store, sql: str, *args: str) -> Secret | None:
     if any("\0" in arg for arg in args):
         return None
-    rows = store.read_now(sql, *args)
-    if rows is None:
-        rows = await store.read(sql, *args)
-    return _secret(rows[0]) if rows else None
+    row = await store.read_one(sql, *args)
+    return None if row is None else _secret(row)
 
 
 def by_id_in(tx: Tx, secret_id: str) -> Secret | None:
@@ -173,6 +177,11 @@ def replace(tx: Tx, secret: Secret) -> None:
         *(getattr(secret, name) for name in _CHANGING),
         secret.num,
     )
+
+
+def touch(tx: Tx, num: int, now: float) -> None:
+    """Makes a new etag for a secret of which only a version has changed."""
+    tx.execute("UPDATE oci_secrets SET revision = revision + 1, updated_at = ? WHERE num = ?", now, num)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

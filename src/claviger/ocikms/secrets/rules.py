@@ -42,6 +42,10 @@ MAX_INTERVAL_DAYS = 90
 MAX_ABSOLUTE_DAYS = 365
 LIST_ORDERS = ("TIMECREATED", "NAME")
 VERSION_ORDERS = ("VERSION_NUMBER",)
+LISTED_STATES = (
+    *("CREATING", "ACTIVE", "UPDATING", "DELETING", "DELETED", "SCHEDULING_DELETION", "PENDING_DELETION"),
+    *("CANCELLING_DELETION", "FAILED"),
+)
 
 CREATING, ACTIVE, UPDATING = "CREATING", "ACTIVE", "UPDATING"
 SCHEDULING_DELETION, CANCELLING_DELETION = "SCHEDULING_DELETION", "CANCELLING_DELETION"
@@ -107,6 +111,11 @@ TRANSITIONS: TransitionTable[Operation, State] = TransitionTable(
 def shown(own: str, vault: str) -> str:
     """The state of a secret, of its own one and of the one that its vault is shown in."""
     return DELETED if vault == DELETED else own
+
+
+def passing(state: str, now: float, settle_s: float) -> tuple[str, float]:
+    """What a row says of a state that passes, which the real service would be in for a while: the state, until when."""
+    return (state, now + settle_s) if settle_s > 0 else ("", 0.0)
 
 
 def decide(operation: Operation, state: str, ident: str) -> str:
@@ -205,6 +214,12 @@ def number_of(text: str, name: str = "versionNumber") -> int:
     return int(text)
 
 
+def check_alone(has_content: bool, number: int | None, has_rules: bool) -> None:
+    """Raises Invalid where an update names more than one of content, version number and rules (SDK description)."""
+    if has_content + (number is not None) + has_rules > 1:
+        raise wrong("secretContent, currentVersionNumber and secretRules", "cannot be updated in one call")
+
+
 # Rules on contents.
 
 
@@ -293,6 +308,13 @@ def check_description(description: str | None) -> str | None:
     if description is not None and len(description) > MAX_DESCRIPTION_LENGTH:
         raise wrong("description", f"may have {MAX_DESCRIPTION_LENGTH} characters at most")
     return description
+
+
+def check_metadata(text: str) -> str:
+    """Raises Invalid for metadata that are, as JSON, over 8 KB."""
+    if len(text.encode()) > MAX_METADATA_BYTES:
+        raise wrong("metadata", f"may have {MAX_METADATA_BYTES} bytes at most")
+    return text
 
 
 def content_bytes(text: str | None) -> bytes:

@@ -11,11 +11,11 @@ from claviger.core.sensitive import Sensitive
 from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call
 from claviger.ocikms.errors import wrong
+from claviger.ocikms.secret_versions.records import Version
 from claviger.ocikms.secrets import rules, wire
 from claviger.ocikms.secrets.generation import Generation
 from claviger.ocikms.secrets.records import Secret
 from claviger.ocikms.secrets.rules import ExpiryRule, ReuseRule, Rules
-from claviger.ocikms.secret_versions.records import Version
 from claviger.ocikms.texts import read_time, written
 
 _rules = msgspec.json.Decoder(Rules)

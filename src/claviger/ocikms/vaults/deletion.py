@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from math import ceil
 
 import msgspec
 
@@ -24,6 +25,7 @@ from claviger.sealing.keyring import Keyring
 from claviger.store.contract import Store, Tx
 
 BATCH = 200
+NOT_DUE = "NotDue"
 
 After = Callable[[Store, int, Held | None, int], Awaitable[list[Held]]]
 Destroy = Callable[[Tx, Sequence[Held], int], int]
@@ -44,6 +46,8 @@ async def delete_due(store: Store, keyring: Keyring, now: float, limit: int) -> 
             await _delete(store, keyring, vault, now)
             count += 1
         except Refusal as refusal:
+            if refusal.reason == NOT_DUE:
+                continue
             log.warning("the deletion of vault %s was put off: %s", vault.id, refusal)
             failures.append(refusal)
     if failures:
@@ -52,8 +56,9 @@ async def delete_due(store: Store, keyring: Keyring, now: float, limit: int) -> 
 
 
 async def next_due(store: Store) -> float | None:
-    """When the next vault is to be deleted."""
-    return await records.next_due(store)
+    """When the next vault is to be deleted, in whole seconds."""
+    at = await records.next_due(store)
+    return None if at is None else float(ceil(at))
 
 
 async def _delete(store: Store, keyring: Keyring, vault: Vault, now: float) -> None:
@@ -112,5 +117,5 @@ def _still_due(tx: Tx, vault_num: int, now: float) -> Vault:
     vault = records.in_tx(tx, vault_num)
     if vault.state != State.PENDING_DELETION.value or vault.deletes_at is None or vault.deletes_at > now:
         withhold()
-        raise Conflict("NotDue", vault=vault.id)
+        raise Conflict(NOT_DUE, vault=vault.id)
     return vault

@@ -38,6 +38,11 @@ _USES = {
     "connections": "SELECT COUNT(*) FROM cckm_connections WHERE domain_id = ?",
     "subscriptions": "SELECT COUNT(*) FROM cckm_azure_subscriptions WHERE domain_id = ?",
     "vaults": "SELECT COUNT(*) FROM cckm_azure_vaults WHERE domain_id = ?",
+    "OCI tenancies": "SELECT COUNT(*) FROM cckm_oci_tenancies WHERE domain_id = ?",
+    "OCI compartments": "SELECT COUNT(*) FROM cckm_oci_compartments WHERE domain_id = ?",
+    "OCI vaults": "SELECT COUNT(*) FROM cckm_oci_vaults WHERE domain_id = ?",
+    "local keys": "SELECT COUNT(*) FROM cckm_local_keys WHERE domain_id = ?",
+    "OCI reports": "SELECT COUNT(*) FROM cckm_oci_reports WHERE domain_id = ?",
     "subscriptions to notices": "SELECT COUNT(*) FROM cckm_notice_subscriptions WHERE domain_id = ?",
 }
 

@@ -1,19 +1,12 @@
-"""Where a connection leads, if protected vaults are reached by it, is not changed by one person.
-
-Through a connection to a cloud of his own, somebody could have the backups of protected secrets exchanged for others,
-and wait until what is soft-deleted in the real cloud becomes final. Other credentials lead to the same cloud, so they
-need nobody else.
-"""
+"""What says where a connection to Azure leads; see `connections.protection`."""
 
 from __future__ import annotations
 
-from claviger.cckm.approvals.guarding import Guard, Wanted, Wish
-from claviger.cckm.approvals.rules import Protection, version_of
-from claviger.cckm.azure.connections import records
+from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.azure.connections.rules import AzureDetails, Connection
+from claviger.cckm.connections import protection
 from claviger.store.contract import Tx
 
-CHANGE = "change-connection"
 KIND = "azure-connection"
 _LEADS = (
     "cloud_name",
@@ -28,38 +21,4 @@ _LEADS = (
 
 def require(tx: Tx, guard: Guard | None, before: Connection, after: AzureDetails) -> None:
     """Within the change of a connection: raises Wanted where it leads elsewhere and more people have to agree."""
-    others = [name for name in _LEADS if getattr(before.details, name) != getattr(after, name)]
-    if not others:
-        return
-    set_on = [Protection(*each).in_force for each in records.protections_reached(tx, before.id)]
-    quorum = max((each for each in set_on if each is not None), default=None)
-    if quorum is None:
-        return
-    wish = Wish(
-        action=CHANGE,
-        words=f"the connection {before.name}, by which protected vaults are reached, gets other {', '.join(others)}",
-        kind=KIND,
-        ident=before.id,
-        name=before.name,
-        container_id=before.id,
-        container_name=before.name,
-        version=_version(before),
-        quorum=quorum,
-    )
-    if guard is None:
-        raise Wanted(wish)
-    guard.require(tx, wish)
-
-
-def version_now(tx: Tx, domain_id: str, ident: str) -> str | None:
-    """The version of a connection, as requests for approval are bound to it; None where it is gone."""
-    found = records.load(tx, domain_id, ident)
-    return None if found is None else _version(found)
-
-
-def _version(connection: Connection) -> str:
-    return version_of([connection.id, connection.revision, connection.updated_at])
-
-
-VERSIONS = {CHANGE: version_now}
-"""What requests for approval about connections are bound to, by action."""
+    protection.require(tx, guard, KIND, before, after, _LEADS)

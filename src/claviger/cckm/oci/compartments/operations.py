@@ -1,0 +1,162 @@
+"""What can be done with compartments: finding them, their tags and buckets in OCI, and their records (OCI §2.3-2.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from claviger.audit.trail import about
+from claviger.cckm.calls import Query
+from claviger.cckm.errors import validation
+from claviger.cckm.listing import Page, page_of
+from claviger.cckm.oci import asking
+from claviger.cckm.oci.asking import Found
+from claviger.cckm.oci.compartments import cloud, records
+from claviger.cckm.oci.compartments.records import CompartmentRow
+from claviger.cckm.oci.compartments.wire import AddCompartments, CompartmentRecord, Discover, DiscoverBuckets
+from claviger.cckm.oci.connections.cloud import OciClouds
+from claviger.cckm.oci.connections.rules import OciConnection, is_ocid
+from claviger.cckm.oci.tenancies.cloud import tenancy_name
+from claviger.cckm.resource import header
+from claviger.core.clock import Clock
+from claviger.core.errors import NotFound
+from claviger.core.ids import new_uuid
+from claviger.store.contract import Store, Tx
+
+KIND = "oci-compartment"
+_FILTERS = {
+    "id": lambda row: row.id,
+    "name": lambda row: row.name,
+    "compartment_id": lambda row: row.ocid,
+    "tenancy": lambda row: row.tenancy_name,
+}
+_SORTS = {
+    "name": lambda row: row.name,
+    "createdAt": lambda row: row.created_at,
+    "updatedAt": lambda row: row.updated_at,
+}
+
+
+class Compartments:
+    """Everything about compartments of a domain."""
+
+    def __init__(self, store: Store, clock: Clock, clouds: OciClouds) -> None:
+        self._store = store
+        self._clock = clock
+        self._clouds = clouds
+
+    async def discover(self, domain_id: str, asked: Discover) -> Found:
+        """One page of the compartments that a connection sees. Raises Invalid, NotFound, the cloud's refusals."""
+        paging = asking.paging(asked.limit, asked.next_page)
+        _, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
+        return await cloud.list_compartments(way, paging)
+
+    async def tags(self, domain_id: str, asked: Discover) -> Found:
+        """One page of tag namespaces. Raises as `discover`."""
+        paging = asking.paging(asked.limit, asked.next_page)
+        _, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
+        return await cloud.list_defined_tags(way, paging)
+
+    async def buckets(self, domain_id: str, asked: DiscoverBuckets) -> Found:
+        """One page of a compartment's buckets. Raises as `discover`."""
+        paging = asking.paging(asked.limit, asked.next_page)
+        _check([asked.compartment_id])
+        _, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
+        return await cloud.list_buckets(way, asked.compartment_id, paging)
+
+    async def add(self, domain_id: str, asked: AddCompartments) -> list[CompartmentRecord]:
+        """Records compartments, all of them or none; again, what is new about them.
+
+        Raises Invalid, NotFound for one that the connection does not see, and the cloud's refusals.
+        """
+        wanted = list(dict.fromkeys(asked.compartment_id))
+        _check(wanted)
+        known, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
+        tenancy = await tenancy_name(way)
+        told = [await cloud.get_compartment(way, ocid) for ocid in wanted]
+        now = self._clock.now()
+        fresh = [_fresh(domain_id, known, tenancy, each, now) for each in told]
+
+        def change(tx: Tx) -> list[CompartmentRow]:
+            noted = [records.note(tx, each) for each in fresh]
+            about(KIND, noted[0].id, ", ".join(each.name for each in noted)[:200])
+            return noted
+
+        return [shown(row) for row in await self._store.write(change)]
+
+    async def listing(self, domain_id: str, query: Query) -> Page:
+        """A page of the records. Raises Invalid."""
+        return page_of(
+            await records.all_of(self._store, domain_id),
+            query,
+            filters=_FILTERS,
+            sorts=_SORTS,
+            default_sort="createdAt",
+            shown=shown,
+        )
+
+    async def read(self, domain_id: str, ident: str) -> CompartmentRecord:
+        """One record. Raises NotFound."""
+        row = await records.by_id(self._store, domain_id, ident)
+        if row is None:
+            raise _missing()
+        return shown(row)
+
+    async def delete(self, domain_id: str, ident: str) -> None:
+        """Removes a record; nothing happens in OCI. Raises NotFound."""
+
+        def change(tx: Tx) -> None:
+            row = records.load(tx, domain_id, ident)
+            if row is None:
+                raise _missing()
+            about(KIND, row.id, row.name)
+            records.remove(tx, row.id)
+
+        await self._store.write(change)
+
+
+def _check(ocids: list[str]) -> None:
+    for ocid in ocids:
+        if not (is_ocid(ocid, "compartment") or is_ocid(ocid, "tenancy")):
+            raise validation({"compartment_id": "must be the OCID of a compartment or of the tenancy"})
+
+
+def _fresh(domain_id: str, connection: OciConnection, tenancy: str, told: dict[str, Any], now: float) -> CompartmentRow:
+    return CompartmentRow(
+        id=new_uuid(),
+        domain_id=domain_id,
+        ocid=str(told["id"]),
+        parent_ocid=str(told.get("compartment_id") or ""),
+        tenancy_ocid=connection.details.tenancy_ocid,
+        tenancy_name=tenancy,
+        connection_id=connection.id,
+        connection_name=connection.name,
+        name=str(told.get("name") or ""),
+        details=told,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def shown(row: CompartmentRow) -> CompartmentRecord:
+    """The record as it is on the wire."""
+    told = row.details
+    return CompartmentRecord(
+        **header("cckm", KIND, row.id, "", row.domain_id, row.created_at, row.updated_at),
+        tenancy=row.tenancy_name,
+        compartment_id=row.ocid,
+        parent_compartment_id=row.parent_ocid,
+        name=row.name,
+        description=str(told.get("description") or ""),
+        time_created=told.get("time_created", UNSET),
+        lifecycle_state=str(told.get("lifecycle_state") or ""),
+        is_accessible=told.get("is_accessible", UNSET),
+        freeform_tags=told.get("freeform_tags", {}),
+        defined_tags=told.get("defined_tags", {}),
+        connection=row.connection_name,
+    )
+
+
+def _missing() -> NotFound:
+    return NotFound("NotFound", message="there is no such compartment")
