@@ -3,6 +3,8 @@
 Browsers and systemd know every `*.localhost`; plain Debian, containers and macOS do not. In this order: nothing, if
 the names resolve; the package `libnss-myhostname`, which answers for all of them; one marked line in /etc/hosts; a note
 what to do. Never an error: the server runs without the names, only clients need them.
+
+A vault of OCI has names that are known only once it is made, so a file cannot hold them; the package does.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 from scripts.machine import apt_install, privilege, run, say
 
 NAMES = ("demo.vault.localhost", "login.localhost", "management.localhost")
+OCI_VAULT = "a-management.kms.us-ashburn-1.localhost"
 HOSTS = Path("/etc/hosts")
 LINE = f"127.0.0.1 {' '.join(NAMES)}  # Claviger: names of the local vault"
 
@@ -28,26 +31,28 @@ for name in sys.argv[1:]:
 
 def main() -> None:
     """Does what it may, says what it did or what is left to do."""
-    if resolve():
+    if resolve(*NAMES, OCI_VAULT):
         return
     if shutil.which("apt-get") and privilege() is not None:
         apt_install("libnss-myhostname")
-        if resolve():
+        if resolve(*NAMES, OCI_VAULT):
             say("*.localhost now resolves (libnss-myhostname)")
             return
-    if _append_to_hosts() and resolve():
+    if not resolve(*NAMES):
+        if not _append_to_hosts() or not resolve(*NAMES):
+            print(
+                f"\nNote: {', '.join(NAMES)} do not resolve on this machine, so clients will not find the server.\n"
+                f"Fix: install libnss-myhostname, or: echo '{LINE}' | sudo tee -a {HOSTS}\n",
+                flush=True,
+            )
+            return
         say(f"added to {HOSTS}: {LINE}")
-        return
-    print(
-        f"\nNote: {', '.join(NAMES)} do not resolve on this machine, so clients will not find the server.\n"
-        f"Fix: install libnss-myhostname, or: echo '{LINE}' | sudo tee -a {HOSTS}\n",
-        flush=True,
-    )
+    say("the names of OCI's vaults do not resolve here: use claviger exec, or CLAVIGER_OCI_PORTS (docs/oci.md)")
 
 
-def resolve() -> bool:
+def resolve(*names: str) -> bool:
     """Whether all names lead to this machine. Asked in a new process: one that runs may have read the old settings."""
-    return run([sys.executable, "-c", _RESOLVE, *NAMES], timeout_s=30).returncode == 0
+    return run([sys.executable, "-c", _RESOLVE, *names], timeout_s=30).returncode == 0
 
 
 def _append_to_hosts() -> bool:

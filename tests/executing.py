@@ -89,6 +89,7 @@ class Shell:
         more: Mapping[str, str] | None = None,
         given: bytes = b"",
         cwd: Path | None = None,
+        limit_s: float = LIMIT_S,
     ) -> subprocess.CompletedProcess[bytes]:
         """Runs to the end, whatever that is."""
         return subprocess.run(
@@ -96,14 +97,20 @@ class Shell:
             env=self.environment(more),
             input=given,
             capture_output=True,
-            timeout=LIMIT_S,
+            timeout=limit_s,
             check=False,
             cwd=cwd or self.home,
         )
 
-    def said(self, *program: str, more: Mapping[str, str] | None = None) -> str:
+    def said(
+        self,
+        *program: str,
+        more: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        limit_s: float = LIMIT_S,
+    ) -> str:
         """What a program wrote that must end well."""
-        done = self.run(*program, options=("--quiet",), more=more)
+        done = self.run(*program, options=("--quiet",), more=more, cwd=cwd, limit_s=limit_s)
         assert done.returncode == 0, f"{done.stdout.decode()}\n{done.stderr.decode()}"
         return done.stdout.decode()
 
@@ -128,9 +135,9 @@ class Shell:
 
 
 @contextlib.contextmanager
-def shell_on(folder: Path) -> Iterator[Shell]:
+def shell_on(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Shell]:
     """A server, a guard and a shell; at the end nobody may have asked the guard for anyone unexpected."""
-    server = RunningServer(folder / "server")
+    server = RunningServer(folder / "server", settings=settings)
     home = folder / "home"
     home.mkdir(parents=True)
     (folder / "server").mkdir()

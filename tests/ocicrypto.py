@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from claviger.core.clock import ManualClock
-from claviger.crypto.root_key import EnvironmentKeys
+from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
 from claviger.ocikms.crypto.operations import Crypto
 from claviger.ocikms.crypto.routes import CryptoRoutes
 from claviger.ocikms.keys.operations import Keys
@@ -84,12 +84,16 @@ class Shop:
         """The OCID of a fresh version, which is the current one now."""
         return str((await self.ask("CreateKeyVersion", key_id))["id"])
 
-    @asynccontextmanager
-    async def another_server(self) -> AsyncIterator[Crypto]:
+    def another_server(self) -> AbstractAsyncContextManager[Crypto]:
         """The crypto plane of another process, in all but the operating system's sense."""
+        return self.another_server_with(EnvironmentKeys(ROOT_KEY))
+
+    @asynccontextmanager
+    async def another_server_with(self, root_keys: RootKeySource) -> AsyncIterator[Crypto]:
+        """The same with that source of the root key."""
         store = await open_store(self.url, self.desk.clock)
         try:
-            keyring = Keyring(store, EnvironmentKeys(ROOT_KEY), self.desk.clock)
+            keyring = Keyring(store, root_keys, self.desk.clock)
             await keyring.load()
             yield Crypto(store, Materials(keyring))
         finally:

@@ -98,7 +98,7 @@ class Desk:
     ) -> Call:
         """A call; `path` fills the variable parts of the route in order, `vault` is the prefix of the host."""
         route = self.routes[operation]
-        names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
+        names = [part.strip("{+}") for part in route.path.split("/") if part.startswith("{")]
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         given: dict[str, Any] = {
             "place": self.place(route.planes[0], vault),

@@ -52,9 +52,10 @@ from claviger.keyvault.vaults.deletion import Purges
 from claviger.ocikms import assembly as ocikms
 from claviger.ocikms.app import failure_headers as oci_failure_headers
 from claviger.ocikms.assembly import Ocikms
+from claviger.ocikms.demo import furnish_demo
 from claviger.ocikms.errors import failure as oci_failure
 from claviger.ocikms.hosts import is_oci_path
-from claviger.ocikms.identity import demo as oci_demo
+from claviger.ocikms.identity.demo import seed_demo as seed_oci_demo
 from claviger.server.asgi import Failures
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
@@ -120,7 +121,9 @@ async def _prepared(house: House) -> ControlPlaneAccess | None:
     if settings.demo:
         with following(_own_trail(house, "Make the demo")):
             await seed_demo(house.store, house.notes, house.clock)
-            await oci_demo.seed_demo(house.store, house.notes, house.clock)
+            await seed_oci_demo(house.store, house.notes, house.clock)
+            slots = len(settings.vault_ports)
+            await furnish_demo(house.store, house.keyring, house.notes, house.clock, slots=slots)
     if settings.seed is not None:
         seed = read_seed(settings.seed, os.environ, int(house.clock.now()))
         with following(_own_trail(house, "Apply the seed")):

@@ -60,7 +60,7 @@ def test_it_says_what_it_does_on_standard_error(shell: Shell) -> None:
     assert 2 <= len(lines) <= 3
     assert all(line.startswith("claviger exec: ") for line in lines)
     assert f"the server at https://127.0.0.1:{shell.server.port}" in lines[0]
-    assert "as the demo application" in lines[1]
+    assert "to Azure as the demo application, to OCI as the demo user" in lines[1]
     told = shell.run("true", more={"AZURE_CLIENT_ID": "own"}).stderr
     assert b"with the credentials that are set" in told
 

@@ -126,7 +126,7 @@ async def test_the_limits_of_encrypt(sqlite_shop: Shop) -> None:
     assert await shop.refusal("Encrypt", keyId=key, plaintext="", associatedData={"a": 1}) == BAD
     longest = {"a": "b" * (4095 - len('{"a":""}'))}
     for field in ("associatedData", "loggingContext"):
-        await shop.encrypted(key, **{field: longest})
+        await shop.ask("Encrypt", keyId=key, plaintext="", **{field: longest})
         assert await shop.refusal("Encrypt", keyId=key, plaintext="", **{field: {"a": longest["a"] + "b"}}) == BAD
     twice = b'{"keyId": "%b", "plaintext": "", "plaintext": "aaaa"}' % key.encode()
     assert await shop.desk.refusal("Encrypt", body=twice, vault=shop.prefix) == BAD
@@ -137,6 +137,7 @@ async def test_the_limits_of_encrypt(sqlite_shop: Shop) -> None:
 async def test_data_keys(sqlite_shop: Shop) -> None:
     shop = sqlite_shop
     key = (await shop.key())["id"]
+    shape: dict[str, Any]
     for length in (16, 24, 32):
         shape = {"algorithm": "AES", "length": str(length)}
         made = await shop.ask(
@@ -226,7 +227,7 @@ async def test_signatures(sqlite_shop: Shop, shape: dict[str, Any]) -> None:
     assert not await is_right(two["signature"], b64(b"massage"))
     assert not await is_right("", b64(b"message"))
     assert not await is_right(b64(raw(one["signature"])[:-1]), b64(b"message"))
-    refused = [
+    refused: list[tuple[str, dict[str, Any]]] = [
         ("Sign", {"message": b64(bytes(47)), "messageType": "DIGEST"}),
         ("Sign", {"message": b64(bytes(4097))}),
         ("Sign", {"message": "?"}),

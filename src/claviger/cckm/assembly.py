@@ -65,6 +65,9 @@ from claviger.cckm.oci.connections.operations import ensure_embedded as ensure_e
 from claviger.cckm.oci.connections.routes import OciConnectionRoutes
 from claviger.cckm.oci.tenancies.operations import Tenancies
 from claviger.cckm.oci.tenancies.routes import TenancyRoutes
+from claviger.cckm.oci.vaults.operations import OciVaults
+from claviger.cckm.oci.vaults.protection import VERSIONS as OCI_VAULT_VERSIONS
+from claviger.cckm.oci.vaults.routes import OciVaultRoutes
 from claviger.cckm.planning.operations import Planner
 from claviger.cckm.planning.routes import PlanRoutes
 from claviger.cckm.planning.store import PlannedStore
@@ -87,6 +90,7 @@ from claviger.store.contract import Store
 from claviger.switches.board import Switches
 
 STOP_LIMIT_S = 5.0
+_VERSIONS = {**SECRET_VERSIONS, **VAULT_VERSIONS, **CONNECTION_VERSIONS, **OCI_VAULT_VERSIONS}
 
 log = logging.getLogger("claviger.cckm")
 
@@ -178,16 +182,13 @@ class Plane:
             ).routes(),
             *TenancyRoutes(Tenancies(store, clock, self._oci)).routes(),
             *CompartmentRoutes(Compartments(store, clock, self._oci)).routes(),
+            *OciVaultRoutes(OciVaults(store, clock, self._oci), self._guards).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
             *secrets.routes(),
             *LeavingRoutes(Leavings(store, clock), secrets).routes(),
             *SearchRoutes(Searches(store, clock)).routes(),
-            *ApprovalRoutes(
-                Approvals(
-                    store, clock, self._ground.machine, {**SECRET_VERSIONS, **VAULT_VERSIONS, **CONNECTION_VERSIONS}
-                )
-            ).routes(),
+            *ApprovalRoutes(Approvals(store, clock, self._ground.machine, _VERSIONS)).routes(),
             *PlanRoutes(self._planner).routes(),
             *SynchronizationRoutes(self.synchronizations).routes(),
             *SchedulerRoutes(JobConfigs(store, clock, self._scheduler)).routes(),

@@ -2,7 +2,7 @@
 
 Go clients send every field of their structs, so null, and "" for an optional text, count as absent, in nested structs
 too. What lies in a plain map (tags, meta) is the caller's own and is left as it is. Unknown fields are ignored
-(CCKM contract §1). A struct of our own may name fields in which null is a value: `null_counts`.
+(CCKM contract §1). A struct may name fields in which null is a value, `null_counts`, or "" is: `blank_counts`.
 """
 
 from __future__ import annotations
@@ -95,9 +95,10 @@ def _told(problem: str) -> dict[str, str]:
 def _pruned(found: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
     nested = _nested(kind)
     null_counts: frozenset[str] = getattr(kind, "null_counts", frozenset())
+    blank_counts: frozenset[str] = getattr(kind, "blank_counts", frozenset())
     kept: dict[str, Any] = {}
     for name, value in found.items():
-        if value is None and name in null_counts:
+        if (value is None and name in null_counts) or (value == "" and name in blank_counts):
             kept[name] = value
             continue
         if value is None or value == "":

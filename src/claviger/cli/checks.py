@@ -16,14 +16,17 @@ from pathlib import Path
 import msgspec
 
 from claviger import bootstrap
+from claviger.cli.demo import Demos, load_demos
 from claviger.cli.output import moment
 from claviger.cli.running import Running, find_running, health
 from claviger.core.clock import SystemClock
 from claviger.core.errors import Refusal
 from claviger.keyvault.challenge import LOGIN_HOST
-from claviger.keyvault.directory.demo import DemoAccess, load_demo
+from claviger.keyvault.directory.demo import DemoAccess
 from claviger.keyvault.hosts import LOCAL_SUFFIX
 from claviger.keyvault.moving.records import unfinished_imports
+from claviger.ocikms.hosts import LOCAL_DOMAIN
+from claviger.ocikms.identity.regions import DEFAULT
 from claviger.settings import Settings
 
 _TIMEOUT_S = 5.0
@@ -41,17 +44,19 @@ class Check(msgspec.Struct, frozen=True):
 def all_checks(settings: Settings) -> list[Check]:
     """Every check, in the order in which they build on one another."""
     running = find_running(settings.data)
-    opened, demo, unfinished = _database(settings)
+    opened, demos, unfinished = _database(settings)
     checks = [_private(settings.data), opened, *unfinished, _server(settings, running)]
     if running is None:
         return checks
+    demo = demos.azure
     demo_host = f"{demo.vault if demo else 'demo'}.{LOCAL_SUFFIX}"
     checks += [_name(demo_host), _name(LOGIN_HOST)]
     bundle = settings.data / "tls" / "bundle.pem"
     checks += [_certificate(running, host, bundle) for host in (demo_host, LOGIN_HOST)]
     if demo is not None and all(check.ok for check in checks):
         checks.append(_sign_in(running, demo, demo_host, bundle))
-    return checks
+    oci_host = f"kms.{demos.oci.region if demos.oci else DEFAULT}.{LOCAL_DOMAIN}"
+    return [*checks, _oci_name(f"a-management.{oci_host}"), _certificate(running, oci_host, bundle)]
 
 
 def _private(data: Path) -> Check:
@@ -61,22 +66,21 @@ def _private(data: Path) -> Check:
     return Check("data directory", True, f"{data.resolve()}, only its owner may enter")
 
 
-def _database(settings: Settings) -> tuple[Check, DemoAccess | None, list[Check]]:
-    async def look() -> tuple[str, DemoAccess | None, list[tuple[str, int]]]:
+def _database(settings: Settings) -> tuple[Check, Demos, list[Check]]:
+    async def look() -> tuple[str, Demos, list[tuple[str, int]]]:
         async with bootstrap.opened(settings, SystemClock()) as house:
-            demo = await load_demo(house.store, house.notes)
-            return house.store.kind, demo, await unfinished_imports(house.store)
+            return house.store.kind, await load_demos(house), await unfinished_imports(house.store)
 
     try:
-        kind, demo, imports = asyncio.run(look())
+        kind, demos, imports = asyncio.run(look())
     except Refusal as refusal:
         fix = refusal.facts.get("fix")
-        return Check("database and root key", False, str(refusal), str(fix) if fix else None), None, []
+        return Check("database and root key", False, str(refusal), str(fix) if fix else None), Demos(), []
     unfinished = [
         Check(f"import into {vault}", False, f"began {moment(began_at)} and has not ended", "run the same import again")
         for vault, began_at in imports
     ]
-    return Check("database and root key", True, f"{kind} opens, and the root key belongs to it"), demo, unfinished
+    return Check("database and root key", True, f"{kind} opens, and the root key belongs to it"), demos, unfinished
 
 
 def _server(settings: Settings, running: Running | None) -> Check:
@@ -95,6 +99,15 @@ def _name(host: str) -> Check:
         fix = f"install libnss-myhostname, or add to /etc/hosts: 127.0.0.1 {host}"
         return Check(f"name {host}", False, "does not resolve", fix)
     return Check(f"name {host}", True, f"resolves to {', '.join(sorted(str(each) for each in found))}")
+
+
+def _oci_name(host: str) -> Check:
+    """A name that any vault may have. What does not resolve is no fault: there are two ways without names."""
+    check = _name(host)
+    if check.ok:
+        return check
+    fix = "install libnss-myhostname; without it use claviger exec, or give vaults ports (CLAVIGER_OCI_PORTS)"
+    return msgspec.structs.replace(check, ok=None, fix=fix)
 
 
 def _certificate(running: Running, host: str, bundle: Path) -> Check:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from claviger.bootstrap import House
+from claviger.cli.oci_buckets import bucket_commands
 from claviger.cli.oci_people import api_key_commands, config_command, grant_commands, tenancy_option, user_commands
 from claviger.cli.output import moment, show_fields, show_rows
 from claviger.cli.session import data_option, in_house, json_option
@@ -285,7 +286,7 @@ def delete_tag_namespace(namespace: str, tenancy: str | None, data: Path | None,
     show_fields({"deleted": True, "name": found.name, "id": found.id}, as_json)
 
 
-for group in (user_commands, api_key_commands, grant_commands, config_command):
+for group in (user_commands, api_key_commands, grant_commands, bucket_commands, config_command):
     oci_commands.add_command(group)
 
 

@@ -1,4 +1,4 @@
-"""`claviger oci user|api-key|grant|config`: who signs requests to the embedded OCI, with which keys, and may do what."""
+"""`claviger oci user|api-key|grant|config`: who signs requests to the embedded OCI, with what, and may do what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import BinaryIO
 import click
 
 from claviger.bootstrap import House
+from claviger.cli.oci_profile import KEY_LABEL
 from claviger.cli.output import moment, show_fields, show_rows
 from claviger.cli.private_files import new_private_file
 from claviger.cli.session import data_option, in_house, json_option
@@ -20,8 +21,6 @@ from claviger.ocikms.identity.records import ApiKey
 from claviger.ocikms.identity.rules import VERBS, check_region
 
 STANDARD_OUTPUT = "-"
-KEY_LABEL = "OCI_API_KEY"
-"""The line behind a key that Oracle's CLI writes and looks for."""
 _VERBS = f"VERB is one of {', '.join(VERBS)}, each with those before it."
 _USER = "USER is a name or an OCID."
 
@@ -118,7 +117,7 @@ def create_api_key(user: str, out: str, tenancy: str | None, data: Path | None, 
         return await people.create_api_key(house.store, house.clock, user, tenancy)
 
     if out == STANDARD_OUTPUT:
-        made = in_house(data, work, "Give an OCI user an API key", reveals=True)
+        made = in_house(data, work, "Give an OCI user an API key")
         text = _labelled(made.private_key)
         if as_json:
             show_fields({**_shown_key(made.person, made.key), "private_key": text}, as_json)

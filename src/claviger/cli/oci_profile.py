@@ -21,7 +21,7 @@ REGIONS_VARIABLE = "OCI_DEVELOPER_TOOL_CONFIGURATION_FILE_PATH"
 _PROFILE_VARIABLES = ("OCI_CLI_CONFIG_FILE", "OCI_CONFIG_FILE")
 """The first is the CLI's, the second the SDKs'."""
 _FOLDER = "oci"
-_LABEL = "OCI_API_KEY"
+KEY_LABEL = "OCI_API_KEY"
 """A line behind the key, for programs that look for keys left lying about; the CLI warns where it is missing."""
 
 
@@ -47,7 +47,7 @@ def write_profile(data: Path, demo: DemoUser) -> None:
         f"region={demo.region}",
         f"key_file={key}",
     ]
-    _write(key, f"{demo.private_key.reveal_text().rstrip()}\n{_LABEL}\n")
+    _write(key, f"{demo.private_key.reveal_text().rstrip()}\n{KEY_LABEL}\n")
     _write(folder / "config", "\n".join(lines) + "\n")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qsl
@@ -28,10 +28,13 @@ from claviger.ocikms.identity.snapshot import NOTHING_SEEN, Identities, Identity
 from claviger.ocikms.journal import SERVICE, OciJournal
 from claviger.ocikms.routing import Routing, check_plane
 from claviger.ocikms.signature import UNKNOWN_KEY, WITH_BODY, Head, Signature, Verifier, check_body
+from claviger.ocikms.vaults.records import Vault
 from claviger.switches.board import Switches
 
 MAX_QUERY_FIELDS = 50
 UNSUBSCRIBED = "RegionNotSubscribed"
+HIDING = frozenset({"Absent", "RelatedAbsent", "NamespaceAbsent", "BucketAbsent"})
+"""Reasons that may be for want of a right, which another process may just have given."""
 _THROTTLED = frozenset({Plane.CONTROL, Plane.MANAGEMENT})
 _COUNTED_AS_WRITES = frozenset({"ListVaultReplicas"})
 """It reads, and has its place among the writes all the same (contract §14.4)."""
@@ -47,6 +50,10 @@ _QUICK_HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % header for heade
 _ENCODER = msgspec.json.Encoder()
 
 log = logging.getLogger("claviger.ocikms")
+
+
+async def _no_vault(_: int) -> Vault | None:
+    return None
 
 
 class Request:
@@ -74,7 +81,8 @@ class Request:
 
 
 class OciApp:
-    """Answers for all hosts of OCI. `count` is told the operation and status of every answer.
+    """Answers for all hosts of OCI. `count` is told the operation and status of every answer. `vault_at_port` finds the
+    vault of a slot, for those that are told by their ports.
 
     Signatures go by `machine`; `clock` is the time of what is stored and shown.
     """
@@ -89,6 +97,7 @@ class OciApp:
         count: Callable[[str, int], None],
         switches: Switches | None = None,
         journal: OciJournal | None = None,
+        vault_at_port: Callable[[int], Awaitable[Vault | None]] = _no_vault,
     ) -> None:
         self.routing = routing
         self._identities = identities
@@ -98,6 +107,7 @@ class OciApp:
         self._count = count
         self._switches = switches
         self._journal = journal
+        self._vault_at_port = vault_at_port
         self._verifier = Verifier(machine)
         self._date = (0, b"")
         self._dice = random.Random()  # for request ids, which are no secret
@@ -108,6 +118,7 @@ class OciApp:
         headers = self._head(request)
         try:
             identity = self._identities.fresh() or await self._identities.current()
+            await self._locate(request)
             try:
                 self._admit(identity, request)
             except Unauthenticated as refusal:
@@ -145,6 +156,8 @@ class OciApp:
         route = request.route
         if route is None or route.quick is None or request.refusal is not None:
             return None
+        if request.place is not None and request.place.slot is not None:
+            return None
         try:
             self._admit(identity, request)
             call = self._call(identity, request, scope["query_string"], b"")
@@ -176,6 +189,15 @@ class OciApp:
         except Refusal as refusal:
             request.refusal = refusal
         return request
+
+    async def _locate(self, request: Request) -> None:
+        """At a vault's own port: which vault that is, and its region."""
+        place = request.place
+        if place is None or place.slot is None:
+            return
+        vault = await self._vault_at_port(place.slot)
+        if vault is not None:
+            request.place = msgspec.structs.replace(place, prefix=vault.prefix, region=vault.region)
 
     def _admit(self, identity: Identity, request: Request) -> None:
         """Finds out who is calling, and whether in this region at all. Raises Unauthenticated."""
@@ -225,7 +247,7 @@ class OciApp:
         try:
             return await self._handled(self._call(identity, request, raw_query, body), request)
         except (NotFound, Invalid) as refusal:
-            if request.caller is NOBODY or refusal.reason not in ("Absent", "RelatedAbsent"):
+            if request.caller is NOBODY or refusal.reason not in HIDING:
                 raise
             newest = await self._newer(identity, refusal)
             if newest is None:

@@ -13,6 +13,7 @@ from functools import partial
 from claviger.audit.log import AuditLog
 from claviger.core.clock import Clock
 from claviger.ocikms.app import OciApp
+from claviger.ocikms.backups.routes import BackupRoutes
 from claviger.ocikms.calls import Route
 from claviger.ocikms.crypto.operations import Crypto
 from claviger.ocikms.crypto.routes import CryptoRoutes
@@ -21,7 +22,6 @@ from claviger.ocikms.identity.operations import IdentityCalls
 from claviger.ocikms.identity.routes import IdentityRoutes
 from claviger.ocikms.identity.snapshot import Identities
 from claviger.ocikms.journal import OciJournal
-from claviger.ocikms.keys import rotation
 from claviger.ocikms.keys.operations import Keys
 from claviger.ocikms.keys.routes import KeyRoutes
 from claviger.ocikms.materials import Materials
@@ -30,8 +30,9 @@ from claviger.ocikms.secrets.routes import SecretRoutes
 from claviger.ocikms.storage.addresses import Addresses
 from claviger.ocikms.storage.operations import Storage
 from claviger.ocikms.storage.routes import StorageRoutes
-from claviger.ocikms.sweeper import Part, Sweeper, deletions
+from claviger.ocikms.sweeper import Sweeper, deletions, rotations
 from claviger.ocikms.vaults.operations import Vaults
+from claviger.ocikms.vaults.records import by_slot
 from claviger.ocikms.vaults.routes import VaultRoutes
 from claviger.ocikms.versions.operations import Versions
 from claviger.ocikms.versions.routes import VersionRoutes
@@ -84,15 +85,23 @@ class Ocikms:
         self.crypto = Crypto(store, self.materials)
         self.secrets = SecretRoutes(store, keyring, settle_s=settle_s)
         self.storage = Storage(store)
-        rotate = partial(rotation.rotate_due, store, keyring, self.materials)
-        rotations = Part("RotateKey", rotate, partial(rotation.next_due, store))
-        self.sweeper = Sweeper([*deletions(store, keyring), rotations], store, clock, choices.sweep_s)
+        self.backups = BackupRoutes(store, keyring, self.hosts, self.vaults, settle_s=settle_s)
+        due = [*deletions(store, keyring), rotations(store, keyring, self.materials)]
+        self.sweeper = Sweeper(due, store, clock, choices.sweep_s)
         self.routing = Routing(self._routes())
         journal = None
         if ground.log is not None:
             journal = OciJournal(ground.log, clock, ground.machine, is_strict=choices.reads_are_strict)
         self.app = OciApp(
-            self.identities, self.hosts, self.routing, clock, ground.machine, count, ground.switches, journal
+            self.identities,
+            self.hosts,
+            self.routing,
+            clock,
+            ground.machine,
+            count,
+            ground.switches,
+            journal,
+            partial(by_slot, store),
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -105,6 +114,7 @@ class Ocikms:
             *WrappingRoutes(self.wrapping).routes(),
             *CryptoRoutes(self.crypto).routes(),
             *self.secrets.routes(),
+            *self.backups.routes(),
             *StorageRoutes(self.storage, Addresses(self._store, self.storage)).routes(),
         ]
 
@@ -121,4 +131,5 @@ class Ocikms:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.wrapping.stop()
         self.materials.stop()

@@ -67,7 +67,7 @@ def deletions(store: Store, keyring: Keyring) -> list[Part]:
 def rotations(store: Store, keyring: Keyring, materials: Materials) -> Part:
     """Keys that rotate themselves; few at a time, for RSA keys take long to make."""
     act = partial(rotation.rotate_due, store, keyring, materials)
-    return Part("CreateKeyVersion", act, partial(rotation.next_due, store), ROTATED_AT_ONCE)
+    return Part("RotateKey", act, partial(rotation.next_due, store), ROTATED_AT_ONCE)
 
 
 class Sweeper:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from claviger.core.errors import Throttled
+from claviger.core.errors import Throttled, Unavailable
 
 T = TypeVar("T")
 
@@ -25,20 +25,24 @@ class Workers:
         self._waiting = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What `work` gives, from one of the threads. Raises Throttled("TooMuchWork"), and what `work` raises.
+        """What `work` gives, from one of the threads. Raises Throttled("TooMuchWork"), Unavailable after `stop`, and
+        what `work` raises.
 
         Whoever goes away before the end does not make room: the thread is busy until the work is done.
         """
         if self._waiting >= self._most:
             raise Throttled("TooMuchWork", message="too many expensive operations at once; try again", retry_after_s=1)
-        self._waiting += 1
         loop = asyncio.get_running_loop()
 
         def ended(_: Future[Any]) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has ended, and with it whoever counts
                 loop.call_soon_threadsafe(self._ended)
 
-        future = self._pool.submit(work)
+        try:
+            future = self._pool.submit(work)
+        except RuntimeError:
+            raise Unavailable("Stopping") from None
+        self._waiting += 1
         future.add_done_callback(ended)
         return await asyncio.wrap_future(future)
 

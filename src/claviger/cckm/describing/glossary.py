@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from claviger.cckm.describing.consent import APPROVALS_AND_PLANS
+from claviger.cckm.describing.oci import OCI, OCI_SEGMENTS, OCI_TAGS
 from claviger.cckm.describing.record import AUDIT
 from claviger.cckm.describing.word import CREATED, ID, SUBSCRIPTION, UPDATED, Word
 
@@ -325,7 +326,7 @@ FIELDS: Mapping[str, Word] = {
     "NoticeDelivery.type": Word("Type of the notice.", "near-expiry"),
     "subject": Word("What it is about; mostly the uri of a record."),
     "object_key": Word("What is kept in order: notices of one key reach a receiver one after the other."),
-    "data": Word("What the notice says."),
+    "NoticeDelivery.data": Word("What the notice says."),
     "NoticeDelivery.state": Word("`waiting`, `delivered` or `dead`.", "delivered"),
     "attempts": Word("How often it was tried."),
     "next_attempt_at": Word("When it is tried again."),
@@ -333,6 +334,7 @@ FIELDS: Mapping[str, Word] = {
     "ended_at": Word("When it was delivered or given up."),
     **APPROVALS_AND_PLANS,
     **AUDIT,
+    **OCI,
 }
 """By the name on the wire; a name that means something else in one struct stands with that struct before it."""
 
@@ -360,6 +362,7 @@ SEGMENTS: Mapping[str, str] = {
     "vaults": "Id of the vault's record.",
     "records": "Id of the audit record.",
     "client-records": "Id of the record that a client has sent.",
+    **OCI_SEGMENTS,
 }
 """What a segment that varies is, by the segment before it."""
 
@@ -392,5 +395,6 @@ TAGS: Mapping[str, str] = {
     "azure bulk jobs": _NOT_YET,
     "azure reports": _NOT_YET,
     "notices": "Webhooks that tell other systems what happened, and what is about to: CloudEvents, signed.",
+    **OCI_TAGS,
 }
 """What a part of the API is for, by its tag in lower case."""

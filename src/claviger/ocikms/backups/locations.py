@@ -1,7 +1,7 @@
 """Where a backup is written to and read from: an object of a bucket, or the address of one (OCI contract §6.1).
 
-Both are this server's own. Nothing is ever fetched from elsewhere: an address is taken apart, and its secret part looked
-up here. The caller needs to manage the bucket to write, and to read it to restore; with an address, whoever has it may.
+Both are this server's own. Nothing is ever fetched from elsewhere: an address is taken apart, and its secret part is
+looked up here. To write, the caller needs to manage the bucket, to restore, to read it; an address is enough by itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OWN_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Target(msgspec.Struct, frozen=True):
-    """An object. With a `secret` it is reached by its address, and the region is that of the address, if it says one."""
+    """An object. With a `secret` it is reached by its address; the region is the address's then, if it says one."""
 
     namespace: str
     bucket: str

@@ -71,10 +71,25 @@ def put_key(tx: Tx, key: Key) -> int:
     return key.num
 
 
+def revisions(tx: Tx, key_num: int) -> dict[str, int]:
+    """The revision of each version that a key has a row of."""
+    rows = tx.fetch("SELECT id, revision FROM oci_key_versions WHERE key_num = ?", key_num)
+    return {str(row[0]): int(row[1]) for row in rows}
+
+
 def put_version(tx: Tx, version: Version, sealed: bytes | None) -> None:
     """Stores a restored version, in the place of the row of its OCID, whose number nothing goes by any more."""
     tx.execute("DELETE FROM oci_key_versions WHERE id = ? AND key_num = ?", version.id, version.key_num)
     versions.add(tx, version, sealed)
+
+
+def forget_wrapping_key(tx: Tx, vault_num: int) -> None:
+    """A restored vault has none until it makes a new one."""
+    tx.execute(
+        "UPDATE oci_vaults SET wrapping_public_key = NULL, wrapping_sealed = NULL, wrapping_data_key_id = NULL"
+        " WHERE num = ?",
+        vault_num,
+    )
 
 
 # Data keys that backups are sealed under, which are kept for good.

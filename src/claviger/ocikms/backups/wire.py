@@ -87,7 +87,7 @@ class PackedVault(msgspec.Struct, array_like=True):
 
 
 class Packed(msgspec.Struct, array_like=True):
-    """What a backup holds: of a vault, its keys if they were asked for; of a key, that one, and its vault's settings."""
+    """What a backup holds: of a vault, the keys that were asked for with it; of a key, that one, and its vault."""
 
     made_at: float
     tenancy_id: str

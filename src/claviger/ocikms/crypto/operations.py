@@ -220,7 +220,7 @@ class Crypto:
 
     async def _privately(self, key: RsaKey, work: Callable[[], T]) -> T:
         """Does something with a private key, in a thread where it takes long. Raises Throttled."""
-        return work() if key.length <= INLINE_RSA_LENGTH else await self._materials.users.run(work)
+        return work() if True else await self._materials.users.run(work)
 
 
 def _check_key(key: Key, now: float) -> None:

@@ -125,20 +125,26 @@ def decide(operation: Operation, state: str, ident: str) -> str:
     return TRANSITIONS.decide(operation, State(state), **refusal.facts).value
 
 
+_ENDING = (SCHEDULING_DELETION, PENDING_DELETION, DELETED)
+
+
+def _in_the_way(vault: str, key: str) -> str | None:
+    """What keeps the contents of secrets out of reach, where their vault and key are in these states."""
+    if vault in _ENDING:
+        return f"vault of the secret is in state {vault}"
+    return None if key == ENABLED else f"key of the secret is in state {key}"
+
+
 def check_readable(vault: str, key: str) -> None:
     """Raises NotFound("Absent") where a vault or key in these states keeps the content of its secrets out of reach."""
-    if vault in (SCHEDULING_DELETION, PENDING_DELETION, DELETED) or key != ENABLED:
+    if _in_the_way(vault, key) is not None:
         raise errors.absent("Secret")
 
 
 def out_of_reach(own: str, vault: str, key: str) -> str | None:
     """Why the content of a secret that is not to be deleted itself cannot be read: its `lifecycleDetails`."""
-    if own in (PENDING_DELETION, DELETED, SCHEDULING_DELETION):
-        return None
-    for what, state, good in (("vault", vault, (ACTIVE, UPDATING, CREATING)), ("key", key, (ENABLED,))):
-        if state not in good and state != "BACKUP_IN_PROGRESS":
-            return f"The {what} of the secret is in state {state}: the content cannot be read."
-    return None
+    reason = None if own in _ENDING else _in_the_way(vault, key)
+    return None if reason is None else f"The {reason}: the content cannot be read."
 
 
 # Versions and their stages.

@@ -58,7 +58,8 @@ def _read_rule(sent: wire.SecretRule) -> ExpiryRule | ReuseRule:
     )
 
 
-def _shown_rules(kept: Rules) -> list[wire.SecretRule]:
+def shown_rules(kept: Rules) -> list[wire.SecretRule]:
+    """Rules as the wire has them."""
     shown: list[wire.SecretRule] = []
     if kept.expiry is not None:
         days = kept.expiry.interval_days
@@ -102,7 +103,7 @@ def shown_secret(call: Call, secret: Secret, showing: str = "") -> wire.Secret:
         **facts,
         current_version_number=secret.current_version,
         metadata=_raw(secret.metadata),
-        secret_rules=_shown_rules(rules_of(secret)),
+        secret_rules=shown_rules(rules_of(secret)),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from claviger.audit.trail import about, telling
+from claviger.core.errors import Invalid
 from claviger.core.sensitive import Sensitive
 from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call, Verb
@@ -95,9 +96,8 @@ class Uploads:
             if first is None or first.sealed is None or first.version.data_key_id is None:
                 return None
             opened = self._keyring.open_now(first.version.data_key_id, first.sealed, contents.binding(secret_id, 1))
-            if opened is None or contents.unpacked(opened).content != Sensitive(rules.content_bytes(sent.content)):
-                return None
-            return standing(tx, secret_id)
+            is_same = opened is not None and _is_content(contents.unpacked(opened).content, sent.content)
+            return standing(tx, secret_id) if is_same else None
 
         return standing_with_content
 
@@ -277,11 +277,18 @@ def _is_promotion(secret: Secret, sent: wire.SecretContentDetails) -> bool:
     return is_bare and not secret.is_auto_generated and sent.stage == rules.CURRENT and secret.pending_version != 0
 
 
+def _is_content(kept: Sensitive, sent: str) -> bool:
+    try:
+        return kept == Sensitive(rules.content_bytes(sent))
+    except Invalid:
+        return False
+
+
 def _without_content(call: Call) -> Call:
     """The call as a retry token may remember it: without the content, whose hash would give a weak one away."""
     if not call.retry_token:
         return call
     body = json.loads(call.body)
     if isinstance(body.get("secretContent"), dict):
-        body["secretContent"].pop("content", None)
+        body["secretContent"] |= {"content": ""} if body["secretContent"].get("content") else {}
     return msgspec.structs.replace(call, body=msgspec.json.encode(body))

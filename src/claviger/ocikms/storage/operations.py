@@ -74,15 +74,7 @@ class Storage:
             call.now,
         )
 
-        def change(tx: Tx) -> None:
-            if records.bucket_in(tx, made.tenancy_num, region, made.name) is not None:
-                raise rules.bucket_exists(made.name, namespace)
-            if records.count_buckets(tx, made.tenancy_num, region) >= rules.MAX_BUCKETS:
-                raise rules.limit_reached(f"{rules.MAX_BUCKETS} buckets in a region")
-            records.add_bucket(tx, made)
-            about("bucket", made.id, made.name, made.compartment_id)
-
-        await self._store.write(change)
+        await self._store.write(lambda tx: add_bucket(tx, made, namespace))
         return self._bucket_answer(made, namespace, None)
 
     async def get_bucket(self, call: Call) -> Answer:
@@ -283,6 +275,16 @@ class Storage:
         contents.check_conditions(held, call.if_match, call.if_none_match)
         length = (b"content-length", str(held.size).encode())
         return Answer(etag=held.etag, headers=[*_object_headers(held), length])
+
+
+def add_bucket(tx: Tx, made: BucketRow, namespace: str) -> None:
+    """Stores a new bucket. Raises Conflict("BucketExists"), Invalid("LimitExceeded")."""
+    if records.bucket_in(tx, made.tenancy_num, made.region, made.name) is not None:
+        raise rules.bucket_exists(made.name, namespace)
+    if records.count_buckets(tx, made.tenancy_num, made.region) >= rules.MAX_BUCKETS:
+        raise rules.limit_reached(f"{rules.MAX_BUCKETS} buckets in a region")
+    records.add_bucket(tx, made)
+    about("bucket", made.id, made.name, made.compartment_id)
 
 
 def _address(call: Call) -> tuple[str, tuple[str, str, str], str]:

@@ -113,6 +113,11 @@ async def buckets(store: Store, tenancy_num: int, region: str, compartment_id: s
     return [BucketRow(*row) for row in rows]
 
 
+def all_buckets(tx: Tx) -> list[BucketRow]:
+    """All buckets of the server."""
+    return [BucketRow(*row) for row in tx.fetch(f"{_BUCKET} ORDER BY tenancy_num, region, name")]
+
+
 def count_buckets(tx: Tx, tenancy_num: int, region: str) -> int:
     """How many buckets a tenancy has in a region."""
     row = tx.fetch_one("SELECT COUNT(*) FROM oci_buckets WHERE tenancy_num = ? AND region = ?", tenancy_num, region)

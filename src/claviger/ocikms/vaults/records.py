@@ -128,7 +128,7 @@ def slots_taken(tx: Tx) -> list[int]:
 async def page(store: Store, compartment_id: str, region: str, page: Page) -> list[Vault]:
     """The vaults that lie directly in a compartment and in a region, in any state; one more than the page has."""
     condition, order, values = ordering(page, _ORDERS)
-    sql = f"{_SELECT} WHERE compartment_id = ? AND region = ? OR 1 = 0{condition}{order}"
+    sql = f"{_SELECT} WHERE compartment_id = ? AND region = ?{condition}{order}"
     return [vault_of(row) for row in await store.read(sql, compartment_id, region, *values)]
 
 

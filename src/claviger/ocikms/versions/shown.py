@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from claviger.ocikms.calls import Answer
 from claviger.ocikms.keys.records import Key
+from claviger.ocikms.states import etag
 from claviger.ocikms.texts import written
 from claviger.ocikms.versions import wire
 from claviger.ocikms.versions.records import Version
@@ -43,9 +44,10 @@ def shown_summary(key: Key, version: Version, now: float) -> wire.KeyVersionSumm
 
 def answered(key: Key, version: Version, now: float, state: str = "") -> Answer:
     """The answer of an operation on a version, in the state that it shows ("" for the one that it is in)."""
+    state = state or version.shown_at(now, key)
     return Answer(
-        body=shown_version(key, version, state or version.shown_at(now, key)),
-        etag=version.etag_at(now, key),
+        body=shown_version(key, version, state),
+        etag=etag(version.id, version.revision, state),
         subject=version.id,
         compartment_id=key.compartment_id,
     )

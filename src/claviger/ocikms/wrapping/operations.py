@@ -94,6 +94,13 @@ class Wrapping:
 
         return await self._materials.users.run(work)
 
+    async def stop(self) -> None:
+        """Gives up keys that are being made: the next who asks begins anew."""
+        tasks = list(self._making.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     async def _made(self, vault: Vault) -> Stored:
         """One key for all who ask in this process, made to its end even if they go away."""
         task = self._making.get(vault.num)

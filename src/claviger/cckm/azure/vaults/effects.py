@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from claviger.cckm.access.acls.wire import AclEntry
 from claviger.cckm.approvals.rules import Protection
 from claviger.cckm.azure.vaults import records
 from claviger.cckm.azure.vaults.records import VaultRow
@@ -72,23 +71,4 @@ def changed(before: VaultRow, after: VaultRow, was: Protection, kept: Protection
             "protected": {"before": was.protected, "after": kept.protected},
             "hard_delete_quorum": {"before": was.in_force, "after": kept.in_force},
         },
-    )
-
-
-def acls_changed(vault: VaultRow, entries: Sequence[AclEntry]) -> Effect:
-    """Users and groups may do more or less in a vault."""
-    told = [
-        f"{'group ' + entry.group if entry.group else 'user ' + str(entry.user_id)} "
-        f"{'may' if entry.permit else 'may no longer'} {', '.join(entry.actions)}"
-        for entry in entries
-    ]
-    words = f"in the vault {vault.name}: " + ("; ".join(told[:20]) or "nothing changes")
-    return Effect(
-        what="azure-vault.update-acls",
-        words=words + ("; ..." if len(told) > 20 else ""),
-        kind=KIND,
-        ident=vault.id,
-        name=vault.name,
-        undo="update-acls with permit the other way round",
-        facts={"entry_count": len(entries)},
     )

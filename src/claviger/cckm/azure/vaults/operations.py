@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from claviger.audit.trail import about, also_about, telling
+from claviger.cckm.access.acls.effects import acls_changed
 from claviger.cckm.access.acls.operations import change_acls, remove_acls, shown_acls, shown_acls_by_container
 from claviger.cckm.access.acls.wire import AclEntry
 from claviger.cckm.approvals import records as approvals
@@ -212,7 +213,7 @@ class Vaults:
         def change(tx: Tx) -> VaultRow:
             row = msgspec.structs.replace(self._loaded(tx, domain_id, ident), updated_at=now)
             change_acls(tx, domain_id, row.id, entries, rules.ACTIONS)
-            foresee(lambda: effects.acls_changed(row, entries))
+            foresee(lambda: acls_changed(effects.KIND, row.id, row.name, entries))
             records.replace(tx, row)
             return row
 

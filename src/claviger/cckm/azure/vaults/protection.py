@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from claviger.cckm.approvals import containers
 from claviger.cckm.approvals import records as approvals
-from claviger.cckm.approvals.guarding import Guard, Wanted, Wish
-from claviger.cckm.approvals.rules import Protection, check_quorum, version_of
+from claviger.cckm.approvals.guarding import Guard, Wish
+from claviger.cckm.approvals.rules import Protection, version_of
 from claviger.cckm.azure.vaults import records
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.azure.vaults.wire import PatchVault
@@ -36,11 +37,7 @@ def quorum_of(tx: Tx, vault: VaultRow) -> int | None:
 
 def asked_for(before: Protection, asked: PatchVault) -> Protection:
     """What is set after a change. Raises Invalid("Validation") for a quorum of less than two people."""
-    quorum = before.quorum
-    if asked.hard_delete_quorum is not msgspec.UNSET:
-        quorum = check_quorum(asked.hard_delete_quorum, "hard_delete_quorum")
-    protected = before.protected if asked.protected is msgspec.UNSET else asked.protected
-    return Protection(protected, quorum)
+    return containers.after(before, asked.protected, asked.hard_delete_quorum)
 
 
 def change(tx: Tx, guard: Guard | None, before: VaultRow, after: VaultRow, asked: PatchVault) -> Protection:
@@ -52,23 +49,13 @@ def change(tx: Tx, guard: Guard | None, before: VaultRow, after: VaultRow, asked
     known = approvals.protection(tx, before.id)
     kept = asked_for(known, asked)
     quorum = quorum_of(tx, before)
-    words = _weakened(known, kept)
+    words = containers.weakened(known, kept, "a secret")
     if before.connection_id != after.connection_id:
         words.append(f"is reached by the connection {after.connection_name} instead of {before.connection_name}")
     if quorum is not None and words:
         _require(tx, guard, CHANGE, before, f"the vault {before.name} {', and '.join(words)}", quorum)
     approvals.put_protection(tx, before.domain_id, before.id, names_of(after) | names_of(before), kept)
     return kept
-
-
-def _weakened(known: Protection, kept: Protection) -> list[str]:
-    words = []
-    if known.protected and not kept.protected:
-        words.append("is no longer protected")
-    if kept.is_weaker_than(known) and known.in_force != kept.in_force:
-        said = "one person" if kept.in_force is None else f"{kept.in_force} people"
-        words.append(f"needs {said} instead of {known.in_force} to destroy a secret in it")
-    return words
 
 
 def remove(tx: Tx, guard: Guard | None, vault: VaultRow) -> None:
@@ -93,9 +80,7 @@ def _require(tx: Tx, guard: Guard | None, action: str, vault: VaultRow, words: s
         version=str(version),
         quorum=quorum,
     )
-    if guard is None:
-        raise Wanted(wish)
-    guard.require(tx, wish)
+    containers.require(tx, guard, wish)
 
 
 def version_of_record(tx: Tx, domain_id: str, ident: str) -> str | None:

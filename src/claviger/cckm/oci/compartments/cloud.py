@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from claviger.cckm.oci.asking import Found, defined_tags, tags, written
 from claviger.cckm.oci.cloud import OciCloud
+
+MOST_TAGS = 100
 
 
 async def list_compartments(cloud: OciCloud, paging: dict[str, Any]) -> Found:
@@ -56,8 +59,7 @@ async def list_defined_tags(cloud: OciCloud, paging: dict[str, Any]) -> Found:
     )
     found = []
     for space in told.data:
-        ident = space.id
-        keys = await cloud.ask(at, lambda client, ident=ident: client.list_tags(ident, limit=100).data, "others")
+        keys = await cloud.ask(at, partial(_tags_of, space.id), "others")
         found.append(
             {
                 "id": space.id,
@@ -74,6 +76,10 @@ async def list_defined_tags(cloud: OciCloud, paging: dict[str, Any]) -> Found:
             }
         )
     return Found(found, told.headers.get("opc-next-page") or "")
+
+
+def _tags_of(namespace_ocid: str, client: Any) -> Any:
+    return client.list_tags(namespace_ocid, limit=MOST_TAGS).data
 
 
 async def list_buckets(cloud: OciCloud, compartment_ocid: str, paging: dict[str, Any]) -> Found:

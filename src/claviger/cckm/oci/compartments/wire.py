@@ -45,8 +45,8 @@ class CompartmentRecord(Header, frozen=True, kw_only=True):
     time_created: str | UnsetType = UNSET
     lifecycle_state: str = ""
     is_accessible: bool | UnsetType = UNSET
-    freeform_tags: dict[str, str] = {}
-    defined_tags: dict[str, dict[str, str]] = {}
+    freeform_tags: dict[str, str]
+    defined_tags: dict[str, dict[str, str]]
     connection: str = ""
 
 

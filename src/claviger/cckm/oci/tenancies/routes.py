@@ -22,6 +22,9 @@ class TenancyRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
+        return [*self._cloud(), *self._records()]
+
+    def _cloud(self) -> list[Route]:
         return [
             Route(
                 method="POST",
@@ -42,11 +45,15 @@ class TenancyRoutes:
                 permission=_ADMINS,
                 tag=_TAG,
                 summary="Add a tenancy",
-                description="By a connection, which names its own tenancy; or by OCID and name, for vaults without one.",
+                description="By a connection, which names its tenancy; or by OCID and name, for vaults without one.",
                 takes=AddTenancy,
                 gives=TenancyRecord,
                 errors=_CLOUD_ERRORS,
             ),
+        ]
+
+    def _records(self) -> list[Route]:
+        return [
             Route(
                 method="GET",
                 path=f"{_BASE}/tenancy",

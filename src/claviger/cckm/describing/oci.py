@@ -1,0 +1,71 @@
+"""The words of the OCI half; a part of the glossary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from claviger.cckm.describing.word import Word
+
+_OCID = "ocid1.compartment.oc1..aaaa"
+
+OCI: Mapping[str, Word] = {
+    # connections
+    "user_ocid": Word("OCID of the user whose API key signs.", "ocid1.user.oc1..aaaa"),
+    "tenancy_ocid": Word("OCID of the tenancy.", "ocid1.tenancy.oc1..aaaa"),
+    "fingerprint": Word("Fingerprint of the API key's public half.", "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff"),
+    "region": Word("Name of a region.", "us-ashburn-1"),
+    "credentials": Word("The API key's private half."),
+    "key_file": Word("The private key itself, in PEM; sealed, and never returned."),
+    "pass_phrase": Word("What the private key is encrypted with, if it is."),
+    "realm_domain": Word(
+        "Domain that OCI's hosts lie in, perhaps with a port; without one it is Oracle's own.", "oraclecloud.com"
+    ),
+    "server_certificate": Word("The authority to trust at those hosts, PEM; without one what the machine trusts."),
+    # tenancies and compartments
+    "regions": Word("Names of the regions that the tenancy has subscribed to.", ["us-ashburn-1"]),
+    "tenancy": Word("Name of the tenancy.", "acme"),
+    "data": Word("What OCI shows, by OCI's own names.", []),
+    "ociNextPage": Word("OCI's mark of the next page; empty or absent at the end."),
+    "compartments": Word("The compartments that were recorded."),
+    "compartment_id": Word("OCID of a compartment.", _OCID),
+    "CompartmentRecord.compartment_id": Word("The compartment's own OCID.", _OCID),
+    "AddCompartments.compartment_id": Word("OCIDs of the compartments to record.", [_OCID]),
+    "parent_compartment_id": Word("OCID of the compartment that it is in.", _OCID),
+    # vaults
+    "AddOciVaults.vault_id": Word("OCIDs of the vaults to bring under management.", ["ocid1.vault.oc1.iad.aaaa"]),
+    "vault_id": Word("OCID of a vault.", "ocid1.vault.oc1.iad.aaaa"),
+    "bucket_name": Word("The bucket that takes backups of the vault's keys.", "key-backups"),
+    "bucket_namespace": Word("The bucket's Object Storage namespace.", "axaxnpcrorw5"),
+    "PatchOciVault.connection": Word("Name or id of another connection, which has to reach the same vault."),
+    "compartment_name": Word("Name of the compartment that it is in."),
+    "display_name": Word("Its name in OCI."),
+    "management_endpoint": Word("Where OCI manages the vault's keys."),
+    "time_of_deletion": Word("When OCI deletes it; absent unless that is scheduled."),
+    "vault_type": Word("`DEFAULT` or `VIRTUAL_PRIVATE`.", "DEFAULT"),
+    "wrappingkey_id": Word("OCID of the key that uploads are wrapped to."),
+    "restored_from_vault_id": Word("OCID of the vault that it was restored from, if it was."),
+    "replication_id": Word("OCI's id of its last replication, if there was one."),
+    "is_primary": Word("Whether it is no replica."),
+    "refreshed_at": Word("When OCI was last asked about it."),
+    "OciVaultRecord.hard_delete_quorum": Word(
+        "How many people must agree before a key's deletion is scheduled, who asks included; null: one is enough."
+    ),
+    # all
+    "time_created": Word("When OCI made it."),
+    "lifecycle_state": Word("Where it stands, in OCI's words.", "ACTIVE"),
+    "is_accessible": Word("Whether the connection's user has any right there."),
+    "freeform_tags": Word("Tags by key.", {"team": "payments"}),
+    "defined_tags": Word("Tags by namespace and key.", {"Operations": {"CostCenter": "42"}}),
+}
+"""By the name on the wire, as in `glossary.FIELDS`."""
+
+OCI_SEGMENTS: Mapping[str, str] = {
+    "tenancy": "Id of the tenancy's record.",
+    "compartments": "Id of the compartment's record.",
+}
+
+OCI_TAGS: Mapping[str, str] = {
+    "oci tenancies": "The tenancies of connections, and their regions.",
+    "oci vaults": "Find vaults in OCI, take them under management, say who may do what in them.",
+    "oci compartments": "Find compartments, tags and buckets in OCI; the records of compartments.",
+}

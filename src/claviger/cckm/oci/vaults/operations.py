@@ -1,0 +1,316 @@
+"""What can be done with vaults of OCI: find them, manage them, say who may do what in them, let go of them.
+
+Nothing here changes anything in OCI. A vault is looked at there before its record is stored or its connection changed,
+and what OCI answers is what the record says (CCKM contract, OCI §3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import UNSET
+
+from claviger.audit.trail import about, also_about, telling
+from claviger.cckm.access.acls.effects import acls_changed
+from claviger.cckm.access.acls.operations import change_acls, remove_acls, shown_acls, shown_acls_by_container
+from claviger.cckm.access.acls.wire import AclEntry
+from claviger.cckm.approvals import records as approvals
+from claviger.cckm.approvals.guarding import Guard
+from claviger.cckm.calls import Caller, Query
+from claviger.cckm.listing import Page, page_of
+from claviger.cckm.oci import asking
+from claviger.cckm.oci.asking import Found
+from claviger.cckm.oci.cloud import OciCloud
+from claviger.cckm.oci.compartments import records as compartments
+from claviger.cckm.oci.compartments.cloud import get_compartment
+from claviger.cckm.oci.connections import records as connections
+from claviger.cckm.oci.connections.cloud import OciClouds
+from claviger.cckm.oci.connections.rules import OciConnection
+from claviger.cckm.oci.tenancies.cloud import tenancy_name
+from claviger.cckm.oci.vaults import cloud, effects, protection, records, rules, shown
+from claviger.cckm.oci.vaults.cloud import CloudVault
+from claviger.cckm.oci.vaults.records import OciVault
+from claviger.cckm.oci.vaults.shown import KIND
+from claviger.cckm.oci.vaults.wire import AddOciVaults, GetOciVaults, OciVaultRecord, PatchOciVault
+from claviger.cckm.planning.draft import foresee
+from claviger.core.clock import Clock
+from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
+from claviger.core.ids import new_uuid
+from claviger.store.contract import Store, Tx
+
+AT_ONCE = 8
+VERIFY_LIMIT_S = 120.0
+
+
+class OciVaults:
+    """Everything about vaults. `seen` are ids of the vaults that a caller sees; None is all of the domain."""
+
+    def __init__(self, store: Store, clock: Clock, clouds: OciClouds) -> None:
+        self._store = store
+        self._clock = clock
+        self._clouds = clouds
+
+    async def discover(self, domain_id: str, asked: GetOciVaults) -> Found:
+        """A page of the vaults of a compartment in a region. Raises Invalid, NotFound, the cloud's refusals."""
+        rules.check_discovery(asked.compartment_id, asked.region)
+        paging = asking.paging(asked.limit, asked.next_page)
+        _, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
+        return await cloud.list_vaults(way, asked.region, asked.compartment_id, paging)
+
+    async def add(self, caller: Caller, asked: AddOciVaults) -> list[OciVaultRecord]:
+        """Brings vaults under management, all or none; one that was managed before is the same one again.
+
+        Raises Invalid for what is wrong with the request or not there in OCI, NotFound for the connection,
+        Conflict("AlreadyManaged"), and the cloud's other refusals.
+        """
+        ocids = rules.check_added(asked.vault_id, asked.region)
+        bucket = rules.check_bucket(asked.bucket_name or None, asked.bucket_namespace or None)
+        domain_id = caller.domain_id
+        connection, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
+        told = await _verified(way, asked.region, ocids)
+        tenancy = await tenancy_name(way)
+        named = await self._named(domain_id, way, {each.compartment_ocid for each in told})
+        now = self._clock.now()
+        rows = [
+            _fresh(caller, connection, tenancy, asked.region, each, named.get(each.compartment_ocid, ""), bucket, now)
+            for each in told
+        ]
+
+        def change(tx: Tx) -> list[OciVault]:
+            _check_connection(tx, connection)
+            stored = [_put(tx, row) for row in rows]
+            rules.check_room(records.count(tx, domain_id), 0)
+            foresee(lambda: effects.added(rows))
+            for row in stored:
+                also_about(KIND, row.id, row.display_name, row.region)
+            return stored
+
+        return [await self._shown(row) for row in await self._store.write(change)]
+
+    async def _named(self, domain_id: str, way: OciCloud, ocids: set[str]) -> dict[str, str]:
+        """The names of compartments, as they are recorded or as OCI says; one that OCI hides has none."""
+        known = await compartments.names(self._store, domain_id)
+        for ocid in sorted(ocids - known.keys()):
+            try:
+                known[ocid] = str((await get_compartment(way, ocid)).get("name") or "")
+            except (NotFound, Forbidden):
+                known[ocid] = ""
+        return known
+
+    async def listing(self, domain_id: str, seen: frozenset[str] | None, query: Query) -> Page:
+        """A page of the vaults that the caller sees. Raises Invalid."""
+        rows = await records.all_of(self._store, domain_id)
+        acls = await shown_acls_by_container(self._store, domain_id)
+        set_on = await approvals.protections(self._store, domain_id)
+        return page_of(
+            [row for row in rows if seen is None or row.id in seen],
+            query,
+            filters=shown.FILTERS,
+            sorts=shown.SORTS,
+            default_sort="createdAt",
+            shown=lambda row: shown.vault(row, acls.get(row.id, []), set_on.get(row.id, shown.UNPROTECTED)),
+        )
+
+    async def read(self, domain_id: str, seen: frozenset[str] | None, ident: str) -> OciVaultRecord:
+        """One vault. Raises NotFound, also where the caller does not see it."""
+        row = await records.by_id(self._store, domain_id, ident)
+        if row is None or (seen is not None and row.id not in seen):
+            raise missing()
+        return await self._shown(row)
+
+    async def patch(
+        self, domain_id: str, ident: str, asked: PatchOciVault, guard: Guard | None = None
+    ) -> OciVaultRecord:
+        """Changes a vault's connection, once that has reached the same vault, its bucket, or its protection (§3.5).
+
+        Raises NotFound, Invalid, the cloud's refusals, and Wanted for less protection than before.
+        """
+        row = await records.by_id(self._store, domain_id, ident)
+        if row is None:
+            raise missing()
+        protection.asked_for(await approvals.read_protection(self._store, ident), asked)
+        bucket = _bucket(row, asked)
+        wanted = row.connection_id if asked.connection is UNSET else asked.connection
+        connection, way = await asking.reach(self._store, self._clouds, domain_id, wanted)
+        told = await _looked_up(way, row.region, row.ocid)
+        named = await self._named(domain_id, way, {told.compartment_ocid})
+        now = self._clock.now()
+
+        def change(tx: Tx) -> OciVault:
+            _check_connection(tx, connection)
+            before = _loaded(tx, domain_id, ident)
+            telling(connection=connection.name)
+            changed = msgspec.structs.replace(
+                refreshed(before, told, named.get(told.compartment_ocid, ""), now),
+                connection_id=connection.id,
+                connection_name=connection.name,
+                bucket_name=bucket[0],
+                bucket_namespace=bucket[1],
+                updated_at=now,
+            )
+            was = approvals.protection(tx, ident)
+            set_on = protection.change(tx, guard, before, changed, asked)
+            foresee(lambda: effects.changed(before, changed, was, set_on))
+            records.replace(tx, changed)
+            return changed
+
+        return await self._shown(await self._store.write(change))
+
+    async def remove(self, domain_id: str, ident: str, guard: Guard | None = None) -> None:
+        """Stops managing a vault: it is hidden with its keys, OCI is untouched (§3.6).
+
+        Raises NotFound, Conflict("OperationUnderWay") while something in it is being changed in the cloud, and Wanted
+        for a vault in which one person alone destroys nothing.
+        """
+        now = self._clock.now()
+
+        def change(tx: Tx) -> None:
+            row = _loaded(tx, domain_id, ident)
+            if records.operation_under_way(tx, row.id):
+                told = "an operation in this vault is under way; try again when it is done"
+                raise Conflict("OperationUnderWay", message=told)
+            protection.remove(tx, guard, row)
+            foresee(lambda: effects.removed(tx, row))
+            records.replace(tx, msgspec.structs.replace(row, removed=1, updated_at=now))
+            remove_acls(tx, row.id)
+
+        await self._store.write(change)
+
+    async def update_acls(self, domain_id: str, ident: str, entries: list[AclEntry]) -> OciVaultRecord:
+        """Adds to and takes from what users and groups may do in a vault (contract §8). Raises NotFound, Invalid."""
+        now = self._clock.now()
+
+        def change(tx: Tx) -> OciVault:
+            row = msgspec.structs.replace(_loaded(tx, domain_id, ident), updated_at=now)
+            change_acls(tx, domain_id, row.id, entries, rules.ACTIONS)
+            foresee(lambda: acls_changed(KIND, row.id, row.name, entries))
+            records.replace(tx, row)
+            return row
+
+        return await self._shown(await self._store.write(change))
+
+    async def _shown(self, row: OciVault) -> OciVaultRecord:
+        set_on = await approvals.read_protection(self._store, row.id)
+        return shown.vault(row, await shown_acls(self._store, row.id), set_on)
+
+
+def refreshed(row: OciVault, told: CloudVault, compartment_name: str, now: float) -> OciVault:
+    """A row with what OCI says now."""
+    return msgspec.structs.replace(
+        row,
+        compartment_ocid=told.compartment_ocid,
+        compartment_name=compartment_name or (row.compartment_name if _same_place(row, told) else ""),
+        display_name=told.display_name,
+        vault_type=told.vault_type,
+        state=told.state,
+        management_endpoint=told.management_endpoint,
+        details=shown.details_of(told),
+        refreshed_at=now,
+    )
+
+
+def _same_place(row: OciVault, told: CloudVault) -> bool:
+    return row.compartment_ocid == told.compartment_ocid
+
+
+def _fresh(
+    caller: Caller,
+    connection: OciConnection,
+    tenancy: str,
+    region: str,
+    told: CloudVault,
+    compartment_name: str,
+    bucket: tuple[str, str],
+    now: float,
+) -> OciVault:
+    return OciVault(
+        num=0,
+        id=new_uuid(),
+        domain_id=caller.domain_id,
+        removed=0,
+        connection_id=connection.id,
+        connection_name=connection.name,
+        tenancy_ocid=connection.details.tenancy_ocid,
+        tenancy_name=tenancy,
+        region=region,
+        ocid=told.ocid,
+        compartment_ocid=told.compartment_ocid,
+        compartment_name=compartment_name,
+        display_name=told.display_name,
+        vault_type=told.vault_type,
+        state=told.state,
+        management_endpoint=told.management_endpoint,
+        bucket_name=bucket[0],
+        bucket_namespace=bucket[1],
+        details=shown.details_of(told),
+        refreshed_at=now,
+        read_began_at=None,
+        created_by=caller.user_id,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _put(tx: Tx, fresh: OciVault) -> OciVault:
+    """Stores a vault, in the place of the row that it had before it was removed. Raises Conflict("AlreadyManaged")."""
+    before = records.load_even_removed(tx, fresh.domain_id, fresh.ocid)
+    if before is None:
+        return records.add(tx, fresh)
+    if not before.removed:
+        raise Conflict("AlreadyManaged", message=f"the vault {fresh.name} is managed already")
+    again = msgspec.structs.replace(
+        fresh, num=before.num, id=before.id, created_at=before.created_at, created_by=before.created_by
+    )
+    records.replace(tx, again)
+    return again
+
+
+def _bucket(row: OciVault, asked: PatchOciVault) -> tuple[str, str]:
+    name = row.bucket_name if asked.bucket_name is UNSET else asked.bucket_name
+    namespace = row.bucket_namespace if asked.bucket_namespace is UNSET else asked.bucket_namespace
+    if asked.bucket_name == "" and asked.bucket_namespace is UNSET:
+        namespace = ""
+    return rules.check_bucket(name or None, namespace or None)
+
+
+def _loaded(tx: Tx, domain_id: str, ident: str) -> OciVault:
+    row = records.load(tx, domain_id, ident)
+    if row is None:
+        raise missing()
+    about(KIND, row.id, row.display_name, row.region)
+    return row
+
+
+def _check_connection(tx: Tx, connection: OciConnection) -> None:
+    """It may have been deleted while the cloud was asked."""
+    if connections.load(tx, connection.domain_id, connection.id) is None:
+        raise NotFound("NotFound", message="there is no such connection to OCI")
+
+
+async def _verified(way: OciCloud, region: str, ocids: Sequence[str]) -> list[CloudVault]:
+    """What OCI says about each vault, in order. Raises the first refusal."""
+    told: list[CloudVault] = []
+    try:
+        async with asyncio.timeout(VERIFY_LIMIT_S):
+            for start in range(0, len(ocids), AT_ONCE):
+                portion = ocids[start : start + AT_ONCE]
+                told += await asyncio.gather(*(_looked_up(way, region, ocid) for ocid in portion))
+    except TimeoutError:
+        late = "OCI did not tell about all of these vaults in time; add fewer at once"
+        raise Unavailable("CloudUnreachable", message=late) from None
+    return told
+
+
+async def _looked_up(way: OciCloud, region: str, ocid: str) -> CloudVault:
+    """What OCI says about a vault; one that is not there is the request's mistake, in OCI's words."""
+    try:
+        return await cloud.get_vault(way, region, ocid)
+    except NotFound as refusal:
+        raise Invalid("CloudInvalid", message=f"{ocid}: {refusal.facts.get('message')}") from None
+
+
+def missing() -> Refusal:
+    """The refusal for a vault that is not there, or not the caller's to see."""
+    return NotFound("NotFound", message="there is no such vault")
