@@ -17,7 +17,7 @@ from oci.key_management import KmsCryptoClient, KmsManagementClient, KmsVaultCli
 from tests.executing import LIMIT_S, Shell, shell_on
 
 PROGRAMS = Path(__file__).parent / "clients" / "oci"
-PORT_COUNT = 6
+PORT_COUNT = 16
 
 
 class OciHouse:
@@ -85,10 +85,10 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def oci_house(folder: Path, names: Mapping[str, str]) -> Iterator[OciHouse]:
-    """The server and all around it; at the end nothing may have gone out, and no failure may stand in the log."""
+def oci_house(folder: Path, names: Mapping[str, str], **more: str) -> Iterator[OciHouse]:
+    """The server, with `more` settings, and all around it; at the end nothing may have gone out, and no failure may stand in the log."""
     ports = free_ports(PORT_COUNT)
-    settings = {"CLAVIGER_OCI_PORTS": ",".join(str(port) for port in ports)}
+    settings = {"CLAVIGER_OCI_PORTS": ",".join(str(port) for port in ports)} | more
     with shell_on(folder, settings) as shell:
         yield OciHouse(shell, ports, names)
         said = shell.server.said()

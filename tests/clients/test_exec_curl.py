@@ -61,6 +61,9 @@ def test_a_token_from_the_login_host_opens_the_vault(shell: Shell) -> None:
         ("https://sts.windows.net/common/discovery/keys", 200),
         ("https://management.azure.com/metadata/endpoints?api-version=2022-09-01", 200),
         ("https://management.usgovcloudapi.net/subscriptions?api-version=2022-12-01", 401),
+        ("https://kms.us-ashburn-1.oraclecloud.com/20180608/vaults?compartmentId=a", 401),
+        ("https://b5q6uxdhaahdg-crypto.kms.eu-frankfurt-1.oci.oraclecloud.com/20180608/keys", 401),
+        ("https://secrets.vaults.us-ashburn-1.oci.oraclecloud.com/20190301/secretbundles/a", 401),
     ],
 )
 def test_a_cloud_host_is_here_and_its_certificate_holds(shell: Shell, url: str, status: int) -> None:

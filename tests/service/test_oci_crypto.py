@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from claviger.core.errors import Conflict, NotFound, Throttled
+from claviger.core.errors import Conflict, NotFound, Throttled, Unavailable
 from claviger.ocikms.calls import Verb
 from claviger.ocikms.workers import Workers
 from tests.ocicrypto import AES, P256, RSA, Shop, b64, open_shop, raw
@@ -367,6 +367,23 @@ async def test_a_deleted_vault_takes_its_keys_along(sqlite_shop: Shop) -> None:
     assert await shop.refusal("Encrypt", keyId=key, plaintext="") == ABSENT
 
 
+@pytest.mark.parametrize(
+    ("state", "expected"), [("UPDATING", None), ("BACKUP_IN_PROGRESS", None), ("RESTORING", WRONG_STATE)]
+)
+async def test_a_vault_in_passing(sqlite_shop: Shop, state: str, expected: tuple[int, str] | None) -> None:
+    shop = sqlite_shop
+    key = (await shop.key())["id"]
+    passing = "UPDATE oci_vaults SET passing = ?, passing_until = ?"
+    until = shop.desk.clock.now() + 5
+    await shop.desk.store.write(lambda tx: tx.execute(passing, state, until))
+    if expected is None:
+        await shop.encrypted(key)
+    else:
+        assert await shop.refusal("Encrypt", keyId=key, plaintext="") == expected
+    shop.desk.clock.advance(5)
+    await shop.encrypted(key)
+
+
 async def test_long_work_with_a_private_key_leaves_the_loop_and_is_bounded(sqlite_shop: Shop) -> None:
     shop = sqlite_shop
     key = (await shop.key({"algorithm": "RSA", "length": 384}))["id"]
@@ -377,8 +394,10 @@ async def test_long_work_with_a_private_key_leaves_the_loop_and_is_bounded(sqlit
     shop.materials.users = Workers("test", 1, 2)
     waiting = [asyncio.ensure_future(shop.materials.users.run(held.wait)) for _ in range(2)]
     await asyncio.sleep(0)
-    assert await shop.refusal("Sign", **asked) == (429, "TooManyRequests")
-    held.set()
+    try:
+        assert await shop.refusal("Sign", **asked) == (429, "TooManyRequests")
+    finally:
+        held.set()
     await asyncio.gather(*waiting)
     await shop.ask("Sign", **asked)
 
@@ -395,9 +414,11 @@ async def test_who_goes_away_does_not_make_room() -> None:
     await asyncio.to_thread(begun.wait)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    with pytest.raises(Throttled):
-        await workers.run(int)
-    held.set()
+    try:
+        with pytest.raises(Throttled):
+            await workers.run(int)
+    finally:
+        held.set()
     while True:  # the thread tells the loop when it is done
         await asyncio.sleep(0)
         try:
@@ -406,3 +427,5 @@ async def test_who_goes_away_does_not_make_room() -> None:
         except Throttled:
             continue
     workers.stop()
+    with pytest.raises(Unavailable):
+        await workers.run(int)

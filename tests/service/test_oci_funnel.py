@@ -279,6 +279,17 @@ async def test_nobody_is_let_through_without_a_good_signature(desk: Desk) -> Non
     assert (await client.ask("GET", CONTROL, VAULTS)).status_code == 200
 
 
+async def test_another_body_than_the_signed_one_does_nothing(desk: Desk) -> None:
+    alice, unsigned = await desk.signing("alice"), desk.client(None)
+    signed = b'{"displayName": "one"}'
+    for target in (VAULTS, f"{VAULTS}/{VAULT}/actions/cancelDeletion", "/nothing"):
+        headers = alice.headers("POST", f"https://{CONTROL}:8443{target}", signed)
+        for sent in (signed.replace(b"one", b"two"), b"", signed + b" "):
+            answer = await unsigned.ask("POST", CONTROL, target, sent, headers)
+            assert code_of(answer) == (401, "NotAuthenticated")
+    assert {record[1:3] for record in await desk.records()} == {("refused", 401)}
+
+
 async def test_the_signature_comes_before_the_route_and_the_route_before_the_body(desk: Desk) -> None:
     client = desk.client(await desk.signing("alice"))
     asked: list[tuple[tuple[Any, ...], tuple[int, str]]] = [

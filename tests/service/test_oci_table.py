@@ -36,10 +36,14 @@ HOSTS = {
 }
 SHARED = {"ListRegions"}
 """What everybody is told the same."""
-OF_THE_VAULT = {"GetWrappingKey"}
+OF_THE_VAULT = {"GetWrappingKey", "RestoreKeyFromFile"}
 """What names nothing but the vault, by its host."""
+NEVER_THERE = {"GetReplicationStatus", "GetPreauthenticatedRequest"}
+"""Reads of things that the owner has none of."""
 NOT_OFFERED = {501}
 HIDDEN = {400, 403, 404}
+CODES = {"NotAuthorizedOrNotFound", "RelatedResourceNotAuthorizedOrNotFound", "NamespaceNotFound"}
+"""What somebody is told from whom a thing is hidden."""
 
 
 @functools.cache
@@ -94,6 +98,8 @@ class Tenant:
         self.ids["secretId"] = (await self.done("POST", Plane.SECRETS, "/20180608/secrets", asked))["id"]
         buckets = f"/n/{settled.tenancy.namespace}/b"
         await self.done("POST", Plane.STORAGE, buckets, {"name": "bucket"})
+        target = f"{buckets}/bucket/o/object"
+        assert (await self.client.ask("PUT", self.host(Plane.STORAGE), target, b"content")).status_code == 200
 
     async def done(self, method: str, plane: Plane, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request that must succeed."""
@@ -233,6 +239,15 @@ async def test_every_operation_says_what_it_needs(sqlite_url: str) -> None:
         assert {route.planes for route in public} == {(Plane.STORAGE,)}
 
 
+async def test_its_owner_is_answered_every_read(sqlite_url: str) -> None:
+    async with open_desk(sqlite_url) as desk:
+        reads = [route for route in desk.routes if route.method in ("GET", "HEAD") and not route.is_public]
+        for route in reads:
+            answer = await desk.ask(desk.owner.client, route, desk.owner.host(route.planes[0]))
+            expected = 404 if route.operation in NEVER_THERE else 200
+            assert answer.status_code == expected, (route.operation, answer.text)
+
+
 async def test_no_operation_answers_what_nobody_has_signed(desk: Desk) -> None:
     nobody = OciClient(desk.oci.app, None)
     before = await desk.stored()
@@ -261,6 +276,6 @@ async def test_no_operation_tells_a_stranger_anything(desk: Desk, at_own_host: b
         told = f"{route.operation}: {answer.status_code} {answer.text[:200]}"
         assert answer.status_code in (HIDDEN | {401} if route.is_public else HIDDEN), told
         if route.method != "HEAD" and not route.is_public:
-            print(told)
+            assert answer.json()["code"] in CODES, told
 
     assert await desk.stored() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from claviger.core.errors import Conflict, Damaged, Invalid, NotFound
@@ -185,6 +186,8 @@ async def test_rights_hold_in_a_compartment_and_below_it(desk: IdentityDesk) -> 
     }
     assert [place for place in (root, a, b, c, abroad, foreign.tenancy.id) if sight.has(place)] == [root, a, b, c]
     assert (await desk.identities.current()).sight(caller) is sight
+    elsewhere = msgspec.structs.replace(caller, tenancy_id=foreign.tenancy.id, tenancy_num=foreign.tenancy.num)
+    assert not any((await desk.identities.current()).sight(elsewhere).has(place) for place in (root, a, abroad))
     await people.grant(desk.store, "ann", "INSPECT", "/", "acme")
     widened = (await desk.identities.current()).sight(caller)
     assert widened.may(Verb.INSPECT, c)

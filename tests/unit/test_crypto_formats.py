@@ -28,6 +28,8 @@ from claviger.keyvault.moving.wire import ArchivedVersion, pack
 from claviger.keyvault.secrets.backup import MAGIC
 from claviger.keyvault.secrets.operations import binding
 from claviger.keyvault.secrets.wire import pack_backup, unpack_backup
+from claviger.ocikms.backups import wire as oci_backups
+from claviger.ocikms.backups.sealed_file import KEY, head_of
 from claviger.sealing import wrapping
 from claviger.sealing.records import DataKeyRow, RootKeyRow
 
@@ -41,6 +43,7 @@ KINDS = {
     "check-value",
     "wrapped-data-key",
     "backup",
+    "oci-backup",
     "stream",
     "archive",
     "audit-tree",
@@ -130,6 +133,20 @@ def test_backup(vector: dict[str, str]) -> None:
         vector["value"].encode(),
     )
     assert pack_backup(contents).hex() == vector["packed"]
+
+
+@pytest.mark.parametrize("vector", _of("oci-backup"))
+def test_oci_backup(vector: dict[str, str]) -> None:
+    mark = vector["mark"].encode()
+    head = b"claviger-oci-backup-1\0K" + bytes([len(mark)]) + mark
+    bound_to = _bound(json.dumps(["oci-backup", {"hex": head.hex()}]))
+    sealed = _sealed(vector["key"], vector["nonce"], bytes.fromhex(vector["packed"]), bound_to)
+    assert (head + sealed).hex() == vector["bytes"]
+    assert head == head_of(KEY, vector["mark"])
+    contents = oci_backups.unpack(bytes.fromhex(vector["packed"]))
+    assert contents is not None
+    assert contents.keys[0].versions[0].material == vector["material"].encode()
+    assert oci_backups.pack(contents).hex() == vector["packed"]
 
 
 def _stream(key: bytes, content: bytes, bound_to: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Secrets in OCI vaults: every cell of state and operation, the stages of versions, expiry, and what parts may look like."""
+"""Secrets in OCI vaults: every cell of state and operation, stages of versions, expiry, what parts may look like."""
 
 from __future__ import annotations
 
@@ -183,8 +183,8 @@ def test_intervals_that_are_refused(text: str) -> None:
 def test_the_absolute_time_is_1_to_365_days_ahead_unless_it_was_there() -> None:
     for days in (1, 365):
         rules.check_expiry(ExpiryRule(absolute_at=NOW + days * DAY_S), None, NOW)
-    for days in (0.9, 365.1, -1.0):
-        late = ExpiryRule(absolute_at=NOW + days * DAY_S)
+    for far in (0.9, 365.1, -1.0):
+        late = ExpiryRule(absolute_at=NOW + far * DAY_S)
         with pytest.raises(Invalid):
             rules.check_expiry(late, None, NOW)
         with pytest.raises(Invalid):

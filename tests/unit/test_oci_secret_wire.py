@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -16,7 +19,7 @@ HIDDEN = "aHVzaCBodXNo"
 CREATE = {"compartmentId": "c", "keyId": "k", "secretName": "n", "vaultId": "v"}
 
 
-def read(body: dict[str, object]) -> wire.CreateSecretDetails:
+def read(body: Mapping[str, object]) -> wire.CreateSecretDetails:
     return read_body(msgspec.json.encode(body), wire.CreateSecretDetails)
 
 
@@ -56,7 +59,7 @@ def test_required_fields(name: str) -> None:
 
 
 def test_rules_are_read_and_shown() -> None:
-    sent = [
+    sent: list[dict[str, Any]] = [
         {
             "ruleType": "SECRET_EXPIRY_RULE",
             "secretVersionExpiryInterval": "P30D",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,10 +25,11 @@ _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 
 
+@lru_cache(maxsize=4096)  # reads show the same few times again and again
 def written(at: float) -> str:
     """RFC 3339 in UTC with milliseconds, cut off and not rounded, so that no time is shown late."""
     whole, millis = divmod(int(at * 1000 + 0.0005), 1000)
-    return f"{datetime.fromtimestamp(whole, UTC):%Y-%m-%dT%H:%M:%S}.{millis:03d}Z"
+    return f"{datetime.fromtimestamp(whole, UTC).isoformat()[:19]}.{millis:03d}Z"
 
 
 def read_time(name: str, text: str | None) -> float | None:

@@ -1,4 +1,4 @@
-"""A program as it runs in OCI: keys from their creation to the day of their deletion, by the SDK's waiting operations."""
+"""A program as it runs in OCI: keys from their creation to their deletion and back, by the SDK's waiting operations."""
 
 import base64
 import hashlib
@@ -136,13 +136,13 @@ assert len(left) == 32
 wrapping_key = serialization.load_pem_public_key(management.get_wrapping_key().data.public_key.encode())
 
 
-def wrapped_import(material, algorithm):
+def wrapped_import(material, algorithm, to=wrapping_key):
     """Key material as it travels to the vault."""
     if algorithm == "RSA_OAEP_SHA256":
-        blob = wrapping_key.encrypt(material, OAEP)
+        blob = to.encrypt(material, OAEP)
     else:
         temporary = os.urandom(32)
-        blob = wrapping_key.encrypt(temporary, OAEP) + aes_key_wrap_with_padding(temporary, material)
+        blob = to.encrypt(temporary, OAEP) + aes_key_wrap_with_padding(temporary, material)
     return models.WrappedImportKey(key_material=base64.b64encode(blob).decode(), wrapping_algorithm=algorithm)
 
 

@@ -27,11 +27,11 @@ for region in regions:
                 continue
             vault = vaults.get_vault(summary.id).data
             management = oci.key_management.KmsManagementClient(there, vault.management_endpoint)
-            for place in compartments:
+            for place, place_name in compartments.items():
                 for listed in everything(management.list_keys, place, limit=2).data:
                     key = management.get_key(listed.id).data
                     versions = everything(management.list_key_versions, key.id, limit=2).data
                     assert key.current_key_version in {each.id for each in versions}
-                    name = f"{region.region_name}/{vault.display_name}/{compartments[place]}/{key.display_name}"
+                    name = f"{region.region_name}/{vault.display_name}/{place_name}/{key.display_name}"
                     found[name] = [key.lifecycle_state, len(versions)]
 json.dump(found, sys.stdout)

@@ -38,8 +38,7 @@ class SealedFiles:
     async def sealed(self, kind: Kind, contents: Packed) -> bytes:
         """The file. Raises Invalid where it would be larger than one that can be restored."""
         data_key_id = await self._keyring.ensure_data_key(SCOPE)
-        mark = (await self._mark_of(data_key_id, contents.made_at)).encode("ascii")
-        head = MAGIC + _LETTERS[kind] + bytes([len(mark)]) + mark
+        head = head_of(kind, await self._mark_of(data_key_id, contents.made_at))
         await self._keyring.loaded(data_key_id)
         made = head + self._keyring.seal(data_key_id, pack(contents), _binding(head))
         if len(made) > MAX_FILE_BYTES:
@@ -75,6 +74,11 @@ class SealedFiles:
         fresh = new_uuid()
         with silently():
             return await self._store.write(lambda tx: records.add_backup_key(tx, fresh, data_key_id, now))
+
+
+def head_of(kind: Kind, mark: str) -> bytes:
+    """What stands before the sealed contents."""
+    return MAGIC + _LETTERS[kind] + bytes([len(mark)]) + mark.encode("ascii")
 
 
 def _binding(head: bytes) -> bytes:

@@ -128,7 +128,7 @@ class Identity:
         self._tags: dict[int, list[Tag]] = defaultdict(list)
         for tag in rows.tags:
             self._tags[tag.namespace_num].append(tag)
-        self._sights: dict[str, CallerSight] = {}
+        self._sights: dict[tuple[int, str], CallerSight] = {}
 
     def _all_callers(self, rows: Rows) -> dict[tuple[str, str, str], tuple[Caller, str]]:
         users = {user.num: user for user in rows.users}
@@ -145,13 +145,14 @@ class Identity:
         return self._callers.get((tenancy_id, user_id, fingerprint))
 
     def sight(self, caller: Caller) -> CallerSight:
-        """What a caller may see. Nothing, where there is no such user."""
-        sight = self._sights.get(caller.user_id)
+        """What a caller may see. Nothing, where the tenancy has no such user (any more)."""
+        key = (caller.tenancy_num, caller.user_id)
+        sight = self._sights.get(key)
         if sight is None:
             user = self._users.get(caller.user_id)
             if user is None or user.tenancy_num != caller.tenancy_num:
                 return NOTHING_SEEN
-            sight = self._sights[user.id] = self._work_out(user)
+            sight = self._sights[key] = self._work_out(user)
         return sight
 
     def _work_out(self, user: User) -> CallerSight:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from claviger.audit.trail import about
 from claviger.core.clock import Clock
 from claviger.core.errors import Invalid
 from claviger.ocikms.identity import records as identity

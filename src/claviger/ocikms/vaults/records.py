@@ -54,16 +54,6 @@ _UPDATE = f"UPDATE oci_vaults SET {', '.join(f'{name} = ?' for name in _COLUMNS[
 _ORDERS = {"TIMECREATED": "created_at", "DISPLAYNAME": "display_name"}
 
 
-def vault_of(row: Row) -> Vault:
-    """The vault of a row that was read with `columns`."""
-    return Vault(**dict(zip(_COLUMNS, row, strict=True)))
-
-
-def columns(alias: str) -> str:
-    """All columns of a vault, for a read that joins it as `alias`."""
-    return ", ".join(f"{alias}.{name}" for name in _COLUMNS)
-
-
 async def find(store: Store, vault_id: str) -> Vault | None:
     """The vault of this OCID, in whatever state."""
     return await _one(store, f"{_SELECT} WHERE id = ?", vault_id)
@@ -77,7 +67,7 @@ async def by_prefix(store: Store, prefix: str) -> Vault | None:
 async def by_slot(store: Store, slot: int) -> Vault | None:
     """The vault that has a port of this number."""
     row = await store.read_one(f"{_SELECT} WHERE slot = ?", slot)
-    return None if row is None else vault_of(row)
+    return None if row is None else _vault(row)
 
 
 async def _one(store: Store, sql: str, ident: str) -> Vault | None:
@@ -86,24 +76,24 @@ async def _one(store: Store, sql: str, ident: str) -> Vault | None:
     rows = store.read_now(sql, ident)
     if rows is None:
         rows = await store.read(sql, ident)
-    return vault_of(rows[0]) if rows else None
+    return _vault(rows[0]) if rows else None
 
 
 def in_tx(tx: Tx, num: int) -> Vault:
     """The vault of this number, which is there: vaults are never removed."""
-    return vault_of(tx.fetch(f"{_SELECT} WHERE num = ?", num)[0])
+    return _vault(tx.fetch(f"{_SELECT} WHERE num = ?", num)[0])
 
 
 def by_id_in(tx: Tx, vault_id: str) -> Vault | None:
     """The vault of this OCID, as the transaction sees it."""
     row = tx.fetch_one(f"{_SELECT} WHERE id = ?", vault_id) if "\0" not in vault_id else None
-    return None if row is None else vault_of(row)
+    return None if row is None else _vault(row)
 
 
 def by_prefix_in(tx: Tx, prefix: str) -> Vault | None:
     """The vault of this prefix, as the transaction sees it."""
     row = tx.fetch_one(f"{_SELECT} WHERE prefix = ?", prefix) if "\0" not in prefix else None
-    return None if row is None else vault_of(row)
+    return None if row is None else _vault(row)
 
 
 def insert(tx: Tx, vault: Vault) -> Vault:
@@ -129,7 +119,7 @@ async def page(store: Store, compartment_id: str, region: str, page: Page) -> li
     """The vaults that lie directly in a compartment and in a region, in any state; one more than the page has."""
     condition, order, values = ordering(page, _ORDERS)
     sql = f"{_SELECT} WHERE compartment_id = ? AND region = ?{condition}{order}"
-    return [vault_of(row) for row in await store.read(sql, compartment_id, region, *values)]
+    return [_vault(row) for row in await store.read(sql, compartment_id, region, *values)]
 
 
 def place_of(page: Page, vault: Vault) -> tuple[float | str, int]:
@@ -137,18 +127,10 @@ def place_of(page: Page, vault: Vault) -> tuple[float | str, int]:
     return (vault.created_at if page.by == "TIMECREATED" else vault.display_name), vault.num
 
 
-async def count_at(store: Store, compartment_id: str) -> int:
-    """How many vaults that are not deleted lie directly in a compartment."""
-    row = await store.read_one(
-        "SELECT COUNT(*) FROM oci_vaults WHERE compartment_id = ? AND state <> 'DELETED'", compartment_id
-    )
-    return 0 if row is None else int(row[0])
-
-
 async def due(store: Store, now: float, limit: int) -> list[Vault]:
     """Vaults whose deletion is due and not carried out, the longest due first."""
     sql = f"{_SELECT} WHERE state = 'PENDING_DELETION' AND deletes_at <= ? ORDER BY deletes_at, num LIMIT ?"
-    return [vault_of(row) for row in await store.read(sql, now, limit)]
+    return [_vault(row) for row in await store.read(sql, now, limit)]
 
 
 async def next_due(store: Store) -> float | None:
@@ -160,3 +142,7 @@ async def next_due(store: Store) -> float | None:
 def forget_wrapping_key(tx: Tx, num: int) -> None:
     """Destroys the private part of a vault's wrapping key."""
     tx.execute("UPDATE oci_vaults SET wrapping_sealed = NULL, wrapping_data_key_id = NULL WHERE num = ?", num)
+
+
+def _vault(row: Row) -> Vault:
+    return Vault(**dict(zip(_COLUMNS, row, strict=True)))

@@ -1,0 +1,1 @@
+"""Keys of OCI: their records, what is done to them, and how the records follow what OCI says."""

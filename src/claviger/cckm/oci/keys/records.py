@@ -1,0 +1,167 @@
+"""Stored keys of OCI vaults: one by one, and in pages filtered and sorted by the database.
+
+What is shown is joined with the vault; keys of a removed vault are shown to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from claviger.cckm.oci.keys.rows import KeyRow, KeyView
+from claviger.cckm.records import bump_secrets_revision
+from claviger.store.contract import Store, Tx
+
+_FIELDS = KeyRow.__struct_fields__
+_COLUMNS = ", ".join(_FIELDS)
+_NEW = _COLUMNS.removeprefix("num, ")
+_SELECT = f"SELECT {_COLUMNS} FROM cckm_oci_keys"
+_OF_VAULT = "v.domain_id, v.id, v.ocid, v.display_name, v.tenancy_name, v.region"
+_VIEWED = f"{', '.join('k.' + name for name in _FIELDS)}, {_OF_VAULT}"
+_JOINED = "FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num WHERE v.domain_id = ? AND v.removed = 0"
+
+COLUMNS: Mapping[str, str] = {
+    "id": "k.id",
+    "key_name": "k.name",
+    "display_name": "k.name",
+    "algorithm": "k.algorithm",
+    "length": "k.length",
+    "key_id": "k.ocid",
+    "vault_name": "v.display_name",
+    "cckm_vault_id": "v.id",
+    "protection_mode": "k.protection_mode",
+    "job_config_id": "k.job_config_id",
+    "lifecycle_state": "k.state",
+    "tenancy": "v.tenancy_name",
+    "compartment_name": "k.compartment_name",
+    "curve_id": "k.curve_id",
+    "region": "v.region",
+    "key_material_origin": "k.origin",
+    "gone": "k.gone",
+}
+"""What lists filter by, and in which column it lies."""
+ORDERS: Mapping[str, str] = {
+    "createdAt": "k.num",
+    "updatedAt": "k.updated_at",
+    "key_name": "k.name_key",
+    "display_name": "k.name_key",
+    "lifecycle_state": "k.state",
+    "time_created": "k.oci_created_at",
+    "time_of_deletion": "k.deletes_at",
+}
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A condition of a list: SQL over `k` and `v`, and its values."""
+
+    sql: str
+    args: tuple[Any, ...] = ()
+
+
+def _row(row: Sequence[object]) -> KeyRow:
+    return KeyRow(**dict(zip(_FIELDS, row, strict=True)))  # type: ignore[arg-type]  # columns in their order
+
+
+def _view(row: Sequence[Any]) -> KeyView:
+    of_vault = row[len(_FIELDS) :]
+    return KeyView(
+        row=_row(row[: len(_FIELDS)]),
+        domain_id=of_vault[0],
+        vault_id=of_vault[1],
+        vault_ocid=of_vault[2],
+        vault_name=of_vault[3],
+        tenancy=of_vault[4],
+        region=of_vault[5],
+    )
+
+
+async def view(store: Store, domain_id: str, ident: str) -> KeyView | None:
+    """A key of the domain by its record's id, as it is shown."""
+    row = await store.read_one(f"SELECT {_VIEWED} {_JOINED} AND k.id = ?", domain_id, ident)
+    return None if row is None else _view(row)
+
+
+async def page(
+    store: Store, domain_id: str, wanted: Sequence[Wanted], orders: Sequence[str], skip: int, count: int
+) -> list[KeyView]:
+    """Keys that meet every condition, in order. `orders` are columns with their direction."""
+    where = "".join(f" AND {each.sql}" for each in wanted)
+    args = [value for each in wanted for value in each.args]
+    rows = await store.read(
+        f"SELECT {_VIEWED} {_JOINED}{where} ORDER BY {', '.join([*orders, 'k.num'])} LIMIT ? OFFSET ?",
+        domain_id,
+        *args,
+        count,
+        skip,
+    )
+    return [_view(row) for row in rows]
+
+
+async def count(store: Store, domain_id: str, wanted: Sequence[Wanted]) -> int:
+    """How many there are."""
+    where = "".join(f" AND {each.sql}" for each in wanted)
+    args = [value for each in wanted for value in each.args]
+    row = await store.read_one(f"SELECT COUNT(*) {_JOINED}{where}", domain_id, *args)
+    return 0 if row is None else int(row[0])
+
+
+def load(tx: Tx, ident: str) -> KeyRow | None:
+    """A key by its record's id within a change."""
+    row = tx.fetch_one(f"{_SELECT} WHERE id = ?", ident)
+    return None if row is None else _row(row)
+
+
+def load_by_num(tx: Tx, num: int) -> KeyRow | None:
+    """A key by its number within a change."""
+    row = tx.fetch_one(f"{_SELECT} WHERE num = ?", num)
+    return None if row is None else _row(row)
+
+
+def load_by_ocid(tx: Tx, vault_num: int, ocid: str) -> KeyRow | None:
+    """A key of a vault by OCI's identifier within a change."""
+    row = tx.fetch_one(f"{_SELECT} WHERE vault_num = ? AND ocid = ?", vault_num, ocid)
+    return None if row is None else _row(row)
+
+
+def put(tx: Tx, row: KeyRow) -> KeyRow:
+    """Stores a key, new or changed; it as it is then, with its num."""
+    bump_secrets_revision(tx)
+    values = msgspec.structs.astuple(row)
+    if row.num:
+        columns = ", ".join(f"{name} = ?" for name in _NEW.split(", "))
+        tx.execute(f"UPDATE cckm_oci_keys SET {columns} WHERE num = ?", *values[1:], row.num)
+        return row
+    num = tx.fetch_one(
+        f"INSERT INTO cckm_oci_keys ({_NEW}) VALUES ({', '.join('?' * (len(_FIELDS) - 1))}) RETURNING num",
+        *values[1:],
+    )
+    assert num is not None  # noqa: S101 - an INSERT that succeeds returns its row
+    return msgspec.structs.replace(row, num=int(num[0]))
+
+
+def remove(tx: Tx, num: int) -> None:
+    """Removes a key; its versions go with it."""
+    bump_secrets_revision(tx)
+    tx.execute("DELETE FROM cckm_oci_keys WHERE num = ?", num)
+
+
+async def due(store: Store, now: float, most: int) -> list[tuple[str, str]]:
+    """Domain and id of keys in a passing state that it is time to look at again."""
+    rows = await store.read(
+        "SELECT v.domain_id, k.id FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num "
+        "WHERE k.refresh_at IS NOT NULL AND k.refresh_at <= ? AND v.removed = 0 ORDER BY k.refresh_at LIMIT ?",
+        now,
+        most,
+    )
+    return [(str(row[0]), str(row[1])) for row in rows]
+
+
+async def next_due(store: Store) -> float | None:
+    """When the next one is due."""
+    row = await store.read_one(
+        "SELECT MIN(k.refresh_at) FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num "
+        "WHERE k.refresh_at IS NOT NULL AND v.removed = 0"
+    )
+    return None if row is None or row[0] is None else float(row[0])

@@ -1,0 +1,1 @@
+"""Versions of OCI keys: their records, rotation, scheduled deletion."""
