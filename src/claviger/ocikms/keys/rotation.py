@@ -75,7 +75,7 @@ def _succeed(tx: Tx, key: Key, version: Version, sealed: bytes, now: float) -> N
         last_rotation_at=now,
         last_rotation_status=SUCCESS,
         last_rotation_message=None,
-        next_rotation_at=(key.next_rotation_at or 0) + 60 * 86400,
+        next_rotation_at=rules.next_rotation(key.rotation_start_at or now, key.rotation_interval_days or 1, now),
     )
     add_current(tx, noted, version, sealed, now)
 

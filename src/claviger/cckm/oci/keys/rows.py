@@ -12,7 +12,7 @@ __all__ = ["DEFAULT_DAYS", "FIRST_LOOK_S", "LONGEST_LOOK_S", "KeyDetails", "KeyR
 FIRST_LOOK_S = 1.0
 LONGEST_LOOK_S = 60.0
 MOST_LOOKS = 200
-"""So often a key in a passing state is looked at again, at longer and longer intervals; then a synchronisation has to."""
+"""So often a key in a passing state is looked at again, at growing intervals; then a synchronisation has to."""
 
 
 class KeyDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

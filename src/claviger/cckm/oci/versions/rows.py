@@ -20,7 +20,7 @@ class VersionDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class VersionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a key. `origin` is OCI's word, `key_origin` ours. Times are epoch seconds; `num` 0: not stored yet."""
+    """A version of a key. `origin` is OCI's word, `key_origin` ours. Times are epoch seconds; `num` 0: not stored."""
 
     num: int
     id: str
