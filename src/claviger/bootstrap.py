@@ -20,6 +20,7 @@ from claviger.audit.trail import Trail, following
 from claviger.cckm.assembly import Choices, Ground, Plane
 from claviger.cckm.azure.connections.operations import EmbeddedAzure
 from claviger.cckm.errors import failure as control_plane_failure
+from claviger.cckm.oci.connections.operations import EmbeddedOci
 from claviger.core.asgi import Application
 from claviger.core.attempts import FailedAttempts
 from claviger.core.clock import Clock
@@ -55,6 +56,8 @@ from claviger.ocikms.assembly import Ocikms
 from claviger.ocikms.demo import furnish_demo
 from claviger.ocikms.errors import failure as oci_failure
 from claviger.ocikms.hosts import is_oci_path
+from claviger.ocikms.identity.control_plane import seed_control_plane as seed_oci_control_plane
+from claviger.ocikms.identity.demo import Signer
 from claviger.ocikms.identity.demo import seed_demo as seed_oci_demo
 from claviger.server.asgi import Failures
 from claviger.server.front import Front
@@ -115,8 +118,16 @@ async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
         yield services
 
 
-async def _prepared(house: House) -> ControlPlaneAccess | None:
-    """Makes what the settings say that there has to be: the demo, the seed, the control plane's way into both."""
+@dataclass(frozen=True)
+class _Ways:
+    """How the control plane signs in at the embedded clouds; None where it may not."""
+
+    azure: ControlPlaneAccess | None = None
+    oci: Signer | None = None
+
+
+async def _prepared(house: House) -> _Ways:
+    """Makes what the settings say that there has to be: the demo, the seed, the control plane's ways into both."""
     settings = house.settings
     if settings.demo:
         with following(_own_trail(house, "Make the demo")):
@@ -129,9 +140,12 @@ async def _prepared(house: House) -> ControlPlaneAccess | None:
         with following(_own_trail(house, "Apply the seed")):
             await Seeding(house.store, house.keyring, house.clock).apply(seed)
     if not settings.demo:
-        return None
-    with following(_own_trail(house, "Let the control plane into the embedded cloud")):
-        return await seed_control_plane(house.store, house.notes, house.clock)
+        return _Ways()
+    with following(_own_trail(house, "Let the control plane into the embedded clouds")):
+        return _Ways(
+            await seed_control_plane(house.store, house.notes, house.clock),
+            await seed_oci_control_plane(house.store, house.notes, house.clock),
+        )
 
 
 def _own_trail(house: House, action: str) -> Trail:
@@ -144,7 +158,7 @@ def _services(
     machine: Clock,
     switches: Switches | None,
     board_token: Sensitive,
-    embedded: ControlPlaneAccess | None,
+    embedded: _Ways,
 ) -> Services:
     settings, clock, store, keyring = house.settings, house.clock, house.store, house.keyring
     metrics = Metrics()
@@ -303,7 +317,7 @@ class _Background:
         purges: Purges,
         plane: Plane,
         oci: Ocikms,
-        embedded: ControlPlaneAccess | None,
+        embedded: _Ways,
     ) -> None:
         self._house = house
         self._sweeper = sweeper
@@ -316,13 +330,19 @@ class _Background:
     async def start(self, port: int | None) -> None:
         """`port` is where this server listens; None where it has no sockets, so that nobody can reach it over HTTPS."""
         authority = self._house.settings.data / "tls" / "ca.pem"
-        given = self._embedded
-        reachable = given is not None and port is not None and authority.exists()
-        await self._plane.start(
-            EmbeddedAzure(given.tenant_id, given.client_id, given.client_secret, port, authority.read_text())
-            if given is not None and port is not None and reachable
-            else None
-        )
+        azure, oci = self._embedded.azure, self._embedded.oci
+        if port is None or not authority.exists():
+            await self._plane.start(None, None)
+        else:
+            pem = authority.read_text()
+            await self._plane.start(
+                None
+                if azure is None
+                else EmbeddedAzure(azure.tenant_id, azure.client_id, azure.client_secret, port, pem),
+                None
+                if oci is None
+                else EmbeddedOci(oci.tenancy_id, oci.user_id, oci.fingerprint, oci.private_key, oci.region, port, pem),
+            )
         await self._ocikms.start()
         work = [self._finish_rotation(), self._sweeper.run()]
         if self._house.log is not None:

@@ -153,6 +153,19 @@ def test_the_files_are_for_their_owner_alone(house: OciHouse) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
+def test_doctor_looks_at_the_names_of_oci(house: OciHouse) -> None:
+    said = house.shell.server.program("doctor").stdout
+    assert "name a-management.kms.us-ashburn-1.localhost: " in said
+    assert "ok    certificate of kms.us-ashburn-1.localhost: is trusted" in said
+
+
+def test_what_would_change_is_shown(house: OciHouse) -> None:
+    said = house.shell.run(options=("--print",)).stdout.decode()
+    for name in ("OCI_CLI_CONFIG_FILE", "OCI_CONFIG_FILE"):
+        assert f"set    {name}={house.exported[name]}\n" in said
+        assert name not in house.shell.run(options=("--print", "--no-demo")).stdout.decode()
+
+
 def test_a_profile_of_ones_own_is_used(house: OciHouse, tmp_path: Path) -> None:
     """A user with the OCID and the key that a program has already; his profile is where SDKs look first."""
     own_ocid = "ocid1.user.oc1..aaaaownownownown"

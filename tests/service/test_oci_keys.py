@@ -9,6 +9,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_public_key,
+)
 
 from claviger.crypto.key_wrapping import BY_AES
 from claviger.ocikms.calls import Verb
@@ -420,10 +430,21 @@ async def test_material_that_was_wrapped_comes_in(desk: KeyDesk) -> None:
         assert used.sealed is not None
         assert used.version.data_key_id is not None
         kept = await desk.materials.revealed(used.version.id, used.version.data_key_id, used.sealed)
-        assert (kept.reveal() if hasattr(kept, "reveal") else kept) == secret
+        assert kept.reveal() == secret
         rotated = await desk.ask("ImportKeyVersion", key["id"], body={"wrappedImportKey": sent})
         assert rotated["origin"] == "EXTERNAL"
         assert (await desk.ask("CreateKeyVersion", key["id"]))["origin"] == "INTERNAL"
+    private = rsa.generate_private_key(65537, 2048)
+    der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    sent = wrapped(wrapping["publicKey"], der)
+    details = desk.details(keyShape={"algorithm": "RSA", "length": 256}, wrappedImportKey=sent)
+    key = await desk.ask("ImportKey", body=details)
+    version = await desk.ask("GetKeyVersion", key["id"], key["currentKeyVersion"])
+    assert (version["origin"], version["publicKey"]) == ("EXTERNAL", public)
+    too_long = {**details, "keyShape": {"algorithm": "RSA", "length": 384}}
+    assert await desk.refusal("ImportKey", body=too_long) == BAD
+
     count = len((await desk.ask("ListKeys", query={"compartmentId": desk.desk.production})).json)
     good = wrapped(wrapping["publicKey"], bytes(32))
     for more in (
@@ -443,11 +464,6 @@ async def test_material_that_was_wrapped_comes_in(desk: KeyDesk) -> None:
 
 def wrapped(public_pem: str, secret: bytes) -> dict[str, str]:
     """As a client wraps it: to a fresh AES key, and that to the vault's RSA key."""
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
-    from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
     public, between = load_pem_public_key(public_pem.encode()), bytes(range(32))
     assert isinstance(public, rsa.RSAPublicKey)
     oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)

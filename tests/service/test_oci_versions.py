@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from claviger.core.clock import ManualClock
@@ -16,10 +17,16 @@ from claviger.ocikms.demo import furnish_demo
 from claviger.ocikms.errors import told
 from claviger.ocikms.identity.demo import seed_demo
 from claviger.ocikms.keys import rotation
+from claviger.ocikms.keys.operations import Keys
+from claviger.ocikms.keys.routes import KeyRoutes
 from claviger.ocikms.materials import Materials
 from claviger.ocikms.ocids import new_version_ocid
 from claviger.ocikms.texts import written
 from claviger.ocikms.versions import deletion, records
+from claviger.ocikms.versions.operations import Versions
+from claviger.ocikms.versions.routes import VersionRoutes
+from claviger.ocikms.wrapping.operations import Wrapping
+from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from tests.oci_keys import ABSENT, BAD, SPENT, STALE, WRONG_STATE, KeyDesk, open_key_desk
 from tests.ocikms import DAY_S, REGION, open_desk
@@ -131,6 +138,53 @@ async def test_a_key_is_rotated_only_when_enabled(desk: KeyDesk) -> None:
     assert await desk.refusal("ImportKeyVersion", curve["id"], body=unusable) == BAD
 
 
+class Interrupted(Materials):
+    """Something else happens while material is made."""
+
+    def __init__(self, keyring: Keyring, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(keyring)
+        self._meanwhile = meanwhile
+
+    async def made(self, shape: Shape) -> Material:
+        await self._meanwhile()
+        return await super().made(shape)
+
+
+async def test_what_happens_while_material_is_made_counts(desk: KeyDesk) -> None:
+    store, keyring = desk.desk.store, desk.desk.keyring
+    key_id, other = (await desk.create())["id"], (await desk.create())["id"]
+
+    def interrupted(meanwhile: Callable[[], Awaitable[object]]) -> Interrupted:
+        materials = Interrupted(keyring, meanwhile)
+        wrapping = Wrapping(store, keyring, materials)
+        desk.desk.add(KeyRoutes(Keys(store, keyring, materials, wrapping)).routes())
+        desk.desk.add(VersionRoutes(Versions(store, keyring, materials, wrapping)).routes())
+        return materials
+
+    materials = interrupted(lambda: desk.ask("DisableKey", key_id))
+    assert await desk.refusal("CreateKeyVersion", key_id) == WRONG_STATE
+    materials.stop()
+    vault_id = desk.vaults["DEFAULT"]["id"]
+    materials = interrupted(lambda: desk.desk.ask("ScheduleVaultDeletion", vault_id))
+    assert await desk.refusal("CreateKey", body=desk.details()) == WRONG_STATE
+    materials.stop()
+    rows = await store.read("SELECT COUNT(*) FROM oci_key_versions")
+    assert rows[0][0] == 2
+    for each in (key_id, other):
+        assert await desk.state(each) == "PENDING_DELETION"
+
+
+async def test_all_in_a_deleted_vault_is_deleted(desk: KeyDesk) -> None:
+    key = await desk.create()
+    found = await records.find(desk.desk.store, key["id"], key["currentKeyVersion"])
+    assert found is not None
+    stored, version = found
+    gone = msgspec.structs.replace(stored, vault_state="DELETED")
+    now = desk.clock.now()
+    assert (stored.shown_at(now), version.shown_at(now, stored)) == ("ENABLED", "ENABLED")
+    assert (gone.shown_at(now), version.shown_at(now, gone)) == ("DELETED", "DELETED")
+
+
 async def test_versions_of_a_pending_key_are_left_alone(desk: KeyDesk) -> None:
     key = await desk.create()
     key_id, first = key["id"], key["currentKeyVersion"]
@@ -163,6 +217,13 @@ async def test_states_of_versions_pass_by_themselves(database_url: str) -> None:
         desk.clock.advance(5)
         await desk.ask("CancelKeyVersionDeletion", key["id"], key["currentKeyVersion"])
         assert await version_state(desk, key["id"], key["currentKeyVersion"]) == "CANCELLING_DELETION"
+        desk.clock.advance(5)
+        moving = {"compartmentId": desk.desk.staging}
+        await desk.desk.ask("ChangeVaultCompartment", desk.vaults["DEFAULT"]["id"], body=moving)  # it is UPDATING
+        first = key["currentKeyVersion"]
+        assert await desk.refusal("ScheduleKeyVersionDeletion", key["id"], first) == WRONG_STATE
+        assert await desk.refusal("CreateKeyVersion", key["id"]) == WRONG_STATE
+        assert await desk.refusal("DisableKey", key["id"]) == WRONG_STATE
 
 
 async def test_retry_tokens_make_one_version(desk: KeyDesk) -> None:

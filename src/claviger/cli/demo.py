@@ -9,14 +9,14 @@ from claviger.bootstrap import House
 from claviger.keyvault.directory import demo as azure
 from claviger.keyvault.directory.demo import DemoAccess
 from claviger.ocikms.identity import demo as oci
-from claviger.ocikms.identity.demo import DemoUser
+from claviger.ocikms.identity.demo import Signer
 
 
 class Demos(msgspec.Struct, frozen=True):
     """Each is None where the demo was never made, or is gone."""
 
     azure: DemoAccess | None = None
-    oci: DemoUser | None = None
+    oci: Signer | None = None
 
     def __bool__(self) -> bool:
         return self.azure is not None or self.oci is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from claviger.core.ids import new_token
 from claviger.ocikms.hosts import LOCAL_DOMAIN
-from claviger.ocikms.identity.demo import DemoUser
+from claviger.ocikms.identity.demo import Signer
 from claviger.ocikms.identity.regions import KEYS
 from claviger.ocikms.ocids import REALM
 
@@ -35,7 +35,7 @@ def local_variables(data: Path) -> dict[str, str]:
     return {REGIONS_VARIABLE: str(_folder(data) / "regions.json")}
 
 
-def write_profile(data: Path, demo: DemoUser) -> None:
+def write_profile(data: Path, demo: Signer) -> None:
     """Writes the demo user's profile and key."""
     folder = _folder(data)
     key = folder / "key.pem"

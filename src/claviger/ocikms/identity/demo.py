@@ -32,8 +32,8 @@ _SEEDED = "oci_demo_seeded"
 _PRIVATE_KEY = "oci-demo-api-key"
 
 
-class DemoUser(msgspec.Struct, frozen=True):
-    """What a program needs to sign requests as the demo user. `private_key` is PEM."""
+class Signer(msgspec.Struct, frozen=True):
+    """What a program needs to sign requests as a user. `private_key` is PEM."""
 
     tenancy_id: str
     user_id: str
@@ -76,14 +76,17 @@ async def seed_demo(store: Store, notes: SealedNotes, clock: Clock) -> bool:
     return await store.write(change)
 
 
-async def load_demo(store: Store, notes: SealedNotes) -> DemoUser | None:
+async def load_demo(store: Store, notes: SealedNotes) -> Signer | None:
     """How to sign as the demo user, as far as his key is still good; None where it is not, or was never made.
 
     Raises Damaged where the note does not open.
     """
     private_key = await notes.get(_PRIVATE_KEY)
-    if private_key is None:
-        return None
+    return None if private_key is None else await signer_with(store, private_key)
+
+
+async def signer_with(store: Store, private_key: Sensitive) -> Signer | None:
+    """The user whose API key this is; None where there is none any more."""
     fingerprint = read_public_key(public_half(private_key))[0]
     owners = {each.user_num for each in await records.all_api_keys(store) if each.fingerprint == fingerprint}
     user = next((each for each in await records.all_users(store) if each.num in owners), None)
@@ -93,4 +96,4 @@ async def load_demo(store: Store, notes: SealedNotes) -> DemoUser | None:
     tenancy = next((each for each in tenancies if each.num == user.tenancy_num), None)
     if tenancy is None:
         return None
-    return DemoUser(tenancy.id, user.id, fingerprint, tenancy.home_region, private_key)
+    return Signer(tenancy.id, user.id, fingerprint, tenancy.home_region, private_key)
