@@ -11,7 +11,8 @@ import pytest
 from claviger.audit import records
 from claviger.audit.entry import Actor, Entry, Subject, decoded, encoded
 from claviger.audit.log import AuditLog
-from claviger.audit.stamp import Stamp, Stamped
+from claviger.audit.records import object_key, shared_by
+from claviger.audit.stamp import ObjectStamp, Stamp, Stamped, StampedObject
 from claviger.audit.trail import (
     BEGUN,
     AuditedStore,
@@ -181,6 +182,33 @@ def test_a_stamp_makes_what_an_entry_makes() -> None:
     assert decoded(leaf.body) == decoded(encoded(entry))
     with pytest.raises(ValueError, match="marks"):
         Stamp(**{**shared, "action": "@name@"}, kind="secret", container="demo")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        Subject(container="ocid1.compartment.x", id="ocid1.key.x", kind="key", name="orders"),
+        Subject(container="", id="", kind="", name=""),
+        Subject(container="@id@", id="@name@", kind="%b", name='größe "%s" \\ \x01 \ud800 @request@'),
+        Subject(id="x" * 600, name="y" * 600),
+    ],
+)
+def test_a_stamp_for_any_object_makes_what_an_entry_makes(subject: Subject) -> None:
+    shared: dict[str, Any] = {
+        "action": 'Get 100 % "of it"',
+        "actor": Actor(address="::1", user_id="u", username="größe"),
+        "domain_id": "d",
+        "origin": "ocikms",
+        "service": "ocikms",
+        "status": 200,
+    }
+    at, request_id = 1_800_000_000.123456, "A/b.C"
+    entry = Entry(**shared, at=at, object=subject, outcome="granted", request_id=request_id)
+    leaf = StampedObject(ObjectStamp(**shared), at, subject, request_id).leaf()
+    assert leaf.body == encoded(entry)
+    assert (leaf.shared, leaf.object_key) == (shared_by(entry), object_key(subject.id))
+    with pytest.raises(ValueError, match="marks"):
+        ObjectStamp(**{**shared, "action": "@name@"})
 
 
 @pytest.mark.parametrize("how", ["strict", "buffered"])

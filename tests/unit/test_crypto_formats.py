@@ -21,6 +21,7 @@ from claviger.audit.tree import Frontier, leaf_hash
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.envelope import SealingKey, associated_data
 from claviger.crypto.key_file import KeyFile, PassphraseFile
+from claviger.crypto.key_objects import AesKey
 from claviger.crypto.root_key import root_key_id, root_key_of
 from claviger.crypto.stream import StreamReader, StreamWriter
 from claviger.keyvault.moving.archive import open_archive
@@ -30,6 +31,8 @@ from claviger.keyvault.secrets.operations import binding
 from claviger.keyvault.secrets.wire import pack_backup, unpack_backup
 from claviger.ocikms.backups import wire as oci_backups
 from claviger.ocikms.backups.sealed_file import KEY, head_of
+from claviger.ocikms.crypto import wire as oci_ciphertexts
+from claviger.ocikms.crypto.operations import bound as oci_bound
 from claviger.sealing import wrapping
 from claviger.sealing.records import DataKeyRow, RootKeyRow
 
@@ -44,6 +47,7 @@ KINDS = {
     "wrapped-data-key",
     "backup",
     "oci-backup",
+    "oci-ciphertext",
     "stream",
     "archive",
     "audit-tree",
@@ -147,6 +151,19 @@ def test_oci_backup(vector: dict[str, str]) -> None:
     assert contents is not None
     assert contents.keys[0].versions[0].material == vector["material"].encode()
     assert oci_backups.pack(contents).hex() == vector["packed"]
+
+
+@pytest.mark.parametrize("vector", _of("oci-ciphertext"))
+def test_oci_ciphertext(vector: dict[str, str]) -> None:
+    key_id, version_id, data = vector["key_id"], vector["version_id"], json.loads(vector["data"])
+    bound_to = _bound(json.dumps(["oci-ciphertext", key_id, version_id, "a", data["a"], "b", data["b"]]))
+    nonce, key = bytes.fromhex(vector["nonce"]), bytes.fromhex(vector["key"])
+    encrypted = nonce + AESGCM(key).encrypt(nonce, vector["plaintext"].encode(), bound_to)
+    whole = bytes([1, len(version_id)]) + version_id.encode() + encrypted
+    assert whole.hex() == vector["bytes"]
+    assert oci_ciphertexts.unpacked(whole) == (version_id, encrypted)
+    assert oci_ciphertexts.packed(version_id, encrypted) == whole
+    assert AesKey(key).decrypt(encrypted, oci_bound(key_id, version_id, data)) == vector["plaintext"].encode()
 
 
 def _stream(key: bytes, content: bytes, bound_to: bytes) -> bytes:

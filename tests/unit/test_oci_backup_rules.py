@@ -70,5 +70,5 @@ def test_later_readers_take_what_is_packed_now() -> None:
 
     version = wire.PackedVersion("id", "ENABLED", None, "INTERNAL", 0, None, 1, NOW, b"x")
     assert msgspec.msgpack.decode(wire.pack(version), type=Later).added is None
-    later = Later(*msgspec.structs.astuple(version), "new")
+    later = msgspec.convert([*msgspec.structs.astuple(version), "new"], Later)
     assert msgspec.msgpack.decode(wire.pack(later), type=wire.PackedVersion) == version

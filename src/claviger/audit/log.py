@@ -16,7 +16,7 @@ from typing import NoReturn
 from claviger.audit import records
 from claviger.audit.entry import Entry, encoded
 from claviger.audit.records import Leaf, Shared, object_key, shared_by
-from claviger.audit.stamp import Stamped
+from claviger.audit.stamp import Quick, Stamped, StampedObject
 from claviger.audit.tree import Frontier, leaf_hash
 from claviger.core.errors import Busy, Conflict, Damaged, Refusal
 from claviger.store.contract import Store, Tx
@@ -30,6 +30,7 @@ WRITTEN_AT_ONCE = 512
 RETRY_S = 0.5
 KNOWN_FACETS = 4096
 UNAVAILABLE = "AuditUnavailable"
+_QUICK = (Stamped, StampedObject)
 
 
 class AuditLog:
@@ -43,7 +44,7 @@ class AuditLog:
         self._buffer_limit = buffer_limit
         self._head: tuple[int, bytes] = (0, b"")  # only used on the store's writing thread
         self._facets: dict[Shared, int] = {}  # likewise
-        self._waiting: deque[Leaf | Stamped] = deque()
+        self._waiting: deque[Leaf | Quick] = deque()
         self._wakened = asyncio.Event()
         self._writing = asyncio.Lock()
         self._open = False
@@ -51,14 +52,14 @@ class AuditLog:
 
     # Changes.
 
-    def note(self, tx: Tx, *entries: Entry | Stamped) -> None:
+    def note(self, tx: Tx, *entries: Entry | Quick) -> None:
         """Appends entries within a change, to be committed with it. May be called several times in one change.
 
         The entries get their numbers at the end of the transaction: the change cannot read them.
         """
         tx.at_end(self._append, [_leaf(entry) for entry in entries])
 
-    async def record(self, *entries: Entry | Stamped) -> None:
+    async def record(self, *entries: Entry | Quick) -> None:
         """Appends entries by themselves; they are on disk when this returns.
 
         Raises Busy("AuditUnavailable") where they cannot be written: the call that they are about is to be refused.
@@ -106,7 +107,7 @@ class AuditLog:
 
     # Reads.
 
-    def buffer(self, entry: Entry | Stamped) -> None:
+    def buffer(self, entry: Entry | Quick) -> None:
         """Takes an entry that is on disk some 100 ms later, by `run`. The quick way are those made by a `Stamp`.
 
         Raises Busy("AuditUnavailable") when too many wait, when writing them fails, and before `run` and after `stop`:
@@ -120,7 +121,7 @@ class AuditLog:
             refuse(Busy("AuditFull", problem="too many audit records wait to be written"))
         if not self._waiting:
             self._wakened.set()
-        self._waiting.append(entry if type(entry) is Stamped else _leaf(entry))
+        self._waiting.append(entry if isinstance(entry, _QUICK) else _leaf(entry))
 
     async def run(self) -> None:
         """Writes what was buffered, until cancelled. What cannot be written waits; meanwhile `buffer` refuses."""
@@ -152,7 +153,7 @@ class AuditLog:
             while self._waiting:
                 count = min(len(self._waiting), WRITTEN_AT_ONCE)
                 some = [self._waiting[at] for at in range(count)]
-                await self._write([each.leaf() if isinstance(each, Stamped) else each for each in some])
+                await self._write([each if isinstance(each, Leaf) else each.leaf() for each in some])
                 for _ in range(count):
                     self._waiting.popleft()
             if self._failure is not None:
@@ -174,9 +175,9 @@ def refuse(cause: Refusal) -> NoReturn:
     raise Busy(UNAVAILABLE, message=message, cause=cause.reason) from cause
 
 
-def _leaf(entry: Entry | Stamped) -> Leaf:
+def _leaf(entry: Entry | Quick) -> Leaf:
     """The entry as it will stand in the log. Raises TypeError for what is not an `Entry`."""
-    if type(entry) is Stamped:
+    if isinstance(entry, _QUICK):
         return entry.leaf()
     if type(entry) is not Entry:
         raise TypeError("the audit log takes an Entry")

@@ -1,8 +1,9 @@
 """Records of the same kind, made quickly: what all reads of one caller in one place share is encoded once.
 
 A `Stamp` is made of a whole `Entry`, whose own rules it keeps; of the records that are made by it only the time, the
-object's name, its version and the id of the request differ. A `Stamped` is one of them on its way: it is encoded where
-the log is written, not where the call is answered.
+object's name, its version and the id of the request differ. An `ObjectStamp` leaves all of the object open.
+A `Stamped` or `StampedObject` is one of them on its way: it is encoded where the log is written, not where the
+call is answered.
 """
 
 from __future__ import annotations
@@ -84,3 +85,61 @@ class Stamped(msgspec.Struct, frozen=True, gc=False):
     def leaf(self) -> Leaf:
         """The record, as the log keeps it."""
         return self.stamp.leaf(self.at, self.name, self.version, self.request_id)
+
+
+_OBJECT_MARKS = (
+    (b'"at":1234567890.0625', b'"at":%b'),
+    (b'"@container@"', b"%b"),
+    (b'"@id@"', b"%b"),
+    (b'"@kind@"', b"%b"),
+    (b'"@name@"', b"%b"),
+    (b'"@request@"', b"%b"),
+)
+
+
+class ObjectStamp:
+    """For grants of one action to one caller, whatever the object."""
+
+    def __init__(self, *, action: str, actor: Actor, domain_id: str, origin: Origin, service: str, status: int) -> None:
+        sample = Entry(
+            action=action,
+            actor=actor,
+            at=_AT,
+            domain_id=domain_id,
+            object=Subject(container="@container@", id="@id@", kind="@kind@", name="@name@"),
+            origin=origin,
+            outcome="granted",
+            request_id="@request@",
+            service=service,
+            status=status,
+        )
+        self._shared: Shared = shared_by(sample)
+        form = encoded(sample).replace(b"%", b"%%")
+        for mark, place in _OBJECT_MARKS:
+            if form.count(mark) != 1:
+                raise ValueError("a stamp's fixed parts must not look like its marks")
+            form = form.replace(mark, place)
+        self._form = form
+
+    def leaf(self, at: float, subject: Subject, request_id: str) -> Leaf:
+        """The record, as the log keeps it."""
+        told = (at, subject.container, subject.id, subject.kind, subject.name, request_id)
+        body = self._form % tuple(_encode(each) for each in told)
+        return Leaf(at, self._shared, object_key(subject.id), sha256(b"\x00" + body).digest(), body)
+
+
+class StampedObject(msgspec.Struct, frozen=True, gc=False):
+    """One record by an `ObjectStamp` on its way."""
+
+    stamp: ObjectStamp
+    at: float
+    subject: Subject
+    request_id: str
+
+    def leaf(self) -> Leaf:
+        """The record, as the log keeps it."""
+        return self.stamp.leaf(self.at, self.subject, self.request_id)
+
+
+Quick = Stamped | StampedObject
+"""What the log takes as it is."""

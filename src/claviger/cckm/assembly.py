@@ -52,6 +52,8 @@ from claviger.cckm.estate.routes import SearchRoutes
 from claviger.cckm.journal import Journal
 from claviger.cckm.leaving.operations import Leavings
 from claviger.cckm.leaving.routes import LeavingRoutes
+from claviger.cckm.local.keys.operations import LocalKeys
+from claviger.cckm.local.keys.routes import LocalKeyRoutes
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.delivery import Courier
 from claviger.cckm.notices.nearing.watch import Watch
@@ -137,6 +139,7 @@ class Plane:
         self.access: AccessParts = access_parts(store, self._safe, ground.notes, clock, ground.machine)
         self._clouds = AzureClouds(self._safe)
         self._oci = OciClouds(self._safe)
+        self.local_keys = LocalKeys(store, self._safe, clock)
         self._removals = Removals(plain)
         self.notices = Notices(clock)
         self._courier = Courier(plain, self._safe, clock, ground.machine)
@@ -183,6 +186,7 @@ class Plane:
             *TenancyRoutes(Tenancies(store, clock, self._oci)).routes(),
             *CompartmentRoutes(Compartments(store, clock, self._oci)).routes(),
             *OciVaultRoutes(OciVaults(store, clock, self._oci), self._guards).routes(),
+            *LocalKeyRoutes(self.local_keys).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
             *secrets.routes(),

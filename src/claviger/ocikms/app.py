@@ -61,11 +61,11 @@ class Request:
 
     __slots__ = ("address", "caller", "head", "path", "place", "refusal", "request_id", "route", "signature", "trail")
 
-    def __init__(self, scope: Scope, place: Place | None) -> None:
+    def __init__(self, scope: Scope) -> None:
         client = scope.get("client")
         self.address: str = client[0] if client else ""
         self.head = Head(scope)
-        self.place = place
+        self.place: Place | None = None
         self.route: Route | None = None
         self.path: dict[str, str] = {}
         self.refusal: Refusal | None = None
@@ -149,7 +149,7 @@ class OciApp:
         The same steps as `__call__`, without a task and without the ASGI messages: this is the hot path. Whatever is
         refused or has to wait is left to `__call__`, which starts afresh.
         """
-        identity, journal = self._identities.fresh(), self._journal
+        identity, journal, trail = self._identities.fresh(), self._journal, None
         if identity is None or self._switches is not None or (journal is not None and journal.is_strict):
             return None
         request = self._read(scope)
@@ -160,15 +160,16 @@ class OciApp:
             return None
         try:
             self._admit(identity, request)
-            call = self._call(identity, request, scope["query_string"], b"")
             head = self._head(request)
-            trail = None if journal is None or route.kind == "list" else self._trail(journal, request)
+            call = self._call(identity, request, scope["query_string"], b"")
+            if journal is not None:
+                trail = journal.begin_quickly(route, call.caller, request.address, request.request_id)
             with following(trail):
                 answer = route.quick(call)
             if answer is None or answer.status != 200:
                 return None
             if journal is not None and trail is not None:
-                journal.read_now(trail)
+                journal.read_now(trail, route, call.caller, request.address)
         except Refusal:
             return None
         content = _content(answer, head)
@@ -178,9 +179,9 @@ class OciApp:
 
     def _read(self, scope: Scope) -> Request:
         """The host and the operation. What is wrong with them is kept for when it is known who is calling."""
-        host = next((value for name, value in scope["headers"] if name == b"host"), b"")
-        place = self._hosts.place(host.decode("latin-1"), scope["scheme"])
-        request = Request(scope, place)
+        request = Request(scope)
+        place = self._hosts.place(request.head.headers.get(b"host", b"").decode("latin-1"), scope["scheme"])
+        request.place = place
         try:
             request.route, request.path = self.routing.match(request.head.method, request.head.path)
             if place is None:

@@ -83,13 +83,13 @@ def listed(
     return Answer(body=[show(row) for row in rows], next_page=following, limit=page.limit)
 
 
-def ordering(page: Page, columns: dict[str, str]) -> tuple[str, str, list[Any]]:
+def ordering(page: Page, columns: dict[str, str], num: str = "num") -> tuple[str, str, list[Any]]:
     """SQL for a page: the condition that goes on (or ""), `ORDER BY … LIMIT ?`, and the values of both in order.
 
-    `columns` gives the column of each order; ties go by `num`.
+    `columns` gives the column of each order; ties go by the column `num`, which a join has to name with its table.
     """
     column, sign, way = columns[page.by], ">" if page.ascending else "<", "ASC" if page.ascending else "DESC"
     condition, values = "", []
     if page.after is not None:
-        condition, values = f" AND ({column}, num) {sign} (?, ?)", list(page.after)
-    return condition, f" ORDER BY {column} {way}, num {way} LIMIT ?", [*values, page.limit + 1]
+        condition, values = f" AND ({column}, {num}) {sign} (?, ?)", list(page.after)
+    return condition, f" ORDER BY {column} {way}, {num} {way} LIMIT ?", [*values, page.limit + 1]

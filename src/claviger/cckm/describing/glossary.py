@@ -20,6 +20,7 @@ SECRET_FIELDS = frozenset(
         "credential",
         "jwt",
         "key_file",
+        "material",
         "new_password",
         "pass_phrase",
         "password",

@@ -50,6 +50,23 @@ OCI: Mapping[str, Word] = {
     "OciVaultRecord.hard_delete_quorum": Word(
         "How many people must agree before a key's deletion is scheduled, who asks included; null: one is enough."
     ),
+    # local keys
+    "curveid": Word("Curve of an EC key: secp256r1, secp384r1 or secp521r1.", "secp256r1"),
+    "usageMask": Word("What the key is for, as a sum of KMIP's bits; kept and shown.", 12),
+    "unexportable": Word("Whether the key's material is never shown."),
+    "undeletable": Word("Whether the key is never deleted."),
+    "CreateLocalKey.material": Word("Material to import: hex or base64 of an AES key, PEM of an RSA key."),
+    "ExportedLocalKey.material": Word("Hex of an AES key, PEM (PKCS #8) of a private one."),
+    "encoding": Word("How `material` of an AES key is written: hex or base64.", "hex"),
+    "algorithm": Word("AES, RSA or EC; of keys in OCI AES, RSA or ECDSA.", "AES"),
+    "size": Word("Size in bits.", 256),
+    "LocalKeyRecord.state": Word("Always Active."),
+    "ExportedLocalKey.state": Word("Always Active."),
+    "objectType": Word("What it is, in KMIP's words.", "Symmetric Key"),
+    "LocalKeyRecord.version": Word("Always 0: a local key has one version."),
+    "ExportedLocalKey.version": Word("Always 0: a local key has one version."),
+    "publickey": Word("Public half, in PEM."),
+    "sha256Fingerprint": Word("SHA-256 of the public half."),
     # all
     "time_created": Word("When OCI made it."),
     "lifecycle_state": Word("Where it stands, in OCI's words.", "ACTIVE"),
@@ -61,11 +78,13 @@ OCI: Mapping[str, Word] = {
 
 OCI_SEGMENTS: Mapping[str, str] = {
     "tenancy": "Id of the tenancy's record.",
+    "keys2": "Id or name of the local key.",
     "compartments": "Id of the compartment's record.",
 }
 
 OCI_TAGS: Mapping[str, str] = {
     "oci tenancies": "The tenancies of connections, and their regions.",
+    "local keys": "Keys of our own, kept sealed here, to be uploaded to vaults in clouds.",
     "oci vaults": "Find vaults in OCI, take them under management, say who may do what in them.",
     "oci compartments": "Find compartments, tags and buckets in OCI; the records of compartments.",
 }

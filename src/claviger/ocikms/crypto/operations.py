@@ -188,7 +188,8 @@ class Crypto:
             if used is None:
                 raise absent("Key version") if is_named else does_not_decrypt()
             shown = used.version.shown_at(call.now, key)
-            version_rules.decide(version_rules.Operation.USE, shown, used.version.id)
+            if shown != _USABLE:
+                version_rules.decide(version_rules.Operation.USE, shown, used.version.id)
         except Refusal:
             if used is not None:  # what may not be used need not stay in memory
                 self._materials.forget(used.version.num)

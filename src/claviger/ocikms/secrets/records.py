@@ -197,8 +197,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 async def page(store: Store, wanted: Wanted, at: Page, now: float) -> list[Secret]:
     """The secrets that lie directly in a compartment, one more than a page."""
-    condition, order, values = ordering(at, {"TIMECREATED": "s.created_at", "NAME": "s.name"})
-    condition, order = condition.replace(", num)", ", s.num)"), order.replace(", num ", ", s.num ")
+    condition, order, values = ordering(at, {"TIMECREATED": "s.created_at", "NAME": "s.name"}, "s.num")
     chosen, given = _chosen(wanted, now)
     rows = await store.read(
         f"SELECT {_READ}{_FROM} WHERE s.compartment_id = ? AND v.tenancy_num = ? AND v.region = ?"

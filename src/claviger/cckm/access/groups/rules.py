@@ -11,7 +11,7 @@ LONGEST_NAME = 128
 SYSTEM_GROUPS = {
     ADMINS: "May do everything in the domain.",
     USER_ADMINS: "Manage the users and groups of the domain.",
-    "Key Admins": "Reserved for the administration of keys.",
+    "Key Admins": "Handle the local keys.",
     "Key Users": "Reserved for the use of keys.",
     CCKM_ADMINS: "May do everything with the clouds of the domain.",
     "CCKM Users": "May do with the clouds of the domain what the ACLs of containers permit.",

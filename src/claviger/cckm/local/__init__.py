@@ -1,0 +1,1 @@
+"""What the control plane keeps itself, without any cloud."""

@@ -1,0 +1,1 @@
+"""Keys of our own: made or imported here, to be uploaded to clouds."""
