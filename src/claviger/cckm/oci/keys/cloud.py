@@ -12,56 +12,20 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from claviger.cckm.oci.asking import DefinedTags, Tags, defined_tags, epoch, tags
+from claviger.cckm.oci.asking import defined_tags, epoch, tags
 from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.connections.rules import OciConnection
+from claviger.cckm.oci.keys.forms import CloudKey, CloudVersion
 from claviger.cckm.oci.realm import Handle
 from claviger.core.errors import Invalid
+
+__all__ = ["CloudKey", "CloudVersion", "KeyPage", "VaultKeys", "key_of", "vault_keys", "version_of"]
 
 T = TypeVar("T")
 
 PAGE = 100
 MOST_PAGES = 10_000
-
-
-class CloudKey(msgspec.Struct, frozen=True, kw_only=True):
-    """What OCI says of a key. Times are epoch seconds."""
-
-    ocid: str
-    vault_ocid: str
-    compartment_ocid: str
-    name: str
-    algorithm: str
-    length: int
-    curve_id: str
-    protection_mode: str
-    state: str
-    current_version_ocid: str
-    created_at: float
-    deletes_at: float | None
-    freeform_tags: Tags
-    defined_tags: DefinedTags
-    is_primary: bool = True
-    replication_id: str = ""
-    restored_from: str = ""
-
-
-class CloudVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """What OCI says of a version. `state` is empty where a list leaves it out."""
-
-    ocid: str
-    key_ocid: str
-    vault_ocid: str
-    compartment_ocid: str
-    state: str
-    origin: str
-    created_at: float
-    deletes_at: float | None
-    public_key: str = ""
-    is_primary: bool = True
-    replication_id: str = ""
-    restored_from: str = ""
 
 
 class KeyPage(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from claviger.cckm.oci.keys.cloud import CloudKey
+from claviger.cckm.oci.keys.forms import CloudKey
 from claviger.cckm.oci.keys.rules import DEFAULT_DAYS, SETTLED, State, state_of
 
 __all__ = ["DEFAULT_DAYS", "FIRST_LOOK_S", "LONGEST_LOOK_S", "KeyDetails", "KeyRow", "KeyView", "look_again", "told"]

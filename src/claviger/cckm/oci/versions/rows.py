@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from claviger.cckm.oci.keys.cloud import CloudVersion
+from claviger.cckm.oci.keys.forms import CloudVersion
 from claviger.cckm.oci.keys.rows import look_again
 from claviger.cckm.oci.keys.rules import NATIVE, UNKNOWN
 
