@@ -18,7 +18,7 @@ from scripts.machine import JS_CLIENTS, node, postgres_programs
 from tests.needs import missing
 from tests.postgres import Cluster, Databases
 
-pytest_plugins = ["tests.managed_vaults", "tests.management", "tests.serving", "tests.desk"]
+pytest_plugins = ["tests.managed_vaults", "tests.management", "tests.serving", "tests.desk", "tests.oci_plane"]
 
 _FOREIGN_PREFIXES = ("CLAVIGER_", "AZURE_", "IDENTITY_", "MSI_", "ARM_")
 _FOREIGN_NAMES = {

@@ -86,9 +86,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def oci_house(folder: Path, names: Mapping[str, str], **more: str) -> Iterator[OciHouse]:
-    """The server, with `more` settings, and all around it; at the end nothing may have gone out, and no failure may stand
-    in the log.
-    """
+    """The server, with `more` settings, and all around it; in the end nothing may have gone out or failed."""
     ports = free_ports(PORT_COUNT)
     settings = {"CLAVIGER_OCI_PORTS": ",".join(str(port) for port in ports)} | more
     with shell_on(folder, settings) as shell:

@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from claviger.audit.entry import Actor, Subject
+from claviger.audit.trail import Trail, following
 from claviger.core.errors import Conflict, NotFound, Throttled, Unavailable
 from claviger.ocikms.calls import Verb
 from claviger.ocikms.workers import Workers
@@ -311,6 +313,22 @@ async def test_whom_a_key_works_for(sqlite_shop: Shop) -> None:
     assert await shop.refusal("Decrypt", **body) == ABSENT
     rights[shop.desk.production] = Verb.USE
     await shop.ask("Decrypt", **body)
+
+
+async def test_the_record_tells_key_and_context_and_nothing_secret(sqlite_shop: Shop) -> None:
+    shop = sqlite_shop
+    key = (await shop.key())["id"]
+    trail = Trail(
+        shop.desk.clock,
+        origin="ocikms",
+        service="ocikms",
+        action="Encrypt",
+        actor=Actor(user_id=shop.desk.caller.user_id),
+    )
+    with following(trail):
+        await shop.encrypted(key, b"hello", loggingContext={"ticket": "42"}, associatedData={"a": "private"})
+    assert trail.subject == Subject(kind="key", id=key, name="key", container=shop.vault_id)
+    assert trail.details == {"logging_context": {"ticket": "42"}}
 
 
 async def test_states_decide_each_time(shop: Shop) -> None:

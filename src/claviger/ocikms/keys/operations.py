@@ -181,7 +181,7 @@ class Keys:
         asked = body.key_shape
         algorithm, length, curve_id = rules.check_shape(asked.algorithm, asked.length, asked.curve_id)
         if is_import:
-            rules.check_import(algorithm, mode)
+            rules.check_import(algorithm)
         check_tags(body.freeform_tags, body.defined_tags)
         details = body.auto_key_rotation_details
         order = ordered(Order(), body.is_auto_rotation_enabled, details, vault.vault_type, call.now)
@@ -265,15 +265,16 @@ class Keys:
 
     async def enable(self, call: Call) -> Answer:
         """EnableKey. Raises NotFound, Conflict."""
-        return await self._switch(call, Operation.ENABLE, "ENABLING", rules.State.ENABLED)
+        return await self._switch(call, Operation.ENABLE, rules.State.ENABLING)
 
     async def disable(self, call: Call) -> Answer:
         """DisableKey. Raises NotFound, Conflict."""
-        return await self._switch(call, Operation.DISABLE, "DISABLING", rules.State.DISABLED)
+        return await self._switch(call, Operation.DISABLE, rules.State.DISABLING)
 
-    async def _switch(self, call: Call, operation: Operation, passing: str, to: rules.State) -> Answer:
+    async def _switch(self, call: Call, operation: Operation, passing: rules.State) -> Answer:
         def act(key: Key) -> Key:
-            return msgspec.structs.replace(key, state=to.value, **self._passing(passing, call.now))
+            to = rules.SETTLES[passing].value
+            return msgspec.structs.replace(key, state=to, **self._passing(passing.value, call.now))
 
         return await self._store.write(changed(act, call, operation))
 

@@ -100,18 +100,15 @@ TRANSITIONS: TransitionTable[Operation, State] = TransitionTable(
     }
 )
 
-SETTLES: Mapping[State, State | None] = {
+SETTLES: Mapping[State, State] = {
     State.CREATING: State.ENABLED,
     State.ENABLING: State.ENABLED,
     State.DISABLING: State.DISABLED,
     State.SCHEDULING_DELETION: State.PENDING_DELETION,
-    State.CANCELLING_DELETION: None,
-    State.UPDATING: None,
-    State.BACKUP_IN_PROGRESS: None,
     State.RESTORING: State.ENABLED,
     State.DELETING: State.DELETED,
 }
-"""Where a state that passes ends; None: where the key was before (§8.1)."""
+"""Where a state that passes ends; CANCELLING_DELETION, UPDATING and BACKUP_IN_PROGRESS end where the key was (§8.1)."""
 
 
 def decide(operation: Operation, shown: str, key_id: str) -> State:
@@ -153,12 +150,10 @@ def check_protection(mode: str | None, has_reference: bool) -> str:
     return mode
 
 
-def check_import(algorithm: str, mode: str) -> None:
+def check_import(algorithm: str) -> None:
     """Raises Invalid for what cannot be imported: ECDSA (§7.2)."""
     if algorithm == "ECDSA":
         raise wrong("keyShape.algorithm", "of a key to import must be AES or RSA")
-    if mode == "EXTERNAL":  # refused by `check_protection` already
-        raise wrong("protectionMode", "of a key to import must be HSM or SOFTWARE")
 
 
 # Rotation by itself (§6.3, §7.3). A schedule is a first day and an interval; the dates are the days at whole intervals

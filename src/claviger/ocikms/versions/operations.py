@@ -120,7 +120,7 @@ class Versions:
         return await self._rotate(call, key, EXTERNAL, made)
 
     async def _unwrapped(self, call: Call, key: Key, wrapped: WrappedImportKey) -> Material:
-        key_rules.check_import(key.algorithm, key.protection_mode)
+        key_rules.check_import(key.algorithm)
         vault = await vault_at(self._store, call)
         return await self._wrapping.unwrapped(vault, wrapped, Shape(key.algorithm, key.length, key.curve_id))
 

@@ -7,6 +7,7 @@ twice (OCI contract §2). What OCI does not say of a thing is empty.
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.connections.rules import OciConnection
 from claviger.cckm.oci.keys.forms import CloudKey, CloudVersion
 from claviger.cckm.oci.realm import Handle
-from claviger.core.errors import Invalid
+from claviger.core.errors import Invalid, NotFound
 
 __all__ = ["CloudKey", "CloudVersion", "KeyPage", "VaultKeys", "key_of", "vault_keys", "version_of"]
 
@@ -38,9 +39,10 @@ class KeyPage(msgspec.Struct, frozen=True):
 class VaultKeys:
     """The keys of one vault. Everything raises as `OciCloud.ask` and `change` do."""
 
-    def __init__(self, cloud: OciCloud, at: Handle) -> None:
-        self._cloud = cloud
+    def __init__(self, cloud: OciCloud, at: Handle, region: str = "") -> None:
+        self.cloud = cloud
         self._at = at
+        self._region = region
 
     # ------------------------------------------------------------------ reading
 
@@ -54,6 +56,19 @@ class VaultKeys:
         told = await self._ask(lambda client: client.list_keys(compartment_ocid, limit=PAGE, **more))
         keys = [(str(each.id), str(each.lifecycle_state)) for each in told.data]
         return KeyPage(keys, told.headers.get("opc-next-page") or "")
+
+    async def named(self, compartment_ocid: str, name: str) -> list[CloudKey]:
+        """The keys of a name that lie directly in a compartment; OCI lets several have the same one."""
+        found: list[CloudKey] = []
+        mark: str = ""
+        for _ in range(MOST_PAGES):
+            more = {"page": mark} if mark else {}
+            told = await self._ask(_keys_page(compartment_ocid, more))
+            found += [await self.get(str(each.id)) for each in told.data if each.display_name == name]
+            mark = told.headers.get("opc-next-page") or ""
+            if not mark:
+                break
+        return found
 
     async def version(self, key_ocid: str, ocid: str) -> CloudVersion:
         """One version."""
@@ -172,6 +187,15 @@ class VaultKeys:
 
         return key_of(await self._change(work))
 
+    async def remove_backup(self, namespace: str, bucket: str, name: str) -> None:
+        """Deletes the object that holds a backup. Nothing where it is not there."""
+
+        def work(client: Any) -> None:
+            client.delete_object(namespace, bucket, name)
+
+        with contextlib.suppress(NotFound):
+            await self.cloud.change(self.cloud.storage(self._region), work, "others")
+
     # ------------------------------------------------------------------ versions
 
     async def create_version(self, key_ocid: str, token: str) -> CloudVersion:
@@ -213,18 +237,20 @@ class VaultKeys:
     # ------------------------------------------------------------------ inside
 
     async def _ask(self, work: Callable[[Any], T]) -> T:
-        return await self._cloud.ask(self._at, work, "management reads")
+        return await self.cloud.ask(self._at, work, "management reads")
 
     async def _change(self, work: Callable[[Any], T]) -> T:
-        return await self._cloud.change(self._at, work, "management writes")
+        return await self.cloud.change(self._at, work, "management writes")
 
 
-async def vault_keys(clouds: OciClouds, connection: OciConnection, management_endpoint: str) -> VaultKeys:
-    """The keys of a vault. Raises Invalid("CloudInvalid") for an address that is not the realm's."""
+async def vault_keys(
+    clouds: OciClouds, connection: OciConnection, management_endpoint: str, region: str = ""
+) -> VaultKeys:
+    """The keys of a vault; `region` is its own. Raises Invalid("CloudInvalid") for an address not of the realm."""
     if not management_endpoint:
         raise Invalid("CloudInvalid", message="OCI has told no management endpoint of this vault")
     cloud = await clouds.reach(connection)
-    return VaultKeys(cloud, cloud.management(management_endpoint))
+    return VaultKeys(cloud, cloud.management(management_endpoint), region)
 
 
 def key_of(told: Any) -> CloudKey:
@@ -268,6 +294,10 @@ def version_of(told: Any) -> CloudVersion:
         replication_id=(replica.replication_id or "") if replica is not None else "",
         restored_from=getattr(told, "restored_from_key_version_id", None) or "",
     )
+
+
+def _keys_page(compartment_ocid: str, more: dict[str, Any]) -> Callable[[Any], Any]:
+    return lambda client: client.list_keys(compartment_ocid, limit=PAGE, **more)
 
 
 def _versions_page(key_ocid: str, more: dict[str, Any]) -> Callable[[Any], Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from claviger.cckm.oci.keys.forms import CloudKey
-from claviger.cckm.oci.keys.rules import DEFAULT_DAYS, SETTLED, State, state_of
-
-__all__ = ["DEFAULT_DAYS", "FIRST_LOOK_S", "LONGEST_LOOK_S", "KeyDetails", "KeyRow", "KeyView", "look_again", "told"]
+from claviger.cckm.oci.keys.rules import SETTLED, State, state_of
 
 FIRST_LOOK_S = 1.0
 LONGEST_LOOK_S = 60.0
+AFTER_DATE_S = 1.0
+"""So long after the date of its deletion a key is looked at."""
 MOST_LOOKS = 200
 """So often a key in a passing state is looked at again, at growing intervals; then a synchronisation has to."""
 
@@ -102,12 +102,25 @@ def encoded_labels(labels: dict[str, str]) -> str:
     return msgspec.json.encode(labels).decode()
 
 
-def look_again(state: str, tries: int, now: float) -> tuple[float | None, int]:
-    """When to look again at something in a state, and how often that was; None where it has settled."""
+def look_again(state: str, tries: int, now: float, deletes_at: float | None = None) -> tuple[float | None, int]:
+    """When to look again at something in a state, and how often that was; None where it stays as it is.
+
+    Something that waits for its deletion is looked at when the date has come, and from then on until OCI has done it.
+    """
     known = state_of(state)
-    if known is None or known in SETTLED or tries >= MOST_LOOKS:
-        return None, 0 if known is None or known in SETTLED else tries
-    return now + min(FIRST_LOOK_S * 1.5 ** min(tries, 20), LONGEST_LOOK_S), tries + 1
+    if known is State.PENDING_DELETION and deletes_at is not None:
+        if deletes_at + AFTER_DATE_S > now:
+            return deletes_at + AFTER_DATE_S, 0
+    elif known is None or known in SETTLED:
+        return None, 0
+    if tries >= MOST_LOOKS:
+        return None, tries
+    return now + pause_s(tries), tries + 1
+
+
+def pause_s(tries: int) -> float:
+    """The pause before something is looked at again that was looked at so often."""
+    return min(FIRST_LOOK_S * 1.5 ** min(tries, 20), LONGEST_LOOK_S)
 
 
 def told(row: KeyRow, said: CloudKey, compartment_name: str | None, now: float, *, tries: int | None = None) -> KeyRow:
@@ -117,7 +130,7 @@ def told(row: KeyRow, said: CloudKey, compartment_name: str | None, now: float, 
     """
     known = state_of(said.state)
     previous = said.state if known in (State.ENABLED, State.DISABLED) else row.previous_state
-    refresh_at, count = look_again(said.state, tries or 0, now)
+    refresh_at, count = look_again(said.state, tries or 0, now, said.deletes_at)
     same_place = said.compartment_ocid == row.compartment_ocid
     if compartment_name is None:
         compartment_name = row.compartment_name if same_place else ""

@@ -28,6 +28,7 @@ LONGEST_TAG_KEY, LONGEST_TAG_VALUE = 100, 256
 LEAST_DAYS, MOST_DAYS, DEFAULT_DAYS = 7, 30, 7
 MARGIN_S = 300.0
 """OCI counts from when it receives the date: so much is added to the shortest time, and taken from the longest."""
+BACKED_UP_VAULTS, BACKED_UP_MODE = "VIRTUAL_PRIVATE", "HSM"
 NATIVE, CCKM, UNKNOWN = "native", "cckm", "unknown"
 """Where a key's material is from: OCI made it, it was uploaded from here, or somebody else has uploaded it."""
 
@@ -128,12 +129,16 @@ _NEXT: Mapping[tuple[str, State], str] = {
 }
 
 
-def decide(operation: Operation, word: str, thing: str = "key") -> State:
-    """The state after `operation`. Raises Conflict or Invalid "StateForbids", naming the state and what to do first.
+_OF_WHAT_IS_GONE = frozenset({Operation.RESTORE, Operation.DELETE_BACKUP, Operation.REMOVE})
 
-    A state that is not known to us is left to OCI to judge, and taken as ENABLED.
+
+def decide(operation: Operation, word: str, thing: str = "key", *, is_gone: bool = False) -> State:
+    """The state after `operation`. Raises Conflict("WrongState") or Invalid("StateForbids"): what it is, what to do.
+
+    A state that is not known to us is left to OCI to judge, and taken as ENABLED. What synchronisation no longer finds
+    (`is_gone`) counts as deleted, for what is done to deleted ones.
     """
-    state = state_of(word)
+    state = State.DELETED if is_gone and operation in _OF_WHAT_IS_GONE else state_of(word)
     if state is None:
         return State.ENABLED
     try:
@@ -146,7 +151,8 @@ def decide(operation: Operation, word: str, thing: str = "key") -> State:
         hint = _NEXT.get((refusal.reason, state))
         if hint is None and state not in SETTLED:
             hint = "OCI is still at it; refresh it, and try again"
-        raise type(refusal)("StateForbids", message=f"{message}; {hint}" if hint else message) from None
+        reason = "WrongState" if isinstance(refusal, Conflict) else "StateForbids"
+        raise type(refusal)(reason, message=f"{message}; {hint}" if hint else message) from None
 
 
 def deletion_at(days: int, now: float) -> float:
@@ -163,6 +169,15 @@ def days_problem(days: int | None) -> str | None:
     if days is not None and not LEAST_DAYS <= days <= MOST_DAYS:
         return f"must be {LEAST_DAYS} to {MOST_DAYS}"
     return None
+
+
+def no_backup(vault_type: str, protection_mode: str, bucket: str) -> str | None:
+    """Why a key cannot be backed up; None where it can (OCI contract §7.4)."""
+    if vault_type != BACKED_UP_VAULTS:
+        return f"the vault is of type {vault_type}, and only keys in one of type {BACKED_UP_VAULTS} can be backed up"
+    if protection_mode != BACKED_UP_MODE:
+        return f"its protection mode is {protection_mode}, and only {BACKED_UP_MODE} keys can be backed up"
+    return None if bucket else "the vault has no bucket for backups"
 
 
 def name_problem(name: str) -> str | None:

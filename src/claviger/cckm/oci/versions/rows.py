@@ -61,7 +61,7 @@ def origin_of(said: CloudVersion) -> str:
 def told(row: VersionRow, said: CloudVersion, now: float, *, tries: int | None = None) -> VersionRow:
     """The row with what OCI says now; a list leaves the state and the public key out, which then stay."""
     state = said.state or row.state
-    refresh_at, count = look_again(state, tries or 0, now)
+    refresh_at, count = look_again(state, tries or 0, now, said.deletes_at)
     before = row.said
     details = VersionDetails(
         compartment_ocid=said.compartment_ocid or before.compartment_ocid,
