@@ -133,19 +133,22 @@ async def test_versions_come_back_as_they_were_and_their_dates_have_gone_on(desk
     await desk.ask("CreateKeyVersion", key_id)
     await desk.ask("ScheduleKeyVersionDeletion", key_id, first, body={})
     content = await desk.back_up(key_id)
+    later = (await desk.ask("CreateKeyVersion", key_id))["id"]
     await desk.ask("ScheduleKeyDeletion", key_id, body={"timeOfDeletion": "2027-01-23T08:00:00Z"})
     desk.clock.advance(10 * 86_400)
     assert await desk.state(key_id) == "DELETED"  # and not yet swept
     await desk.ask("RestoreKeyFromFile", body=content)
     version = await desk.ask("GetKeyVersion", key_id, first)
     assert (version["lifecycleState"], version["timeOfDeletion"]) == ("PENDING_DELETION", "2027-02-14T08:00:00.000Z")
+    assert (await desk.ask("GetKeyVersion", key_id, later))["lifecycleState"] == "DELETED"
+    assert (await desk.material(key_id))[later] is None
     await desk.ask("CancelKeyVersionDeletion", key_id, first)
     await desk.end_key(key_id)
     await desk.ask("RestoreKeyFromFile", body=content)
     version = await desk.ask("GetKeyVersion", key_id, first)
     assert version["lifecycleState"] == "DELETED"
     material = await desk.material(key_id)
-    assert material.pop(first) is None
+    assert [material.pop(ident) for ident in (first, later)] == [None, None]
     assert all(material.values())
 
 
@@ -216,7 +219,7 @@ async def test_a_file_that_is_no_backup_stores_nothing(desk: BackupDesk) -> None
     of_vault = await desk.back_up_vault(with_keys=True)
     await desk.end_key(key_id)
     before = await rows_of(desk)
-    for each in [*_damaged(content), of_vault]:
+    for each in [*_damaged(content), of_vault, of_vault.replace(b"-1\0V", b"-1\0K", 1)]:
         assert await desk.refusal("RestoreKeyFromFile", body=each) == BAD
     assert await rows_of(desk) == before
     await desk.ask("RestoreKeyFromFile", body=content)
@@ -224,7 +227,7 @@ async def test_a_file_that_is_no_backup_stores_nothing(desk: BackupDesk) -> None
     await desk.end_vault()
     before = await rows_of(desk)
     query = {"compartmentId": desk.desk.production}
-    for each in [*_damaged(of_vault), content]:
+    for each in [*_damaged(of_vault), content, content.replace(b"-1\0K", b"-1\0V", 1)]:
         assert await desk.refusal("RestoreVaultFromFile", body=each, query=query) == BAD
     assert await rows_of(desk) == before
     await desk.restore_vault(of_vault)
@@ -300,6 +303,22 @@ async def test_restores_from_a_bucket_and_their_refusals(desk: BackupDesk) -> No
     for missing in ({}, {"compartmentId": new_ocid("compartment")}):
         refused = await desk.refusal("RestoreVaultFromObjectStore", body=desk.at("vault"), query=missing)
         assert refused == (ABSENT if missing else BAD)
+
+
+async def test_a_bucket_is_written_by_who_manages_it_and_read_by_who_reads_it(desk: BackupDesk) -> None:
+    key_id = await desk.make()
+    body = {"name": "other", "compartmentId": desk.desk.staging}
+    await desk.desk.ask("CreateBucket", desk.desk.tenancy_id, body=body)
+    place = {**desk.at("key")["backupLocation"], "bucketName": "other"}
+    desk.desk.rights = Rights({desk.desk.production: Verb.MANAGE, desk.desk.staging: Verb.USE})
+    assert await desk.refusal("BackupKey", key_id, body={"backupLocation": place}) == RELATED
+    desk.desk.rights.verbs[desk.desk.staging] = Verb.MANAGE
+    await desk.ask("BackupKey", key_id, body={"backupLocation": place})
+    await desk.end_key(key_id)
+    desk.desk.rights.verbs[desk.desk.staging] = Verb.INSPECT
+    assert await desk.refusal("RestoreKeyFromObjectStore", body={"backupLocation": place}) == RELATED
+    desk.desk.rights.verbs[desk.desk.staging] = Verb.READ
+    await desk.ask("RestoreKeyFromObjectStore", body={"backupLocation": place})
 
 
 async def address(desk: BackupDesk, access_type: str, name: str = "by-address") -> dict[str, Any]:

@@ -38,7 +38,7 @@ from claviger.cckm.azure.synchronization.routes import SynchronizationRoutes
 from claviger.cckm.azure.synchronization.rules import BRAKE_PERCENT
 from claviger.cckm.azure.synchronization.runner import KIND as SYNCHRONIZATION
 from claviger.cckm.azure.synchronization.runner import Synchronizer
-from claviger.cckm.azure.unbuilt import unbuilt_routes
+from claviger.cckm.azure.unbuilt import unbuilt_routes as unbuilt_azure_routes
 from claviger.cckm.azure.vaults.operations import Vaults
 from claviger.cckm.azure.vaults.protection import VERSIONS as VAULT_VERSIONS
 from claviger.cckm.azure.vaults.removal import Removals
@@ -67,6 +67,7 @@ from claviger.cckm.oci.connections.operations import ensure_embedded as ensure_e
 from claviger.cckm.oci.connections.routes import OciConnectionRoutes
 from claviger.cckm.oci.tenancies.operations import Tenancies
 from claviger.cckm.oci.tenancies.routes import TenancyRoutes
+from claviger.cckm.oci.unbuilt import unbuilt_routes as unbuilt_oci_routes
 from claviger.cckm.oci.vaults.operations import OciVaults
 from claviger.cckm.oci.vaults.protection import VERSIONS as OCI_VAULT_VERSIONS
 from claviger.cckm.oci.vaults.routes import OciVaultRoutes
@@ -200,7 +201,8 @@ class Plane:
                 NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)
             ).routes(),
             *AuditRoutes(AuditTrail(store, self._ground.checkpoints)).routes(),
-            *unbuilt_routes(),
+            *unbuilt_azure_routes(),
+            *unbuilt_oci_routes(),
             *ReferenceRoutes(lambda: self.routing.routes, self._choices.version).routes(),
         ]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from claviger.cckm.describing.consent import APPROVALS_AND_PLANS
 from claviger.cckm.describing.oci import OCI, OCI_SEGMENTS, OCI_TAGS
 from claviger.cckm.describing.record import AUDIT
-from claviger.cckm.describing.word import CREATED, ID, SUBSCRIPTION, UPDATED, Word
+from claviger.cckm.describing.word import CREATED, ID, NOT_YET, SUBSCRIPTION, UPDATED, Word
 
 SECRET_FIELDS = frozenset(
     {
@@ -367,8 +367,6 @@ SEGMENTS: Mapping[str, str] = {
 }
 """What a segment that varies is, by the segment before it."""
 
-_NOT_YET = "This server does not have them yet: lists are empty, no record is found, and a change is refused as such."
-
 TAGS: Mapping[str, str] = {
     "description of the api": "This page, and the document that it is drawn from.",
     "tokens": "Sign in, stay signed in, sign out.",
@@ -391,10 +389,10 @@ TAGS: Mapping[str, str] = {
     "audit": "Who did what, in a log that nobody can change unnoticed, and what proves it.",
     "search": "Find secrets by words of names, tags and vaults, by states and dates. Values are never looked at.",
     "leaving": "What was deleted and can be brought back: until when, how, and who deleted it.",
-    "azure keys": _NOT_YET,
-    "azure certificates": _NOT_YET,
-    "azure bulk jobs": _NOT_YET,
-    "azure reports": _NOT_YET,
+    "azure keys": NOT_YET,
+    "azure certificates": NOT_YET,
+    "azure bulk jobs": NOT_YET,
+    "azure reports": NOT_YET,
     "notices": "Webhooks that tell other systems what happened, and what is about to: CloudEvents, signed.",
     **OCI_TAGS,
 }

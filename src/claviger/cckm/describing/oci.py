@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from claviger.cckm.describing.word import Word
+from claviger.cckm.describing.word import NOT_YET, Word
 
 _OCID = "ocid1.compartment.oc1..aaaa"
 
@@ -78,6 +78,7 @@ OCI: Mapping[str, Word] = {
 
 OCI_SEGMENTS: Mapping[str, str] = {
     "tenancy": "Id of the tenancy's record.",
+    "issuers": "Id of the issuer.",
     "keys2": "Id or name of the local key.",
     "compartments": "Id of the compartment's record.",
 }
@@ -85,6 +86,8 @@ OCI_SEGMENTS: Mapping[str, str] = {
 OCI_TAGS: Mapping[str, str] = {
     "oci tenancies": "The tenancies of connections, and their regions.",
     "local keys": "Keys of our own, kept sealed here, to be uploaded to vaults in clouds.",
+    "oci external vaults": NOT_YET,
+    "oci issuers": NOT_YET,
     "oci vaults": "Find vaults in OCI, take them under management, say who may do what in them.",
     "oci compartments": "Find compartments, tags and buckets in OCI; the records of compartments.",
 }

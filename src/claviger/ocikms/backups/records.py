@@ -83,15 +83,6 @@ def put_version(tx: Tx, version: Version, sealed: bytes | None) -> None:
     versions.add(tx, version, sealed)
 
 
-def forget_wrapping_key(tx: Tx, vault_num: int) -> None:
-    """A restored vault has none until it makes a new one."""
-    tx.execute(
-        "UPDATE oci_vaults SET wrapping_public_key = NULL, wrapping_sealed = NULL, wrapping_data_key_id = NULL"
-        " WHERE num = ?",
-        vault_num,
-    )
-
-
 # Data keys that backups are sealed under, which are kept for good.
 
 

@@ -15,7 +15,7 @@ import msgspec
 from claviger.audit.trail import about, silently, telling
 from claviger.core.errors import Conflict, NotFound
 from claviger.ocikms import states
-from claviger.ocikms.backups import records, rules, wire
+from claviger.ocikms.backups import rules, wire
 from claviger.ocikms.backups.locations import Locations
 from claviger.ocikms.backups.returning import put_key
 from claviger.ocikms.backups.sealed_file import KEY, VAULT, SealedFiles
@@ -178,7 +178,6 @@ class Restores:
             updated_at=call.now,
         )
         vault_records.replace(tx, vault)
-        records.forget_wrapping_key(tx, vault.num)
         return vault
 
     # Keys.

@@ -1,68 +1,11 @@
-"""How a vault is read with patience, and when its records are not to be touched. Pure.
-
-Absence is never concluded from an answer that failed. Even a whole reading that misses many secrets at once is more
-likely a vault that was emptied by mistake, or the wrong vault, than a day's work: that is what the brake is for.
-"""
+"""When a secret of Azure is looked at again, and how one that is missing is looked for. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-IN_PROGRESS, COMPLETED, FAILED, CANCELLED, WAITING = "in_progress", "completed", "failed", "cancelled", "waiting"
-STATUSES = (IN_PROGRESS, COMPLETED, FAILED)
-"""What clients see of a job, and of a vault in it (CCKM contract §12)."""
-
-MOST_VAULTS = 1000
-BRAKE_PERCENT = 10
-BRAKE_FREE = 10
-"""So many secrets may go whatever the share is: in a small vault every one of them would be a large share."""
-
 RACY_S = 120.0
 MOST_CONFIRMED = 200
-
-PAUSES_S = (0.5, 1.0, 2.0, 4.0)
-"""Between tries of a call that came to nothing; after the last of them the vault is given up."""
-LONGEST_RETRY_AFTER_S = 600.0
-THROTTLED_FOR_S = 120.0
-THROTTLED_IN_A_ROW = 20
-
-
-def braked(known: int, would_go: int, percent: int) -> bool:
-    """Whether so many secrets of a vault with so many known ones are too many to be marked gone at once."""
-    return would_go > max(BRAKE_FREE, known * percent // 100)
 
 
 def is_racy(changed_at: int, verified_at: float) -> bool:
     """Whether a secret was changed so shortly before it was looked at that it may have changed again unseen."""
     return changed_at >= verified_at - RACY_S
-
-
-def pause_after(failures: int) -> float | None:
-    """Seconds to wait after so many failed tries of one call; None where it is given up."""
-    return PAUSES_S[failures - 1] if failures <= len(PAUSES_S) else None
-
-
-def is_given_up(throttled_in_a_row: int, throttled_for_s: float) -> bool:
-    """Whether a vault that lets nothing through for so long is given up for now."""
-    return throttled_in_a_row >= THROTTLED_IN_A_ROW and throttled_for_s >= THROTTLED_FOR_S
-
-
-def choice_problems(key_vaults: Sequence[str], synchronize_all: bool) -> dict[str, str]:
-    """What is wrong with a choice of vaults (contract §6: exactly one of the two)."""
-    if key_vaults and synchronize_all:
-        return {"synchronize_all": "excludes key_vaults: give one of them"}
-    if not key_vaults and not synchronize_all:
-        return {"key_vaults": "names no vault: give at least one, or synchronize_all"}
-    if len(key_vaults) > MOST_VAULTS:
-        return {"key_vaults": f"names more than {MOST_VAULTS} vaults"}
-    return {}
-
-
-def shown_status(state: str) -> str:
-    """The state of a vault in the words of the contract: one that was not read because of a cancel has failed."""
-    return {WAITING: IN_PROGRESS, CANCELLED: FAILED}.get(state, state)
-
-
-def overall(states: Sequence[str]) -> str:
-    """How a job ends by the ends of its vaults (contract §6); a cancelled one is completed (CCKM contract §12)."""
-    return FAILED if FAILED in states else COMPLETED

@@ -23,7 +23,6 @@ from claviger.cckm.oci.vaults.wire import (
     PatchOciVault,
     UpdateOciAcls,
 )
-from claviger.core.errors import Invalid
 
 LARGEST_ACLS = 1024 * 1024
 _TAG = "OCI vaults"
@@ -56,7 +55,7 @@ class OciVaultRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._finding(), *self._reading(), *self._changing(), *self._external()]
+        return [*self._finding(), *self._reading(), *self._changing()]
 
     def _finding(self) -> list[Route]:
         return [
@@ -138,14 +137,6 @@ class OciVaultRoutes:
             ),
         ]
 
-    def _external(self) -> list[Route]:
-        told = "This server has no external vaults: 501."
-        return [
-            _post(f"vaults/{{id}}/{word}", self.not_here, f"{word.capitalize()} an external vault", None, None,
-                  errors=(501,), description=told)
-            for word in ("block", "unblock")
-        ]  # fmt: skip
-
     async def get_vaults(self, call: Call) -> Answer:
         """POST /get-vaults."""
         return Answer(await self._vaults.discover(call.caller.domain_id, call.body(GetOciVaults)))
@@ -179,11 +170,6 @@ class OciVaultRoutes:
         """POST /vaults/{id}/update-acls."""
         entries = call.body(UpdateOciAcls).acls
         return Answer(await self._vaults.update_acls(call.caller.domain_id, call.params["id"], entries))
-
-    async def not_here(self, call: Call) -> Answer:
-        """POST /vaults/{id}/block and /unblock."""
-        await self._vaults.read(call.caller.domain_id, None, call.params["id"])
-        raise Invalid("NotBuilt", message="this server has no external vaults, so there is nothing to block")
 
 
 def _post(path: str, handler: Handler, summary: str, takes: Any, gives: Any, **more: Any) -> Route:
