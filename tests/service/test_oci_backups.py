@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from claviger.crypto.root_key import EnvironmentKeys
-from claviger.ocikms.backups import rules
+from claviger.ocikms.backups import rules, sealed_file
 from claviger.ocikms.backups.sealed_file import SCOPE, SealedFiles
 from claviger.ocikms.calls import Verb
 from claviger.ocikms.ocids import new_ocid
@@ -303,6 +303,28 @@ async def test_restores_from_a_bucket_and_their_refusals(desk: BackupDesk) -> No
     for missing in ({}, {"compartmentId": new_ocid("compartment")}):
         refused = await desk.refusal("RestoreVaultFromObjectStore", body=desk.at("vault"), query=missing)
         assert refused == (ABSENT if missing else BAD)
+
+
+async def test_a_key_comes_back_into_an_active_vault_that_the_caller_may_use(desk: BackupDesk) -> None:
+    key_id = await desk.make(compartmentId=desk.desk.staging)
+    content = await desk.back_up(key_id)
+    await desk.end_key(key_id)
+    await desk.ask("ScheduleVaultDeletion", desk.vault_id, body={})
+    assert await desk.refusal("RestoreKeyFromFile", body=content) == WRONG_STATE
+    await desk.ask("CancelVaultDeletion", desk.vault_id)
+    desk.desk.rights = Rights({desk.desk.production: Verb.READ, desk.desk.staging: Verb.MANAGE})
+    assert await desk.refusal("RestoreKeyFromFile", body=content) == ABSENT
+    query = {"compartmentId": desk.desk.production}
+    assert await desk.refusal("RestoreVaultFromFile", body=b"", query=query) == ABSENT
+    desk.desk.rights.verbs[desk.desk.production] = Verb.USE
+    await desk.ask("RestoreKeyFromFile", body=content)
+
+
+async def test_a_file_that_could_not_be_restored_is_not_made(desk: BackupDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    key_id = await desk.make()
+    content = await desk.back_up(key_id)
+    monkeypatch.setattr(sealed_file, "MAX_FILE_BYTES", len(content) - 1)
+    assert await desk.refusal("BackupKey", key_id, body=desk.at("x")) == (400, "LimitExceeded")
 
 
 async def test_a_bucket_is_written_by_who_manages_it_and_read_by_who_reads_it(desk: BackupDesk) -> None:

@@ -23,8 +23,7 @@ from claviger.cckm.listing import Page, page_of
 from claviger.cckm.oci import asking
 from claviger.cckm.oci.asking import Found
 from claviger.cckm.oci.cloud import OciCloud
-from claviger.cckm.oci.compartments import records as compartments
-from claviger.cckm.oci.compartments.cloud import get_compartment
+from claviger.cckm.oci.compartments.naming import names_of
 from claviger.cckm.oci.connections import records as connections
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.connections.rules import OciConnection
@@ -36,7 +35,7 @@ from claviger.cckm.oci.vaults.shown import KIND
 from claviger.cckm.oci.vaults.wire import AddOciVaults, GetOciVaults, OciVaultRecord, PatchOciVault
 from claviger.cckm.planning.draft import foresee
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
+from claviger.core.errors import Conflict, Invalid, NotFound, Refusal, Unavailable
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
@@ -71,7 +70,7 @@ class OciVaults:
         connection, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
         told = await _verified(way, asked.region, ocids)
         tenancy = await tenancy_name(way)
-        named = await self._named(domain_id, way, {each.compartment_ocid for each in told})
+        named = await names_of(self._store, domain_id, way, {each.compartment_ocid for each in told})
         now = self._clock.now()
         rows = [
             _fresh(caller, connection, tenancy, asked.region, each, named.get(each.compartment_ocid, ""), bucket, now)
@@ -88,16 +87,6 @@ class OciVaults:
             return stored
 
         return [await self._shown(row) for row in await self._store.write(change)]
-
-    async def _named(self, domain_id: str, way: OciCloud, ocids: set[str]) -> dict[str, str]:
-        """The names of compartments, as they are recorded or as OCI says; one that OCI hides has none."""
-        known = await compartments.names(self._store, domain_id)
-        for ocid in sorted(ocids - known.keys()):
-            try:
-                known[ocid] = str((await get_compartment(way, ocid)).get("name") or "")
-            except (NotFound, Forbidden):
-                known[ocid] = ""
-        return known
 
     async def listing(self, domain_id: str, seen: frozenset[str] | None, query: Query) -> Page:
         """A page of the vaults that the caller sees. Raises Invalid."""
@@ -135,7 +124,7 @@ class OciVaults:
         wanted = row.connection_id if asked.connection is UNSET else asked.connection
         connection, way = await asking.reach(self._store, self._clouds, domain_id, wanted)
         told = await _looked_up(way, row.region, row.ocid)
-        named = await self._named(domain_id, way, {told.compartment_ocid})
+        named = await names_of(self._store, domain_id, way, {told.compartment_ocid})
         now = self._clock.now()
 
         def change(tx: Tx) -> OciVault:
