@@ -25,8 +25,8 @@ import apsw
 from bench import machine
 from bench.estate import Cloud, ControlPlane, vault_name
 from bench.report import Figure, ratio
-from claviger.cckm.azure.synchronization.gate import CALLS_AT_ONCE
-from claviger.cckm.azure.synchronization.runner import VAULTS_AT_ONCE
+from claviger.cckm.synchronization.gate import CALLS_AT_ONCE
+from claviger.cckm.synchronization.runner import VAULTS_AT_ONCE
 
 MOST_TIME = 1.5
 MOST_RESIDENT_MIB = 250

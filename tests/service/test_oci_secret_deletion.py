@@ -155,13 +155,14 @@ async def test_a_vault_that_is_swept_first_takes_its_secrets_all_the_same(safe: 
 async def test_no_more_is_deleted_at_once_than_is_said(safe: Safe) -> None:
     ids = [await safe.made(f"s{n}") for n in range(5)]
     version_of = ids.pop()
-    for content in ("two", "three"):
+    for content in ("two", "three", "four"):
         await safe.uploaded(version_of, content)
-    await safe.ask("ScheduleSecretVersionDeletion", version_of, "1", body={})
+    for number in "12":
+        await safe.ask("ScheduleSecretVersionDeletion", version_of, number, body={})
     for secret_id in ids:
         await safe.ask("ScheduleSecretDeletion", secret_id, body={})
     safe.desk.clock.advance(30 * DAY_S)
-    assert [await swept(safe, 3) for _ in range(3)] == [3, 2, 0]
+    assert [await swept(safe, limit) for limit in (3, 2, 9, 9)] == [3, 2, 1, 0]
 
 
 async def test_a_key_that_cannot_be_used_keeps_its_secrets_out_of_reach(safe: Safe) -> None:

@@ -17,7 +17,9 @@ from claviger.crypto.root_key import EnvironmentKeys
 from claviger.ocikms.calls import Verb
 from claviger.ocikms.ocids import new_ocid
 from claviger.ocikms.resealing import OciResealer
+from claviger.ocikms.secrets.routes import SecretRoutes
 from claviger.ocikms.texts import written
+from claviger.sealing.keyring import Keyring
 from claviger.sealing.rotation import Rotation
 from tests.ocicrypto import RSA
 from tests.ocikms import DAY_S, ROOT_KEY, START
@@ -348,7 +350,8 @@ async def test_an_expiry_rule_is_shown_and_withholds_where_it_says_so(safe: Safe
     told = await safe.ask("GetSecret", secret_id)
     assert (told["secretRules"], told["timeOfCurrentVersionExpiry"]) == ([rule], written(START + 3 * DAY_S))
     safe.desk.clock.advance(DAY_S)
-    await safe.uploaded(secret_id, "two")  # the time starts anew
+    anew = await safe.uploaded(secret_id, "two")
+    assert anew["timeOfCurrentVersionExpiry"] == written(START + 4 * DAY_S)
     assert (await safe.ask("GetSecret", secret_id))["timeOfCurrentVersionExpiry"] == written(START + 4 * DAY_S)
     assert (await safe.ask("GetSecretBundle", secret_id))["timeOfExpiry"] == written(START + 4 * DAY_S)
     safe.desk.clock.advance(2 * DAY_S)
@@ -671,6 +674,20 @@ async def test_contents_survive_the_rotation_of_data_keys(safe: Safe) -> None:
     assert [await safe.text(secret_id, versionNumber=number) for number in (1, 2)] == ["one", "two"]
     await safe.uploaded(secret_id, "three")
     assert await safe.text(secret_id) == "three"
+
+
+async def test_a_data_key_stays_in_memory_until_the_content_is_sealed(sqlite_safe: Safe) -> None:
+    """With room for one key only, calls in two vaults push out each other's while they wait for the database."""
+    safe, desk = sqlite_safe, sqlite_safe.desk
+    vault_id, prefix = await safe.shop.new_vault()
+    key_body = {"compartmentId": desk.production, "displayName": "x", "keyShape": {"algorithm": "AES", "length": 16}}
+    key_id = (await desk.ask("CreateKey", body=key_body, vault=prefix))["id"]
+    tight = Keyring(desk.store, EnvironmentKeys(ROOT_KEY), desk.clock, remembered=1)
+    await tight.load()
+    desk.add(SecretRoutes(desk.store, tight).routes())
+    places: tuple[dict[str, str], ...] = ({}, {"vaultId": vault_id, "keyId": key_id})
+    ids = await asyncio.gather(*(safe.made(f"s{n}", f"{n}", **places[n % 2]) for n in range(8)))
+    assert [await safe.text(secret_id) for secret_id in ids] == [f"{n}" for n in range(8)]
 
 
 async def test_the_quick_answer_is_the_same(safe: Safe) -> None:

@@ -137,6 +137,7 @@ async def test_an_object_comes_back_as_it_was_given(desk: Desk) -> None:
         digest.encode(),
     )
     assert head.body is None
+    assert dict(found.headers)[b"content-security-policy"].startswith(b"sandbox;")
     await put(desk, "a/b c/ü", b"")
     again = await asked(desk, "GetObject", desk.tenancy_id, BUCKET, "a/b c/ü")
     assert again.body == b""

@@ -14,20 +14,20 @@ from claviger.cckm.azure.secrets.rows import SecretRow, encode_details
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.cckm.azure.synchronization.cloud import with_version
 from claviger.cckm.azure.synchronization.comparing import Sighting, Stamp, in_order, is_as_known, settle, told_in
-from claviger.cckm.azure.synchronization.gate import Gate, Gates
-from claviger.cckm.azure.synchronization.reading import _Seen
 from claviger.cckm.azure.synchronization.records import Known
-from claviger.cckm.azure.synchronization.rules import (
+from claviger.cckm.azure.synchronization.rules import is_racy
+from claviger.cckm.synchronization.gate import Gate, Gates
+from claviger.cckm.synchronization.rules import (
     THROTTLED_FOR_S,
     braked,
     choice_problems,
     is_given_up,
-    is_racy,
     overall,
     pause_after,
     shown_status,
 )
-from claviger.cckm.azure.synchronization.spool import Spool
+from claviger.cckm.synchronization.seen import Seen
+from claviger.cckm.synchronization.spool import Spool
 from claviger.core.errors import Forbidden, Throttled, Unavailable
 
 STAMP = Stamp(vault_num=7, by="somebody", now=1_800_000_100.0)
@@ -71,10 +71,10 @@ def test_patience_ends() -> None:
 
 
 def test_exactly_one_choice_of_vaults() -> None:
-    assert choice_problems(["a"], False) == choice_problems([], True) == {}
-    assert "key_vaults" in choice_problems([], False)
-    assert "synchronize_all" in choice_problems(["a"], True)
-    assert "key_vaults" in choice_problems(["a"] * 1001, False)
+    assert choice_problems(["a"], False, "key_vaults") == choice_problems([], True, "key_vaults") == {}
+    assert "key_vaults" in choice_problems([], False, "key_vaults")
+    assert "synchronize_all" in choice_problems(["a"], True, "key_vaults")
+    assert "vaults" in choice_problems(["a"] * 1001, False, "vaults")
 
 
 def test_how_jobs_end() -> None:
@@ -189,12 +189,12 @@ async def test_a_gate_is_shared_while_somebody_holds_it() -> None:
 
 
 def test_who_was_seen() -> None:
-    seen = _Seen(10, 30)
+    seen = Seen(10, 30)
     for num in (10, 17, 30, 30, 31, 5):
         seen.add(num, counts=num != 17)
     assert seen.count == 2
     assert [num for num in range(5, 35) if not seen.has(num)] == [n for n in range(11, 30) if n != 17]
-    assert _Seen(1, 0).has(1)
+    assert Seen(1, 0).has(1)
 
 
 def version(name: str = "s", ident: str = "1" * 32, **more: Any) -> CloudSecret:
@@ -206,7 +206,7 @@ def version(name: str = "s", ident: str = "1" * 32, **more: Any) -> CloudSecret:
 
 @pytest.mark.parametrize("in_memory_bytes", [100, 10_000_000])
 def test_the_spool_gives_back_what_it_was_given(in_memory_bytes: int) -> None:
-    spool = Spool(in_memory_bytes)
+    spool = Spool(Sighting, lambda each: len(each.versions), in_memory_bytes)
     given = [Sighting(f"s-{number}", number % 2 == 0, [version(f"s-{number}")] * (number % 4)) for number in range(50)]
     for each in given:
         spool.put(each)

@@ -118,9 +118,10 @@ class Body(msgspec.Struct, rename="camel"):
     is_on: bool = False
     tags: dict[str, str] | None = None
     more: dict[str, dict[str, Any]] | None = None
+    loose: dict[str, Any] | None = None
 
 
-KEYS = st.sampled_from(["name", "size", "isOn", "tags", "more", "other"])
+KEYS = st.sampled_from(["name", "size", "isOn", "tags", "more", "loose", "other"])
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.sampled_from(["", "a:b", "12", "true", "\0", "x", '"":"'])
 )
@@ -142,6 +143,7 @@ def both(content: bytes) -> tuple[Any, Any]:
     return whole, quick
 
 
+@example({"name": "a", "loose": {"b": None}}, None)
 @given(st.dictionaries(KEYS, VALUES), st.sampled_from([None, (",", ":"), (" , ", " :\n")]))
 def test_the_quick_reading_of_a_body_says_what_the_whole_one_does(body: Any, separators: Any) -> None:
     whole, quick = both(json.dumps(body, separators=separators).encode())

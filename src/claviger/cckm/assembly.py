@@ -35,9 +35,8 @@ from claviger.cckm.azure.subscriptions.operations import Subscriptions
 from claviger.cckm.azure.subscriptions.routes import SubscriptionRoutes
 from claviger.cckm.azure.synchronization.operations import Synchronizations
 from claviger.cckm.azure.synchronization.routes import SynchronizationRoutes
-from claviger.cckm.azure.synchronization.rules import BRAKE_PERCENT
-from claviger.cckm.azure.synchronization.runner import KIND as SYNCHRONIZATION
-from claviger.cckm.azure.synchronization.runner import Synchronizer
+from claviger.cckm.azure.synchronization.visiting import KIND as SYNCHRONIZATION
+from claviger.cckm.azure.synchronization.visiting import AzureTrade
 from claviger.cckm.azure.unbuilt import unbuilt_routes as unbuilt_azure_routes
 from claviger.cckm.azure.vaults.operations import Vaults
 from claviger.cckm.azure.vaults.protection import VERSIONS as VAULT_VERSIONS
@@ -47,6 +46,8 @@ from claviger.cckm.calls import Route
 from claviger.cckm.connections.operations import AllConnections
 from claviger.cckm.connections.protection import VERSIONS as CONNECTION_VERSIONS
 from claviger.cckm.connections.routes import AllConnectionRoutes
+from claviger.cckm.drift.operations import Drift
+from claviger.cckm.drift.routes import DriftRoutes
 from claviger.cckm.estate.operations import Searches
 from claviger.cckm.estate.routes import SearchRoutes
 from claviger.cckm.journal import Journal
@@ -65,6 +66,10 @@ from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.connections.operations import EmbeddedOci, OciConnections
 from claviger.cckm.oci.connections.operations import ensure_embedded as ensure_embedded_oci
 from claviger.cckm.oci.connections.routes import OciConnectionRoutes
+from claviger.cckm.oci.reports.gathering import KIND as REPORT
+from claviger.cckm.oci.reports.gathering import Gatherer
+from claviger.cckm.oci.reports.operations import Reports
+from claviger.cckm.oci.reports.routes import ReportRoutes
 from claviger.cckm.oci.tenancies.operations import Tenancies
 from claviger.cckm.oci.tenancies.routes import TenancyRoutes
 from claviger.cckm.oci.unbuilt import unbuilt_routes as unbuilt_oci_routes
@@ -82,6 +87,8 @@ from claviger.cckm.scheduler.routes import SchedulerRoutes
 from claviger.cckm.scheduler.running import KIND as SCHEDULED
 from claviger.cckm.scheduler.running import Scheduler
 from claviger.cckm.sealed import Safe
+from claviger.cckm.synchronization.rules import BRAKE_PERCENT
+from claviger.cckm.synchronization.runner import Synchronizer
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.sensitive import Sensitive
@@ -156,14 +163,14 @@ class Plane:
             echo=choices.echo_values,
             notices=self.notices,
         )
-        runs = Runs(store, clock, ground.machine)
+        runs = self._runs = Runs(store, clock, ground.machine)
         self.synchronizations = Synchronizations(store, clock, runs)
         self._scheduler = Scheduler(store, clock, intents, {"cckm_synchronization": self._synchronize})
         finishes = {SECRETS + kind: self.secrets.finish for kind in KINDS}
         self._finisher = Finisher(intents, {**finishes, SCHEDULED: self._scheduler.finish})
         percent = choices.sync_brake_percent
-        synchronizer = Synchronizer(store, clock, self._clouds, runs, self.notices, percent)
-        self._runner = Runner(runs, {SYNCHRONIZATION: synchronizer.run})
+        azure = Synchronizer(AzureTrade(store, clock, self._clouds, self.notices), runs, percent)
+        self._runner = Runner(runs, {SYNCHRONIZATION: azure.run, REPORT: Gatherer(store, clock, runs).run})
         self._guards = Guards(store, clock, ground.machine, self.notices, choices.approval_lapse_s)
         self._planner = Planner()
         self.routing = self._planner.routing = Routing(self._routes())
@@ -188,6 +195,7 @@ class Plane:
             *CompartmentRoutes(Compartments(store, clock, self._oci)).routes(),
             *OciVaultRoutes(OciVaults(store, clock, self._oci), self._guards).routes(),
             *LocalKeyRoutes(self.local_keys).routes(),
+            *ReportRoutes(Reports(store, clock, self._runs)).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
             *secrets.routes(),
@@ -196,6 +204,7 @@ class Plane:
             *ApprovalRoutes(Approvals(store, clock, self._ground.machine, _VERSIONS)).routes(),
             *PlanRoutes(self._planner).routes(),
             *SynchronizationRoutes(self.synchronizations).routes(),
+            *DriftRoutes(Drift(store)).routes(),
             *SchedulerRoutes(JobConfigs(store, clock, self._scheduler)).routes(),
             *NoticeRoutes(
                 NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)

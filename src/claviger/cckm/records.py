@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
 from claviger.store.contract import Store, Tx
+
+T = TypeVar("T")
+
+ROWS_AT_ONCE = 100
 
 _REVISION = "cckm_access_revision"
 SECRETS_REVISION = "cckm_azure_secrets_revision"
@@ -64,3 +71,14 @@ def set_meta(tx: Tx, key: str, value: str) -> None:
     tx.execute(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value
     )
+
+
+def portions(items: Sequence[T], most: int = ROWS_AT_ONCE) -> Iterator[Sequence[T]]:
+    """`items` in runs of up to `most`, for statements with a place for each."""
+    for at in range(0, len(items), most):
+        yield items[at : at + most]
+
+
+def marks(values: Sequence[object]) -> str:
+    """A place in a statement for each value."""
+    return ", ".join("?" * len(values))

@@ -67,6 +67,13 @@ OCI: Mapping[str, Word] = {
     "ExportedLocalKey.version": Word("Always 0: a local key has one version."),
     "publickey": Word("Public half, in PEM."),
     "sha256Fingerprint": Word("SHA-256 of the public half."),
+    # reports
+    "report_type": Word("key-report, key-rotation or key-aging.", "key-aging"),
+    "oci_params": Word("What it is about."),
+    "vaults": Word("Ids of the records of vaults."),
+    "start_time": Word("Where the period begins that it tells of; RFC 3339."),
+    "end_time": Word("Where that ends; RFC 3339."),
+    "row_count": Word("How many rows it has."),
     # all
     "time_created": Word("When OCI made it."),
     "lifecycle_state": Word("Where it stands, in OCI's words.", "ACTIVE"),
@@ -86,6 +93,7 @@ OCI_SEGMENTS: Mapping[str, str] = {
 OCI_TAGS: Mapping[str, str] = {
     "oci tenancies": "The tenancies of connections, and their regions.",
     "local keys": "Keys of our own, kept sealed here, to be uploaded to vaults in clouds.",
+    "oci reports": "What was done to keys, how old they are, when they were rotated: as rows and as CSV.",
     "oci external vaults": NOT_YET,
     "oci issuers": NOT_YET,
     "oci vaults": "Find vaults in OCI, take them under management, say who may do what in them.",

@@ -1,1 +1,1 @@
-"""Synchronisation of any cloud's vaults: jobs, patience, the brake, progress; what a cloud has of its own is with it."""
+"""Synchronisation of any cloud's vaults: jobs, patience, the brake, progress. The rest is with each cloud."""

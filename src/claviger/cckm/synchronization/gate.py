@@ -1,5 +1,5 @@
-"""The gate before whatever a cloud limits as one, a vault or a tenancy: every call of synchronisation to it goes through
-here, of whatever job.
+"""The gate before whatever a cloud limits as one, a vault or a tenancy: every call of synchronisation to it goes
+through here, of whatever job.
 
 A call that is throttled closes the gate for all of them until the moment that the cloud has named; then the same call
 is made again. A call that came to nothing otherwise (5xx, no connection) is tried a few times. What is refused for good

@@ -40,7 +40,7 @@ def is_given_up(throttled_in_a_row: int, throttled_for_s: float) -> bool:
 
 
 def choice_problems(vaults: Sequence[str], synchronize_all: bool, field: str) -> dict[str, str]:
-    """What is wrong with a choice of vaults, which lie in `field` (contract, Azure §6, OCI §7: exactly one of the two)."""
+    """What is wrong with a choice of vaults, in `field` (CCKM contract, Azure §6, OCI §7: exactly one of the two)."""
     if vaults and synchronize_all:
         return {"synchronize_all": f"excludes {field}: give one of them"}
     if not vaults and not synchronize_all:
@@ -56,5 +56,5 @@ def shown_status(state: str) -> str:
 
 
 def overall(states: Sequence[str]) -> str:
-    """How a job ends by the ends of its vaults (contract, Azure §6); a cancelled one is completed (CCKM contract §12)."""
+    """How a job ends by the ends of its vaults (CCKM contract, Azure §6); a cancelled one is completed (§12)."""
     return FAILED if FAILED in states else COMPLETED

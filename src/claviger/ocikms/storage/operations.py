@@ -24,6 +24,8 @@ from claviger.store.contract import Store, Tx
 
 _NO_CONTENT = 204
 _FIELDS = frozenset({"name", "size", "md5", "timecreated", "etag", "storagetier", "archivalstate", "timemodified"})
+_NO_PAGE = (b"content-security-policy", b"sandbox; default-src 'none'")
+"""A browser that is shown an object of type text/html runs nothing of it: other pages of this server are beside it."""
 _ONLY_KIND: dict[str, object] = {
     "publicAccessType": "NoPublicAccess",
     "storageTier": "Standard",
@@ -343,6 +345,7 @@ def _object_headers(row: ObjectRow) -> list[tuple[bytes, bytes]]:
         (b"content-type", row.content_type.encode()),
         (b"content-md5", row.content_md5.encode()),
         (b"storage-tier", b"Standard"),
+        _NO_PAGE,
         _last_modified(row),
     ]
 

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from claviger.cckm.azure.secrets.facets.records import Tally, marks, portions, put_tags, replace_tags
+from claviger.cckm.azure.secrets.facets.records import Tally, put_tags, replace_tags
 from claviger.cckm.azure.secrets.parts.records import note_moved
 from claviger.cckm.azure.secrets.rows import STORED, SecretRow, View, row_of, values_of, view_of
 from claviger.cckm.azure.secrets.rules import Status
+from claviger.cckm.records import marks, portions
 from claviger.store.contract import Store, Tx, Value
 
 _WRITTEN = f"{STORED}, facet_id, name_key, expires_at, purge_at, azure_created_at, sole, deleted_by"

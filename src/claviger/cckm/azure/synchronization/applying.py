@@ -15,30 +15,21 @@ from claviger.cckm.azure.secrets import records as secrets
 from claviger.cckm.azure.secrets.operations import subject_of
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Status
-from claviger.cckm.azure.synchronization import records
 from claviger.cckm.azure.synchronization.comparing import Settled, Sighting, Stamp, end, settle
-from claviger.cckm.azure.synchronization.drift import records as drift
-from claviger.cckm.azure.synchronization.drift.records import Finding
+from claviger.cckm.azure.synchronization.drift.records import FINDINGS
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
+from claviger.cckm.drift.records import Finding
+from claviger.cckm.drift.rules import DIFFERENT, MISSING, NEW
 from claviger.cckm.notices import wire as notices_wire
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.rules import Type
 from claviger.cckm.resource import timestamp, uri
+from claviger.cckm.synchronization.records import open_intents
+from claviger.cckm.synchronization.visiting import Applied
 from claviger.core.errors import NotFound
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Tx
-
-NAMES_AT_ONCE = 200
-
-
-class Applied(msgspec.Struct, frozen=True):
-    """How many secrets were added, changed, marked gone, or left for the next job."""
-
-    added: int = 0
-    changed: int = 0
-    gone: int = 0
-    left: int = 0
 
 
 class Loss(msgspec.Struct, frozen=True):
@@ -70,7 +61,7 @@ class Applier:
         work = self._work
         stamp = Stamp(work.vault.num, work.by, now)
         rows, touched = self._rows(tx, [each.name for each in sightings])
-        known = drift.of_names(tx, work.vault.num, [each.name.lower() for each in sightings])
+        known = FINDINGS.of(tx, work.vault.num, [each.name.lower() for each in sightings])
         settled: list[tuple[str, Settled]] = []
         left = 0
         for sighting, fresh in zip(sightings, ids, strict=True):
@@ -114,7 +105,7 @@ class Applier:
             newest = max(there, key=lambda row: (row.told.created_at, row.num), default=None)
             if newest is not None and not over and not loss.versions:
                 found = Finding(
-                    new_uuid(), work.vault.num, newest.name, loss.name_key, drift.MISSING, {}, newest.id, now, now
+                    new_uuid(), work.vault.num, newest.name, loss.name_key, MISSING, {}, newest.id, now, now
                 )
                 self._find(tx, found, newest)
         if ended:
@@ -131,7 +122,7 @@ class Applier:
         for row in secrets.of_names(tx, work.vault.num, keys):
             by_name.setdefault(row.name_key, []).append(row)
         subjects = {subject_of(work.vault.id, key): key for key in keys}
-        return by_name, {subjects[subject] for subject in records.open_intents(tx, list(subjects))}
+        return by_name, {subjects[subject] for subject in open_intents(tx, list(subjects))}
 
     def _is_recent(self, rows: Sequence[SecretRow], now: float) -> bool:
         """Whether somebody has changed these rows since the reading began."""
@@ -153,10 +144,10 @@ class Applier:
                 self._find(tx, finding, shown)
             elif key in known:
                 resolved.append(key)
-        drift.remove(tx, work.vault.num, resolved)
+        FINDINGS.remove(tx, work.vault.num, resolved)
 
     def _find(self, tx: Tx, finding: Finding, row: SecretRow) -> None:
-        drift.put(tx, finding)
+        FINDINGS.put(tx, finding)
         if self._notices is None:
             return
         vault = self._work.vault
@@ -194,8 +185,8 @@ def _merged(known: Finding | None, shown: SecretRow, done: Settled, stamp: Stamp
         first = before[name][0] if name in before else was
         if first != now:
             fields[name] = (first, now)
-    kind = drift.NEW if done.is_new or (known is not None and known.kind == drift.NEW) else drift.DIFFERENT
-    if kind == drift.DIFFERENT and not fields:
+    kind = NEW if done.is_new or (known is not None and known.kind == NEW) else DIFFERENT
+    if kind == DIFFERENT and not fields:
         return None
     ident, since = (new_uuid(), stamp.now) if known is None else (known.id, known.since)
     return Finding(ident, stamp.vault_num, shown.name, shown.name_key, kind, fields, shown.id, stamp.now, since)

@@ -1,6 +1,7 @@
 """What synchronisation asks of one vault: pages of its lists, versions of a name. It reads, and never a value.
 
-Every call is sent once; how often it is tried, and when, is for `gate.py`, which knows of all calls to the vault.
+Every call is sent once; how often it is tried, and when, is for the gate (`cckm/synchronization/gate.py`), which knows
+of all calls to the vault.
 """
 
 from __future__ import annotations

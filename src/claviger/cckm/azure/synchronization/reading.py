@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,9 +19,13 @@ from claviger.cckm.azure.synchronization import records
 from claviger.cckm.azure.synchronization.cloud import Source, with_version
 from claviger.cckm.azure.synchronization.comparing import Sighting, in_order, is_as_known, told_in
 from claviger.cckm.azure.synchronization.records import Known, Missing
-from claviger.cckm.azure.synchronization.rules import MOST_CONFIRMED, braked, is_racy
-from claviger.cckm.azure.synchronization.spool import Spool
+from claviger.cckm.azure.synchronization.rules import MOST_CONFIRMED, is_racy
 from claviger.cckm.azure.vaults.records import VaultRow
+from claviger.cckm.synchronization.records import Brake
+from claviger.cckm.synchronization.rules import braked
+from claviger.cckm.synchronization.seen import Seen
+from claviger.cckm.synchronization.spool import Spool
+from claviger.cckm.synchronization.visiting import Choice, Noted
 from claviger.core.clock import Clock
 from claviger.core.errors import Forbidden, Invalid, NotFound
 from claviger.store.contract import Store
@@ -29,13 +33,6 @@ from claviger.store.contract import Store
 T = TypeVar("T")
 
 NAMES_AT_ONCE = 500
-
-
-class Choice(msgspec.Struct, frozen=True):
-    """How a job is to read. `brake_percent` None: nothing stops it."""
-
-    brake_percent: int | None
-    all_versions: bool = False
 
 
 class Reading(msgspec.Struct):
@@ -46,36 +43,11 @@ class Reading(msgspec.Struct):
 
     began_at: float
     is_first: bool
-    spool: Spool
+    spool: Spool[Sighting]
     secrets: int = 0
     missing: list[Missing] = []
     lost: dict[str, list[str]] = {}
-    brake: records.Brake | None = None
-
-
-class _Seen:
-    """Which rows of a vault were seen, a bit each."""
-
-    def __init__(self, first: int, last: int) -> None:
-        self.first, self.last = first, last
-        self._bits = bytearray((last - first) // 8 + 1 if last >= first else 0)
-        self.count = 0
-
-    def add(self, num: int, *, counts: bool) -> None:
-        """Notes a row; one that came since the reading began is of no account. `count` is of those that count."""
-        at = num - self.first
-        if 0 <= at <= self.last - self.first and not self._bits[at >> 3] >> (at & 7) & 1:
-            self._bits[at >> 3] |= 1 << (at & 7)
-            self.count += counts
-
-    def has(self, num: int) -> bool:
-        """Whether a row was seen, or came since."""
-        at = num - self.first
-        return not 0 <= at <= self.last - self.first or bool(self._bits[at >> 3] >> (at & 7) & 1)
-
-
-Noted = Callable[[int], Awaitable[None]]
-"""Hears how many secrets were read so far."""
+    brake: Brake | None = None
 
 
 class VaultReader:
@@ -90,9 +62,9 @@ class VaultReader:
         self._source = source
         self._choice = choice
         self._noted = noted
-        self._seen = _Seen(1, 0)
+        self._seen = Seen(1, 0)
         self._whole_at: float | None = None
-        self._reading = Reading(0.0, True, Spool())
+        self._reading = Reading(0.0, True, Spool(Sighting, lambda each: len(each.versions)))
 
     async def read(self) -> Reading:
         """The whole of the vault. Raises why it could not be read; the spool is closed then."""
@@ -108,7 +80,7 @@ class VaultReader:
         self._whole_at = await records.began_at(self._store, num)
         reading.is_first = self._whole_at is None
         alive = await records.alive(self._store, num)
-        self._seen = _Seen(*await records.nums(self._store, num))
+        self._seen = Seen(*await records.nums(self._store, num))
         async for page in self._source.live():
             await self._compare(page, is_deleted=False)
         async for page in self._deleted():
@@ -119,7 +91,7 @@ class VaultReader:
         would_go = len(reading.missing) - len(expected) + len(reading.lost)
         percent = self._choice.brake_percent
         if percent is not None and braked(alive, would_go, percent):
-            reading.brake = records.Brake(would_go, alive, percent)
+            reading.brake = Brake(would_go, alive, percent)
             return reading
         if reading.missing:
             reading.missing = await self._confirmed(reading.missing)

@@ -1,53 +1,19 @@
-"""What is stored of synchronisation: the vaults of a job, when each vault was last read; and what a reading has to know
+"""What is stored of synchronisation: the vaults of jobs, when each vault was last read; and what a reading has to know
 of the secrets of a vault, asked a page at a time. The SQL for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from claviger.cckm.azure.secrets.facets.records import ROWS_AT_ONCE, marks, portions
-from claviger.cckm.azure.synchronization.rules import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, WAITING
-from claviger.cckm.azure.vaults.records import VaultRow
-from claviger.store.contract import Row, Store, Tx
+from claviger.cckm.records import marks, portions
+from claviger.cckm.synchronization.records import JobVaults
+from claviger.store.contract import Store, Tx
 
 _ALIVE = "status <> 'DELETED' AND gone = 0"
-ENDED = (COMPLETED, FAILED, CANCELLED)
-MOST_JOBS = 10_000
-
-
-class Brake(msgspec.Struct, frozen=True):
-    """Why the brake stopped a vault."""
-
-    would_be_gone: int
-    known: int
-    allowed_percent: int
-
-
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came of a vault. `secrets` were read, `left` were left for the next job because they were being changed."""
-
-    message: str = ""
-    secrets: int = 0
-    added: int = 0
-    changed: int = 0
-    gone: int = 0
-    left: int = 0
-    calls: int = 0
-    throttled: int = 0
-    brake: Brake | None = None
-
-
-class VaultOfJob(msgspec.Struct, frozen=True):
-    """A vault in a job."""
-
-    run_id: str
-    vault_id: str
-    name: str
-    state: str
-    outcome: Outcome
+VAULTS = JobVaults("cckm_azure_synchronizations", separator="::")
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -67,92 +33,6 @@ class Missing(msgspec.Struct, frozen=True):
     name_key: str
     num: int
     purge_at: int | None
-
-
-_OUTCOME = msgspec.json.Decoder(Outcome)
-
-
-def _of_job(row: Row) -> VaultOfJob:
-    return VaultOfJob(row[0], row[1], row[2], row[3], _OUTCOME.decode(row[4]))
-
-
-# The vaults of jobs.
-
-
-def add_vaults(tx: Tx, run_id: str, vaults: Sequence[VaultRow]) -> None:
-    """Notes which vaults a job is for; nothing where that was noted before."""
-    for at, portion in enumerate(portions(vaults)):
-        places = ", ".join(["(?, ?, ?, ?, ?, '{}')"] * len(portion))
-        values = [
-            value
-            for place, vault in enumerate(portion, at * ROWS_AT_ONCE)
-            for value in (run_id, place, vault.id, vault.name, WAITING)
-        ]
-        tx.execute(
-            "INSERT INTO cckm_azure_synchronizations (run_id, place, vault_id, name, state, outcome) "
-            f"VALUES {places} ON CONFLICT (run_id, vault_id) DO NOTHING",
-            *values,
-        )
-
-
-def set_state(tx: Tx, run_id: str, vault_id: str, state: str, outcome: Outcome) -> None:
-    """Notes how far a vault is."""
-    tx.execute(
-        "UPDATE cckm_azure_synchronizations SET state = ?, outcome = ? WHERE run_id = ? AND vault_id = ?",
-        *(state, msgspec.json.encode(outcome).decode(), run_id, vault_id),
-    )
-
-
-def cancel_the_rest(tx: Tx, run_id: str) -> None:
-    """Notes that what has not ended will not be read any more."""
-    outcome = msgspec.json.encode(Outcome(message="the job was cancelled before this vault was read")).decode()
-    tx.execute(
-        "UPDATE cckm_azure_synchronizations SET state = ?, outcome = ? WHERE run_id = ? AND state IN (?, ?)",
-        *(CANCELLED, outcome, run_id, WAITING, IN_PROGRESS),
-    )
-
-
-async def vaults_of(store: Store, run_ids: Collection[str]) -> list[VaultOfJob]:
-    """The vaults of some jobs, each job's in their order."""
-    found: list[VaultOfJob] = []
-    for portion in portions(sorted(run_ids)):
-        rows = await store.read(
-            "SELECT run_id, vault_id, name, state, outcome FROM cckm_azure_synchronizations "
-            f"WHERE run_id IN ({marks(portion)}) ORDER BY run_id, place",
-            *portion,
-        )
-        found += [_of_job(row) for row in rows]
-    return found
-
-
-async def jobs_with(store: Store, domain_id: str, kind: str, named: Iterable[str]) -> set[str]:
-    """The ids of the domain's jobs that have a vault of any of these names or ids."""
-    found: set[str] = set()
-    for name in named:
-        rows = await store.read(
-            "SELECT s.run_id FROM cckm_azure_synchronizations s JOIN job_runs r ON r.id = s.run_id "
-            "WHERE r.domain_id = ? AND r.kind = ? AND (s.vault_id = ? OR lower(s.name) = lower(?) "
-            "OR (lower(s.name) >= lower(?) AND lower(s.name) < lower(?))) ORDER BY r.num DESC LIMIT ?",
-            *(domain_id, kind, name, name, f"{name}::", f"{name}:;", MOST_JOBS),
-        )
-        found |= {row[0] for row in rows}
-    return found
-
-
-async def jobs_in(store: Store, domain_id: str, kind: str, vault_ids: Collection[str]) -> set[str]:
-    """The ids of the domain's jobs that have any of these vaults."""
-    found: set[str] = set()
-    for portion in portions(sorted(vault_ids)):
-        rows = await store.read(
-            "SELECT DISTINCT s.run_id FROM cckm_azure_synchronizations s JOIN job_runs r ON r.id = s.run_id "
-            f"WHERE r.domain_id = ? AND r.kind = ? AND s.vault_id IN ({marks(portion)})",
-            *(domain_id, kind, *portion),
-        )
-        found |= {row[0] for row in rows}
-    return found
-
-
-# Vaults and their secrets.
 
 
 async def began_at(store: Store, vault_num: int) -> float | None:
@@ -233,12 +113,3 @@ async def over(store: Store, vault_num: int, now: int) -> list[Missing]:
         now,
     )
     return [Missing(*row) for row in rows]
-
-
-def open_intents(tx: Tx, subjects: Sequence[str]) -> set[str]:
-    """Those of the subjects on which an operation is under way, or waits to be finished."""
-    found: set[str] = set()
-    for portion in portions(subjects):
-        sql = f"SELECT subject FROM intents WHERE subject IN ({marks(portion)})"
-        found |= {str(row[0]) for row in tx.fetch(sql, *portion)}
-    return found

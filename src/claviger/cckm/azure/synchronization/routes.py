@@ -1,17 +1,16 @@
-"""The endpoints of synchronisation jobs for secrets, and of drift (CCKM contract, Azure §6)."""
+"""The endpoints of synchronisation jobs for secrets (CCKM contract, Azure §6)."""
 
 from __future__ import annotations
 
 from claviger.cckm.azure.synchronization.operations import Synchronizations
-from claviger.cckm.azure.synchronization.wire import DriftShown, StartSynchronization, SynchronizationShown
+from claviger.cckm.azure.synchronization.wire import StartSynchronization, SynchronizationShown
 from claviger.cckm.calls import Answer, Call, ListOf, Parameter, Route, in_container
 from claviger.cckm.listing import PAGING
+from claviger.cckm.synchronization.runner import Request
 from claviger.core.errors import Forbidden
 
 TAG = "Azure secrets"
-DRIFT_TAG = "Drift"
 PATH = "/cckm/azure/secrets/synchronization-jobs"
-DRIFT = "/claviger/drift"
 _VIEW = in_container("secretview")
 _SYNCHRONIZE = in_container("secretsynchronize")
 
@@ -25,22 +24,17 @@ _JOB_FILTERS = (
     ),
     Parameter("key_vaults", description="A vault that the job is for, by id or name.", repeated=True),
 )
-_DRIFT_FILTERS = (
-    Parameter("key_vault", description="The vault, by id or name.", repeated=True),
-    Parameter("kind", description="What has happened.", repeated=True, values=("missing", "new", "different")),
-    Parameter("secret_name", description="Name of the secret; `*` stands for any text.", repeated=True),
-)
 
 
 class SynchronizationRoutes:
-    """Routes of jobs and of drift."""
+    """Routes of jobs."""
 
     def __init__(self, operations: Synchronizations) -> None:
         self._operations = operations
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._of_jobs(), *self._of_one_job(), self._of_drift()]
+        return [*self._of_jobs(), *self._of_one_job()]
 
     def _of_jobs(self) -> list[Route]:
         return [
@@ -96,22 +90,6 @@ class SynchronizationRoutes:
             ),
         ]
 
-    def _of_drift(self) -> Route:
-        return Route(
-            method="GET",
-            path=DRIFT,
-            handler=self._drift,
-            permission=_VIEW,
-            tag=DRIFT_TAG,
-            summary="List what has changed in the cloud behind our back",
-            description=(
-                "What synchronization has found changed, new or missing, until it is as it was again or somebody "
-                "changes the secret here."
-            ),
-            gives=ListOf[DriftShown],
-            query=(*PAGING, *_DRIFT_FILTERS),
-        )
-
     async def _list(self, call: Call) -> Answer:
         return Answer(await self._operations.page(call.caller.domain_id, call.query, call.containers()))
 
@@ -125,7 +103,9 @@ class SynchronizationRoutes:
                 raise Forbidden("ActionMissing", message="you lack the permission secretsynchronize in every vault")
         for row in chosen:
             call.require(row.id)
-        job = await self._operations.begin(domain_id, chosen, asked, by=call.caller.user_id)
+        named = [(row.id, row.name) for row in chosen]
+        request = Request(asked.synchronize_all, asked.override_brake, asked.all_versions)
+        job = await self._operations.begin(domain_id, named, request, by=call.caller.user_id)
         return Answer(job, status=201)
 
     async def _read(self, call: Call) -> Answer:
@@ -140,6 +120,3 @@ class SynchronizationRoutes:
         for each in of_job:
             call.require(each.vault_id)
         return Answer(await self._operations.cancel(caller.domain_id, run.id))
-
-    async def _drift(self, call: Call) -> Answer:
-        return Answer(await self._operations.drift(call.caller.domain_id, call.query, call.containers()))

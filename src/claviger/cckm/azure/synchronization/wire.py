@@ -1,8 +1,6 @@
-"""Synchronisation jobs and drift on the wire (CCKM contract §12, Azure §6; what is beyond them is our own)."""
+"""Synchronisation jobs of secrets on the wire (CCKM contract §12, Azure §6; what is beyond them is our own)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -92,25 +90,3 @@ class SynchronizationShown(Header, frozen=True, kw_only=True):
     completed_at: str | UnsetType = UNSET
     progress: ProgressShown
     vaults: list[VaultShown] | UnsetType = UNSET
-
-
-class FieldDrift(msgspec.Struct, frozen=True, kw_only=True):
-    """One field that differs: what it was as it was known here, and what it is."""
-
-    was: Any
-    now: Any
-
-
-class DriftShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret that has changed in the cloud without us: `missing`, `new` or `different`, then in `fields`."""
-
-    id: str
-    kind: str
-    cloud: str = "azure"
-    secret_name: str
-    secret_id: str
-    version: str
-    key_vault: str
-    key_vault_id: str
-    fields: dict[str, FieldDrift]
-    since: str

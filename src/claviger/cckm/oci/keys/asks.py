@@ -7,7 +7,9 @@ the operation leads through: Unavailable("CloudSettling").
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
+from claviger.cckm.oci.asking import DefinedTags, defined_tags
 from claviger.cckm.oci.keys.cloud import CloudKey, VaultKeys
 from claviger.cckm.oci.keys.reading import versions_of
 from claviger.cckm.oci.keys.rules import SETTLED, State, state_of
@@ -15,6 +17,7 @@ from claviger.cckm.oci.keys.work import SKEW_S, Doubt, Outcome, Work, settling
 from claviger.core.errors import NotFound, Refusal
 
 _CLOSE_S = 1.0
+_OCI_GIVES = "Oracle-Tags"
 _ENDING = frozenset({State.SCHEDULING_DELETION, State.PENDING_DELETION, State.DELETING, State.DELETED})
 
 
@@ -37,7 +40,7 @@ async def created(cloud: VaultKeys, work: Work, doubt: Doubt) -> Outcome | None:
     if not found:
         return None
     key = min(found, key=lambda each: each.created_at)
-    return Outcome(key=key, versions=await _versions(cloud, key))
+    return await _with_versions(cloud, key)
 
 
 async def updated(cloud: VaultKeys, work: Work, _: Doubt) -> Outcome | None:
@@ -48,9 +51,21 @@ async def updated(cloud: VaultKeys, work: Work, _: Doubt) -> Outcome | None:
     return None if _has(key, work.before) else Outcome(key=key, differs=True)
 
 
-def _has(key: CloudKey, wanted: dict[str, object]) -> bool:
-    is_so = {"display_name": key.name, "freeform_tags": key.freeform_tags, "defined_tags": key.defined_tags}
-    return all(is_so[name] == value for name, value in wanted.items())
+def _has(key: CloudKey, wanted: dict[str, Any]) -> bool:
+    """Whether a key has the name and tags, but for tags that OCI gives by itself."""
+    is_so = {
+        "display_name": key.name,
+        "freeform_tags": key.freeform_tags,
+        "defined_tags": _without_own(key.defined_tags),
+    }
+    told = dict(wanted)
+    if "defined_tags" in told:
+        told["defined_tags"] = _without_own(defined_tags(told["defined_tags"]))
+    return all(is_so[name] == value for name, value in told.items())
+
+
+def _without_own(tags: DefinedTags) -> DefinedTags:
+    return {space: values for space, values in tags.items() if space != _OCI_GIVES}
 
 
 async def enabled(cloud: VaultKeys, work: Work, _: Doubt) -> Outcome | None:
@@ -117,7 +132,7 @@ async def restored(cloud: VaultKeys, work: Work, _: Doubt) -> Outcome | None:
         return None
     if state_of(key.state) in (State.DELETING, State.DELETED):
         return None
-    return Outcome(key=key, versions=await _versions(cloud, key), is_all=True)
+    return await _with_versions(cloud, key)
 
 
 async def backup_deleted(_: VaultKeys, __: Work, ___: Doubt) -> Outcome | None:
@@ -125,8 +140,8 @@ async def backup_deleted(_: VaultKeys, __: Work, ___: Doubt) -> Outcome | None:
     return None
 
 
-async def _versions(cloud: VaultKeys, key: CloudKey):  # type: ignore[no-untyped-def]
+async def _with_versions(cloud: VaultKeys, key: CloudKey) -> Outcome:
     try:
-        return await versions_of(cloud, key)
-    except Refusal:
-        return ()
+        return Outcome(key=key, versions=await versions_of(cloud, key), is_all=True)
+    except Refusal:  # the next look finds them
+        return Outcome(key=key)

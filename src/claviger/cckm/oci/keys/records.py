@@ -5,7 +5,8 @@ What is shown is joined with the vault; keys of a removed vault are shown to nob
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -58,6 +59,43 @@ class Wanted(msgspec.Struct, frozen=True):
 
     sql: str
     args: tuple[Any, ...] = ()
+
+
+NOTHING = Wanted("1 = 0")
+_SPECIAL = re.compile(r"([\\%_])")
+
+
+def among(column: str, values: Collection[str | int]) -> Wanted:
+    """One of these values; without any, nothing."""
+    if not values:
+        return NOTHING
+    return Wanted(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
+
+
+def matching(column: str, words: Sequence[str]) -> Wanted:
+    """One of these words; `*` in one stands for any characters, in any case."""
+    exact = sorted({word for word in words if "*" not in word})
+    patterns = sorted({re.sub(r"\*+", "*", word) for word in words if "*" in word})
+    conditions = [among(column, exact)] if exact else []
+    for word in patterns:
+        pattern = _SPECIAL.sub(r"\\\1", word.lower()).replace("*", "%")
+        conditions.append(Wanted(f"LOWER({column}) LIKE ? ESCAPE '\\'", (pattern,)))
+    return any_of(conditions)
+
+
+def any_of(conditions: Sequence[Wanted]) -> Wanted:
+    """At least one of these."""
+    args = tuple(arg for each in conditions for arg in each.args)
+    return Wanted(f"({' OR '.join(each.sql for each in conditions)})", args)
+
+
+def order(name: str, descending: bool) -> str:
+    """What to sort by. Keys that are not to be deleted come last by that date, either way, on either database."""
+    direction = "DESC" if descending else "ASC"
+    column = ORDERS[name]
+    if name == "time_of_deletion":
+        return f"CASE WHEN {column} IS NULL THEN 1 ELSE 0 END, {column} {direction}"
+    return f"{column} {direction}"
 
 
 def _row(row: Sequence[object]) -> KeyRow:
@@ -113,6 +151,14 @@ def load(tx: Tx, ident: str) -> KeyRow | None:
     return None if row is None else _row(row)
 
 
+def ocids_of_name(tx: Tx, vault_num: int, name: str) -> tuple[str, ...]:
+    """OCI's identifiers of the keys of a name."""
+    rows = tx.fetch(
+        "SELECT ocid FROM cckm_oci_keys WHERE vault_num = ? AND name_key = ? ORDER BY num", vault_num, name.lower()
+    )
+    return tuple(str(row[0]) for row in rows)
+
+
 def load_by_num(tx: Tx, num: int) -> KeyRow | None:
     """A key by its number within a change."""
     row = tx.fetch_one(f"{_SELECT} WHERE num = ?", num)
@@ -147,21 +193,51 @@ def remove(tx: Tx, num: int) -> None:
     tx.execute("DELETE FROM cckm_oci_keys WHERE num = ?", num)
 
 
-async def due(store: Store, now: float, most: int) -> list[tuple[str, str]]:
-    """Domain and id of keys in a passing state that it is time to look at again."""
+_DUE = (
+    "FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num WHERE k.refresh_at IS NOT NULL "
+    "AND v.removed = 0"
+)
+
+
+async def due(store: Store, now: float, astray: float, most: int) -> list[int]:
+    """The nums of keys that it is time to look at again, the first ones first.
+
+    Those too that pass and are dated after `astray`, as nothing is that was dated by this clock: it was moved back.
+    """
     rows = await store.read(
-        "SELECT v.domain_id, k.id FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num "
-        "WHERE k.refresh_at IS NOT NULL AND k.refresh_at <= ? AND v.removed = 0 ORDER BY k.refresh_at LIMIT ?",
+        f"SELECT k.num {_DUE} AND (k.refresh_at <= ? OR (k.refresh_at > ? AND k.state <> 'PENDING_DELETION')) "
+        "ORDER BY k.refresh_at LIMIT ?",
         now,
+        astray,
         most,
     )
-    return [(str(row[0]), str(row[1])) for row in rows]
+    return [int(row[0]) for row in rows]
 
 
 async def next_due(store: Store) -> float | None:
     """When the next one is due."""
-    row = await store.read_one(
-        "SELECT MIN(k.refresh_at) FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num "
-        "WHERE k.refresh_at IS NOT NULL AND v.removed = 0"
-    )
+    row = await store.read_one(f"SELECT MIN(k.refresh_at) {_DUE}")
     return None if row is None or row[0] is None else float(row[0])
+
+
+def claim(tx: Tx, num: int, now: float, astray: float, until: float) -> KeyRow | None:
+    """Takes a key that is due for as long as looking at it may take; None where another server was quicker."""
+    row = load_by_num(tx, num)
+    if row is None or row.refresh_at is None:
+        return None
+    is_astray = row.refresh_at > astray and row.state != "PENDING_DELETION"
+    if row.refresh_at > now and not is_astray:
+        return None
+    return put_off(tx, row, until, row.tries)
+
+
+def put_off(tx: Tx, row: KeyRow, at: float | None, tries: int) -> KeyRow:
+    """Sets when a key is looked at again, where it is still the row that was read; it as it is then."""
+    tx.execute(
+        "UPDATE cckm_oci_keys SET refresh_at = ?, tries = ? WHERE num = ? AND refresh_at = ?",
+        at,
+        tries,
+        row.num,
+        row.refresh_at,
+    )
+    return msgspec.structs.replace(row, refresh_at=at, tries=tries)

@@ -102,6 +102,12 @@ async def by_num(store: Store, domain_id: str, num: int) -> OciVault | None:
     return None if row is None else _row(row)
 
 
+async def by_num_anywhere(store: Store, num: int) -> OciVault | None:
+    """The same in whichever domain, for work that no caller is behind."""
+    row = await store.read_one(f"{_SELECT} WHERE num = ? AND {_SHOWN}", num)
+    return None if row is None else _row(row)
+
+
 async def find(store: Store, domain_id: str, word: str) -> OciVault | None:
     """A vault of the domain by its record's id, its OCID or its name.
 

@@ -64,21 +64,51 @@ def put(tx: Tx, row: VersionRow) -> VersionRow:
     return msgspec.structs.replace(row, num=int(num[0]))
 
 
-async def due(store: Store, now: float, most: int) -> list[tuple[int, str]]:
-    """Key and id of versions in a passing state that it is time to look at again."""
+_DUE = (
+    "FROM cckm_oci_key_versions n JOIN cckm_oci_keys k ON k.num = n.key_num "
+    "JOIN cckm_oci_vaults v ON v.num = k.vault_num WHERE n.refresh_at IS NOT NULL AND v.removed = 0"
+)
+
+
+async def due(store: Store, now: float, astray: float, most: int) -> list[str]:
+    """The ids of versions that it is time to look at again, the first ones first; `astray` as for keys."""
     rows = await store.read(
-        "SELECT key_num, id FROM cckm_oci_key_versions WHERE refresh_at IS NOT NULL AND refresh_at <= ? "
-        "ORDER BY refresh_at LIMIT ?",
+        f"SELECT n.id {_DUE} AND (n.refresh_at <= ? OR (n.refresh_at > ? AND n.state <> 'PENDING_DELETION')) "
+        "ORDER BY n.refresh_at LIMIT ?",
         now,
+        astray,
         most,
     )
-    return [(int(row[0]), str(row[1])) for row in rows]
+    return [str(row[0]) for row in rows]
 
 
 async def next_due(store: Store) -> float | None:
     """When the next one is due."""
-    row = await store.read_one("SELECT MIN(refresh_at) FROM cckm_oci_key_versions WHERE refresh_at IS NOT NULL")
+    row = await store.read_one(f"SELECT MIN(n.refresh_at) {_DUE}")
     return None if row is None or row[0] is None else float(row[0])
+
+
+def claim(tx: Tx, ident: str, now: float, astray: float, until: float) -> VersionRow | None:
+    """Takes a version that is due for as long as looking at it may take; None where another server was quicker."""
+    row = load(tx, ident)
+    if row is None or row.refresh_at is None:
+        return None
+    is_astray = row.refresh_at > astray and row.state != "PENDING_DELETION"
+    if row.refresh_at > now and not is_astray:
+        return None
+    return put_off(tx, row, until, row.tries)
+
+
+def put_off(tx: Tx, row: VersionRow, at: float | None, tries: int) -> VersionRow:
+    """Sets when a version is looked at again, where it is still the row that was read; it as it is then."""
+    tx.execute(
+        "UPDATE cckm_oci_key_versions SET refresh_at = ?, tries = ? WHERE num = ? AND refresh_at = ?",
+        at,
+        tries,
+        row.num,
+        row.refresh_at,
+    )
+    return msgspec.structs.replace(row, refresh_at=at, tries=tries)
 
 
 def remove_all(tx: Tx, key_nums: Iterable[int]) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from claviger.cckm.oci.keys.forms import CloudVersion
 from claviger.cckm.oci.keys.rows import look_again
-from claviger.cckm.oci.keys.rules import NATIVE, UNKNOWN
+from claviger.cckm.oci.keys.rules import NATIVE, UNKNOWN, State
 
 
 class VersionDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +82,18 @@ def told(row: VersionRow, said: CloudVersion, now: float, *, tries: int | None =
         tries=count,
         refreshed_at=now,
     )
+
+
+def seen(row: VersionRow, said: CloudVersion | None, now: float) -> VersionRow:
+    """The row after it was looked at by itself: as OCI says; None: it is not there, and its date has passed."""
+    if said is None:
+        deleted = State.DELETED.value
+        return msgspec.structs.replace(
+            row, state=deleted, gone=1, refresh_at=None, tries=0, refreshed_at=now, updated_at=now
+        )
+    after = told(row, said, now, tries=row.tries)
+    is_news = (after.state, after.deletes_at, after.gone) != (row.state, row.deletes_at, row.gone)
+    return msgspec.structs.replace(after, updated_at=now) if is_news else after
 
 
 def fresh(ident: str, key_num: int, said: CloudVersion, key_origin: str | None, now: float) -> VersionRow:

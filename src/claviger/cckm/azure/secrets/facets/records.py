@@ -7,15 +7,12 @@ insert, change and removal of rows (`secrets/records.py`) tells a `Tally` of it,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from claviger.cckm.records import bump_secrets_revision
+from claviger.cckm.records import ROWS_AT_ONCE, bump_secrets_revision, marks, portions
 from claviger.store.contract import Tx
 
-T = TypeVar("T")
-
-ROWS_AT_ONCE = 100
 _COLUMNS = "domain_id, vault_num, status, soft_deleted, gone, enabled, managed, origin, latest, sole"
 
 
@@ -104,14 +101,3 @@ def replace_tags(tx: Tx, num: int, tags: Mapping[str, str]) -> None:
     """Stores the tags of a row in place of those it has."""
     tx.execute("DELETE FROM cckm_azure_secret_tags WHERE secret_num = ?", num)
     put_tags(tx, [(num, tags)])
-
-
-def portions(items: Sequence[T], most: int = ROWS_AT_ONCE) -> Iterator[Sequence[T]]:
-    """`items` in runs of up to `most`, for statements with a place for each."""
-    for at in range(0, len(items), most):
-        yield items[at : at + most]
-
-
-def marks(values: Sequence[object]) -> str:
-    """A place in a statement for each value."""
-    return ", ".join("?" * len(values))

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from claviger.cckm.azure.secrets.facets.records import portions
-from claviger.cckm.records import SECRETS_REVISION, meta
+from claviger.cckm.records import SECRETS_REVISION, meta, portions
 from claviger.store.contract import Row, Store, Tx
 
 ROWS_A_PART = 1024

@@ -9,34 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from claviger.audit.trail import DONE, Kept, Trail, fail, following
-from claviger.cckm.azure.connections.cloud import AzureClouds
-from claviger.cckm.azure.synchronization import records
-from claviger.cckm.azure.synchronization.gate import Gates
-from claviger.cckm.azure.synchronization.progress import Board
-from claviger.cckm.azure.synchronization.reading import Choice
-from claviger.cckm.azure.synchronization.records import Outcome, VaultOfJob
-from claviger.cckm.azure.synchronization.rules import BRAKE_PERCENT, COMPLETED, FAILED, overall
-from claviger.cckm.azure.synchronization.visiting import Ground, Visit
-from claviger.cckm.azure.vaults import records as vaults
-from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.notices import wire as notices_wire
-from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.rules import Type
 from claviger.cckm.resource import timestamp, uri
-from claviger.core.clock import Clock
+from claviger.cckm.synchronization.progress import Board
+from claviger.cckm.synchronization.records import ENDED, Outcome, VaultOfJob
+from claviger.cckm.synchronization.rules import BRAKE_PERCENT, COMPLETED, FAILED, overall
+from claviger.cckm.synchronization.visiting import Choice, Ground, Vault, Visit, Work
 from claviger.core.errors import Busy, Conflict, NotFound, Refusal
 from claviger.jobs.runs import Run, Runs
-from claviger.store.contract import Store, Tx
+from claviger.store.contract import Tx
 
 T = TypeVar("T")
 
-KIND = "azure-secrets-synchronization"
+V = TypeVar("V", bound=Vault)
+
 URI_KIND = "synchronize"
 OBJECT = "synchronization"
 VAULTS_AT_ONCE = 6
@@ -54,33 +47,53 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     trail: Kept = Kept()
 
 
-class Synchronizer:
-    """Does jobs; `run` is the worker that `jobs.runs.Runner` calls."""
+class Trade(Protocol[V]):
+    """What a cloud has of its own. `kind` is that of its jobs."""
 
-    def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        clouds: AzureClouds,
-        runs: Runs,
-        notices: Notices | None = None,
-        brake_percent: int = BRAKE_PERCENT,
-    ) -> None:
-        self.ground = Ground(store, clock, clouds, Gates(), notices)
+    @property
+    def kind(self) -> str:
+        """The kind of its runs."""
+        ...
+
+    @property
+    def ground(self) -> Ground:
+        """What its visits stand on."""
+        ...
+
+    async def vaults(self, domain_id: str) -> Mapping[str, V]:
+        """The managed vaults of a domain, by the ids of their records."""
+        ...
+
+    async def expected(self, vault: V) -> int:
+        """How much is recorded as being there."""
+        ...
+
+    def visit(self, work: Work, before: Outcome) -> Visit[V]:
+        """A visit to a vault."""
+        ...
+
+
+class Synchronizer(Generic[V]):
+    """Does a cloud's jobs; `run` is the worker that `jobs.runs.Runner` calls."""
+
+    def __init__(self, trade: Trade[V], runs: Runs, brake_percent: int = BRAKE_PERCENT) -> None:
+        self.trade = trade
         self.runs = runs
         self.brake_percent = brake_percent
         self.vaults_at_once = asyncio.Semaphore(VAULTS_AT_ONCE)
 
     async def run(self, run: Run) -> None:
         """Works on a job until it has ended. Raises Conflict("TakenOver") where another server has it."""
-        await _Job(self, run, await records.vaults_of(self.ground.store, [run.id])).work()
+        ground = self.trade.ground
+        await _Job(self, run, await ground.vaults.of(ground.store, [run.id])).work()
 
 
-class _Job:
+class _Job(Generic[V]):
     """One job, on its way."""
 
-    def __init__(self, synchronizer: Synchronizer, run: Run, vaults_of_job: Sequence[VaultOfJob]) -> None:
-        self._ground = synchronizer.ground
+    def __init__(self, synchronizer: Synchronizer[V], run: Run, vaults_of_job: Sequence[VaultOfJob]) -> None:
+        self._trade = synchronizer.trade
+        self._ground = synchronizer.trade.ground
         self._runs = synchronizer.runs
         self._vaults_at_once = synchronizer.vaults_at_once
         self._run = run
@@ -94,10 +107,10 @@ class _Job:
     async def work(self) -> None:
         """All vaults that have not ended, then the end of the job."""
         ground = self._ground
-        rows = {row.id: row for row in await vaults.all_of(ground.store, self._run.domain_id)}
-        open_vaults = [each for each in self._vaults if each.state not in records.ENDED]
+        rows = await self._trade.vaults(self._run.domain_id)
+        open_vaults = [each for each in self._vaults if each.state not in ENDED]
         expected = {
-            each.vault_id: await records.alive(ground.store, rows[each.vault_id].num)
+            each.vault_id: await self._trade.expected(rows[each.vault_id])
             for each in open_vaults
             if each.vault_id in rows
         }
@@ -134,7 +147,7 @@ class _Job:
         """Stores how far the job is, together with a change."""
         return await self._runs.save(self._run, self._board.progress(self._ground.clock.now()), change)
 
-    async def _all(self, open_vaults: Sequence[VaultOfJob], rows: dict[str, VaultRow]) -> None:
+    async def _all(self, open_vaults: Sequence[VaultOfJob], rows: Mapping[str, V]) -> None:
         waiting = iter(open_vaults)
 
         async def work() -> None:
@@ -149,9 +162,9 @@ class _Job:
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
-    async def _one(self, each: VaultOfJob, vault: VaultRow | None) -> None:
+    async def _one(self, each: VaultOfJob, vault: V | None) -> None:
         """One vault. What is wrong with it is its own affair; only a job that is not ours any more stops all."""
-        work = Visit(self._ground, self._run, self._choice, self._board, self._save, each.outcome)
+        work = self._trade.visit(Work(self._ground, self._run, self._choice, self._board, self._save), each.outcome)
         try:
             if vault is None:
                 raise NotFound("VaultGone", message="the vault is no longer managed")
@@ -175,7 +188,7 @@ class _Job:
         failed = msgspec.structs.replace(outcome, message=message)
         self._board.ended(each.vault_id, failed)
         self._states[each.vault_id] = FAILED
-        await self._save(lambda tx: records.set_state(tx, self._run.id, each.vault_id, FAILED, failed))
+        await self._save(lambda tx: self._ground.vaults.set_state(tx, self._run.id, each.vault_id, FAILED, failed))
 
     async def _end(self) -> None:
         state = overall(list(self._states.values()))
@@ -200,7 +213,7 @@ class _Job:
                 "completed",
                 progress,
                 "the job was cancelled",
-                lambda tx: records.cancel_the_rest(tx, self._run.id),
+                lambda tx: self._ground.vaults.cancel_the_rest(tx, self._run.id),
             )
 
     def _trail(self, message: str) -> Trail:
@@ -222,7 +235,7 @@ class _Job:
         run = self._run
         data = notices_wire.FailedJob(
             job_id=run.id,
-            kind=KIND,
+            kind=self._trade.kind,
             message=message,
             started_at=timestamp(run.started_at or run.created_at),
             ended_at=timestamp(self._ground.clock.now()),
