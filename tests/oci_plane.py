@@ -32,6 +32,7 @@ REGION = "us-ashburn-1"
 DAY_S = 86_400
 AES = {"algorithm": "AES", "length": 32}
 PASSING_WITHIN_S = 20.0
+SETTLED = {"ENABLED", "DISABLED", "PENDING_DELETION", "DELETED"}
 
 
 @dataclass(frozen=True)
@@ -187,10 +188,8 @@ class OciDesk:
 
     def settled(self, record: Any, *states: str) -> Any:
         """The record once it has settled by itself, in one of these states if there are any: reads only."""
-        wanted = set(states)
-        return self.awaited(
-            record, lambda now: state_of(now) in wanted if wanted else not state_of(now).endswith("ING")
-        )
+        wanted = set(states) or SETTLED
+        return self.awaited(record, lambda now: state_of(now) in wanted)
 
     def awaited(self, record: Any, check: Callable[[Any], bool]) -> Any:
         """The record once it is as it should be."""

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from claviger.cckm.oci.cloud import Account, OciCloud, Workers, refusal_of
+from claviger.cckm.oci.cloud import Account, OciCloud, refusal_of
 from claviger.cckm.oci.realm import handle
+from claviger.cckm.oci.workers import Workers
 from claviger.cckm.pace import Budgets, Limits
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive

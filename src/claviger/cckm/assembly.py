@@ -60,6 +60,8 @@ from claviger.cckm.notices.delivery import Courier
 from claviger.cckm.notices.nearing.watch import Watch
 from claviger.cckm.notices.operations import Subscriptions as NoticeSubscriptions
 from claviger.cckm.notices.routes import NoticeRoutes
+from claviger.cckm.oci.assembly import VERSIONS as OCI_VERSIONS
+from claviger.cckm.oci.assembly import KeyParts
 from claviger.cckm.oci.compartments.operations import Compartments
 from claviger.cckm.oci.compartments.routes import CompartmentRoutes
 from claviger.cckm.oci.connections.cloud import OciClouds
@@ -70,11 +72,14 @@ from claviger.cckm.oci.reports.gathering import KIND as REPORT
 from claviger.cckm.oci.reports.gathering import Gatherer
 from claviger.cckm.oci.reports.operations import Reports
 from claviger.cckm.oci.reports.routes import ReportRoutes
+from claviger.cckm.oci.synchronization.operations import OciSynchronizations
+from claviger.cckm.oci.synchronization.routes import OciSynchronizationRoutes
+from claviger.cckm.oci.synchronization.visiting import KIND as OCI_SYNCHRONIZATION
+from claviger.cckm.oci.synchronization.visiting import OciTrade
 from claviger.cckm.oci.tenancies.operations import Tenancies
 from claviger.cckm.oci.tenancies.routes import TenancyRoutes
 from claviger.cckm.oci.unbuilt import unbuilt_routes as unbuilt_oci_routes
 from claviger.cckm.oci.vaults.operations import OciVaults
-from claviger.cckm.oci.vaults.protection import VERSIONS as OCI_VAULT_VERSIONS
 from claviger.cckm.oci.vaults.routes import OciVaultRoutes
 from claviger.cckm.planning.operations import Planner
 from claviger.cckm.planning.routes import PlanRoutes
@@ -84,6 +89,7 @@ from claviger.cckm.routing import Routing
 from claviger.cckm.scheduler.operations import JobConfigs
 from claviger.cckm.scheduler.records import JobConfig
 from claviger.cckm.scheduler.routes import SchedulerRoutes
+from claviger.cckm.scheduler.rules import OCI
 from claviger.cckm.scheduler.running import KIND as SCHEDULED
 from claviger.cckm.scheduler.running import Scheduler
 from claviger.cckm.sealed import Safe
@@ -100,7 +106,7 @@ from claviger.store.contract import Store
 from claviger.switches.board import Switches
 
 STOP_LIMIT_S = 5.0
-_VERSIONS = {**SECRET_VERSIONS, **VAULT_VERSIONS, **CONNECTION_VERSIONS, **OCI_VAULT_VERSIONS}
+_VERSIONS = {**SECRET_VERSIONS, **VAULT_VERSIONS, **CONNECTION_VERSIONS, **OCI_VERSIONS}
 
 log = logging.getLogger("claviger.cckm")
 
@@ -165,12 +171,26 @@ class Plane:
         )
         runs = self._runs = Runs(store, clock, ground.machine)
         self.synchronizations = Synchronizations(store, clock, runs)
+        self.oci_synchronizations = OciSynchronizations(store, clock, runs)
         self._scheduler = Scheduler(store, clock, intents, {"cckm_synchronization": self._synchronize})
-        finishes = {SECRETS + kind: self.secrets.finish for kind in KINDS}
+        self.oci_keys = KeyParts(
+            store,
+            plain,
+            self._safe,
+            intents,
+            self._oci,
+            clock,
+            ground.machine,
+            switches=ground.switches,
+            notices=self.notices,
+        )
+        finishes = {SECRETS + kind: self.secrets.finish for kind in KINDS} | self.oci_keys.finishes
         self._finisher = Finisher(intents, {**finishes, SCHEDULED: self._scheduler.finish})
         percent = choices.sync_brake_percent
         azure = Synchronizer(AzureTrade(store, clock, self._clouds, self.notices), runs, percent)
-        self._runner = Runner(runs, {SYNCHRONIZATION: azure.run, REPORT: Gatherer(store, clock, runs).run})
+        oci = Synchronizer(OciTrade(store, clock, self._oci, self.notices), runs, percent)
+        gatherer = Gatherer(store, clock, runs)
+        self._runner = Runner(runs, {SYNCHRONIZATION: azure.run, OCI_SYNCHRONIZATION: oci.run, REPORT: gatherer.run})
         self._guards = Guards(store, clock, ground.machine, self.notices, choices.approval_lapse_s)
         self._planner = Planner()
         self.routing = self._planner.routing = Routing(self._routes())
@@ -194,6 +214,7 @@ class Plane:
             *TenancyRoutes(Tenancies(store, clock, self._oci)).routes(),
             *CompartmentRoutes(Compartments(store, clock, self._oci)).routes(),
             *OciVaultRoutes(OciVaults(store, clock, self._oci), self._guards).routes(),
+            *self.oci_keys.routes(self._guards),
             *LocalKeyRoutes(self.local_keys).routes(),
             *ReportRoutes(Reports(store, clock, self._runs)).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
@@ -204,6 +225,7 @@ class Plane:
             *ApprovalRoutes(Approvals(store, clock, self._ground.machine, _VERSIONS)).routes(),
             *PlanRoutes(self._planner).routes(),
             *SynchronizationRoutes(self.synchronizations).routes(),
+            *OciSynchronizationRoutes(self.oci_synchronizations).routes(),
             *DriftRoutes(Drift(store)).routes(),
             *SchedulerRoutes(JobConfigs(store, clock, self._scheduler)).routes(),
             *NoticeRoutes(
@@ -235,6 +257,7 @@ class Plane:
             self._removals.run,
             self._courier.run,
             self._watch.run,
+            self.oci_keys.refresher.run,
         )
         self._tasks = [asyncio.create_task(run()) for run in work]
 
@@ -242,13 +265,16 @@ class Plane:
         """Looks at everything that has a date: the clock was moved."""
         self._watch.wake()
         self._scheduler.wake()
+        self.oci_keys.refresher.wake()
 
     async def _synchronize(self, config: JobConfig) -> str:
         """What the scheduler starts; the id of the run."""
         chosen = config.params
-        return await self.synchronizations.start(
+        of_oci = chosen.cloud_name == OCI
+        jobs = self.oci_synchronizations if of_oci else self.synchronizations
+        return await jobs.start(
             config.domain_id,
-            chosen.key_vaults,
+            chosen.oci_vaults if of_oci else chosen.key_vaults,
             synchronize_all=chosen.synchronize_all,
             by=config.created_by,
             run_id=config.job_id,

@@ -246,16 +246,20 @@ class Call:
         """The body as a struct; null, and "" for an optional field, count as absent. Raises Invalid("Validation")."""
         return read_struct(self.raw_body, kind)
 
-    def require(self, container_id: str) -> None:
-        """Raises NotFound where the caller may not even view the container, Forbidden where the action is missing."""
+    def require(self, container_id: str, action: str = "") -> None:
+        """Raises NotFound where the caller may not even view the container, Forbidden where the action is missing.
+
+        `action` is for a call that needs another one than its route names, by what is in its body.
+        """
         self.checked = True
         permission, caller = self.route.permission, self.caller
         if caller.is_in(*permission.groups):
             return
         if not self._rights.allows(caller, container_id, permission.view):
             raise NotFound("NotFound")
-        if not self._rights.allows(caller, container_id, permission.action):
-            raise Forbidden("ActionMissing", message=f"you lack the permission {permission.action} in this container")
+        needed = action or permission.action
+        if not self._rights.allows(caller, container_id, needed):
+            raise Forbidden("ActionMissing", message=f"you lack the permission {needed} in this container")
 
     def go_on_as(self, route: Route) -> None:
         """Makes this a call of another route, whose permission is asked for from now on; its handler is called next."""
@@ -275,3 +279,11 @@ class Call:
         if self.caller.is_in(*self.route.permission.groups):
             return None
         return frozenset().union(*(self._rights.containers(self.caller, action) for action in actions))
+
+    def containers_with_all(self, actions: Sequence[str]) -> frozenset[str] | None:
+        """The containers whose ACL gives the caller each of these actions; None for all of the domain."""
+        self.checked = True
+        if self.caller.is_in(*self.route.permission.groups):
+            return None
+        first, *others = (self._rights.containers(self.caller, action) for action in actions)
+        return first.intersection(*others)

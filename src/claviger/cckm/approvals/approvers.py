@@ -1,4 +1,4 @@
-"""Who may approve: admins of the domain's clouds, and whoever the container lets purge and who may sign in.
+"""Who may approve: admins of the domain's clouds, and whoever the container lets destroy what is in it and may sign in.
 
 It is asked of the rows within a change, both where a vote is given and where it is counted: who has lost the right in
 between, was locked out or removed, does not count. The groups are the person's own: those of a program that acts for
@@ -12,15 +12,19 @@ from claviger.cckm.access.acls.rules import group_grantee, user_grantee
 from claviger.cckm.access.groups import records as groups
 from claviger.cckm.access.users import records as users
 from claviger.cckm.approvals.records import Approval
-from claviger.cckm.approvals.rules import ACTION, VIEW
+from claviger.cckm.approvals.rules import RIGHTS, cloud_of
 from claviger.cckm.calls import ADMINS, CCKM_ADMINS
 from claviger.store.contract import Tx
 
-WORDS = f"a member of {CCKM_ADMINS} or {ADMINS}, or whoever has {ACTION} in it"
+
+def words_of(kind: str) -> str:
+    """Who may approve what is about something of a kind."""
+    return f"a member of {CCKM_ADMINS} or {ADMINS}, or whoever has {RIGHTS[cloud_of(kind)].action} in it"
 
 
-def may_approve(tx: Tx, domain_id: str, user_id: str, container_id: str, now: float) -> bool:
-    """Whether a user may approve what is to happen in a container. `now` is the time that lock-outs go by."""
+def may_approve(tx: Tx, user_id: str, approval: Approval, now: float) -> bool:
+    """Whether a user may approve what a request is about. `now` is the time that lock-outs go by."""
+    domain_id, container_id = approval.domain_id, approval.container_id
     user = users.get(tx, user_id)
     if user is None or user.password_change_required or user.locked_until > now:
         return False
@@ -32,7 +36,7 @@ def may_approve(tx: Tx, domain_id: str, user_id: str, container_id: str, now: fl
     permitted: set[str] = set()
     for grantee in (user_grantee(user_id), *map(group_grantee, own)):
         permitted |= acls.actions_of(tx, container_id, grantee)
-    return {ACTION, VIEW} <= permitted
+    return permitted.issuperset(RIGHTS[cloud_of(approval.subject_kind)])
 
 
 def agreeing(tx: Tx, approval: Approval, now: float) -> list[str]:
@@ -40,7 +44,5 @@ def agreeing(tx: Tx, approval: Approval, now: float) -> list[str]:
     return [
         vote.user_id
         for vote in approval.votes
-        if vote.agrees
-        and vote.user_id != approval.requester
-        and may_approve(tx, approval.domain_id, vote.user_id, approval.container_id, now)
+        if vote.agrees and vote.user_id != approval.requester and may_approve(tx, vote.user_id, approval, now)
     ]

@@ -15,7 +15,7 @@ import msgspec
 
 from claviger.audit.trail import Trail, current_trail
 from claviger.cckm.approvals import records
-from claviger.cckm.approvals.approvers import WORDS, agreeing
+from claviger.cckm.approvals.approvers import agreeing, words_of
 from claviger.cckm.approvals.records import Approval
 from claviger.cckm.approvals.rules import LAPSE_S, MOST_OPEN, State, digest_of
 from claviger.cckm.calls import Call, Caller
@@ -170,7 +170,7 @@ class Guard:
                     container=wish.container_name,
                     quorum=wish.quorum,
                     agreed_count=1 + len(others),
-                    approvers=WORDS,
+                    approvers=words_of(wish.kind),
                     approval_id=None if found is None else found.id,
                 )
             )
@@ -226,9 +226,10 @@ class Guard:
 
 def _told(approval: Approval, wish: Wish, others: int) -> Forbidden:
     until = timestamp(approval.lapses_at)
+    who = words_of(wish.kind)
     said = (
         f"{wish.action} in {wish.container_name} needs {wish.quorum} people to agree, you included; {1 + others} do. "
-        f"It waits as approval request {approval.id} until {until}. {WORDS[0].upper()}{WORDS[1:]} approves by "
+        f"It waits as approval request {approval.id} until {until}. {who[0].upper()}{who[1:]} approves by "
         f"POST /api/v1/claviger/approvals/{approval.id}/approve; then repeat this very call"
     )
     return Forbidden(REASON, message=said)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from claviger.audit.trail import about
 from claviger.cckm.access.users.rules import shown_user_id
 from claviger.cckm.approvals import records, rules
-from claviger.cckm.approvals.approvers import WORDS, may_approve
+from claviger.cckm.approvals.approvers import may_approve, words_of
 from claviger.cckm.approvals.guarding import KIND
 from claviger.cckm.approvals.records import Approval, Vote
 from claviger.cckm.approvals.rules import State
@@ -23,8 +23,8 @@ from claviger.store.contract import Store, Tx
 Versions = Mapping[str, Callable[[Tx, str, str], str | None]]
 """By action: the version now of the thing of this id in this domain, as a wish has it; None where it is gone."""
 
-Seen = frozenset[str] | None
-"""The containers in which the caller may approve; None for all."""
+Seen = Mapping[str, frozenset[str] | None]
+"""By cloud, the containers in which the caller may approve; None for all."""
 
 _FILTERS: Mapping[str, Callable[[ApprovalShown], object]] = {
     "id": lambda one: one.id,
@@ -133,8 +133,8 @@ class Approvals:
         found = _loaded(tx, caller, seen, ident)
         if found.requester == caller.user_id:
             raise Forbidden("OwnRequest", message="you have asked for this yourself; somebody else has to approve it")
-        if not may_approve(tx, found.domain_id, caller.user_id, found.container_id, self._machine.now()):
-            raise Forbidden("MayNotApprove", message=f"this is for {WORDS}")
+        if not may_approve(tx, caller.user_id, found, self._machine.now()):
+            raise Forbidden("MayNotApprove", message=f"this is for {words_of(found.subject_kind)}")
         _must_be_open(found, now)
         return found
 
@@ -144,7 +144,7 @@ class Approvals:
         is_awaited = (
             state is State.PENDING
             and one.requester != caller.user_id
-            and (seen is None or one.container_id in seen)
+            and _is_approvable(seen, one)
             and all(vote.user_id != caller.user_id for vote in one.votes)
         )
         return ApprovalShown(
@@ -184,7 +184,12 @@ def _shown_vote(vote: Vote) -> ApprovalVote:
 
 
 def _is_seen(caller: Caller, seen: Seen, one: Approval) -> bool:
-    return seen is None or one.container_id in seen or one.requester == caller.user_id
+    return one.requester == caller.user_id or _is_approvable(seen, one)
+
+
+def _is_approvable(seen: Seen, one: Approval) -> bool:
+    containers = seen[rules.cloud_of(one.subject_kind)]
+    return containers is None or one.container_id in containers
 
 
 def _loaded(tx: Tx, caller: Caller, seen: Seen, ident: str) -> Approval:

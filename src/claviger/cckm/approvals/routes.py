@@ -1,13 +1,13 @@
 """Requests for approval over HTTP.
 
-Who asks sees his own requests; who may approve sees those of the vaults in which he may. Everybody else sees none. That
-is asked for by `Call.containers`, so the routes name the right that approvers have.
+Who asks sees his own requests; who may approve sees those of the vaults in which he may. Everybody else sees none. The
+routes name the right that approvers have in vaults of Azure; in those of OCI it is `keydelete`.
 """
 
 from __future__ import annotations
 
-from claviger.cckm.approvals.operations import Approvals
-from claviger.cckm.approvals.rules import ACTION, SHOWN, VIEW
+from claviger.cckm.approvals.operations import Approvals, Seen
+from claviger.cckm.approvals.rules import AZURE, RIGHTS, SHOWN
 from claviger.cckm.approvals.wire import ApprovalShown, RefuseApproval
 from claviger.cckm.calls import Answer, Call, ListOf, Parameter, Route, in_container
 from claviger.cckm.listing import PAGING
@@ -15,7 +15,7 @@ from claviger.cckm.listing import PAGING
 _TAG = "Approvals"
 _MANY = "/claviger/approvals"
 _ONE = f"{_MANY}/{{id}}"
-_SEEN = in_container(ACTION, VIEW)
+_SEEN = in_container(RIGHTS[AZURE].action, RIGHTS[AZURE].view)
 _FILTERS = (
     Parameter("id", repeated=True),
     Parameter("state", description="How the request stands.", repeated=True, values=SHOWN),
@@ -25,6 +25,11 @@ _FILTERS = (
     Parameter("mine", "boolean", "Only the caller's own requests, or only others."),
     Parameter("to_approve", "boolean", "Only those that wait for the caller's vote, or only others."),
 )
+
+
+def seen_by(call: Call) -> Seen:
+    """By cloud, the vaults in which the caller may approve."""
+    return {cloud: call.containers_with_all(right) for cloud, right in RIGHTS.items()}
 
 
 class ApprovalRoutes:
@@ -43,7 +48,7 @@ class ApprovalRoutes:
                 permission=_SEEN,
                 tag=_TAG,
                 summary="List requests for approval",
-                description="The caller's own, and those that he may approve.",
+                description="The caller's own, and those he may approve; in vaults of OCI by `view` and `keydelete`.",
                 gives=ListOf[ApprovalShown],
                 query=(*PAGING, *_FILTERS),
             ),
@@ -96,23 +101,23 @@ class ApprovalRoutes:
 
     async def listing(self, call: Call) -> Answer:
         """GET /claviger/approvals."""
-        return Answer(await self._approvals.listing(call.caller, call.containers(), call.query))
+        return Answer(await self._approvals.listing(call.caller, seen_by(call), call.query))
 
     async def read(self, call: Call) -> Answer:
         """GET /claviger/approvals/{id}."""
-        return Answer(await self._approvals.read(call.caller, call.containers(), call.params["id"]))
+        return Answer(await self._approvals.read(call.caller, seen_by(call), call.params["id"]))
 
     async def approve(self, call: Call) -> Answer:
         """POST /claviger/approvals/{id}/approve."""
-        return Answer(await self._approvals.approve(call.caller, call.containers(), call.params["id"]))
+        return Answer(await self._approvals.approve(call.caller, seen_by(call), call.params["id"]))
 
     async def refuse(self, call: Call) -> Answer:
         """POST /claviger/approvals/{id}/refuse."""
         asked = call.body(RefuseApproval)
         ident = call.params["id"]
-        return Answer(await self._approvals.refuse(call.caller, call.containers(), ident, asked.reason))
+        return Answer(await self._approvals.refuse(call.caller, seen_by(call), ident, asked.reason))
 
     async def withdraw(self, call: Call) -> Answer:
         """DELETE /claviger/approvals/{id}."""
-        await self._approvals.withdraw(call.caller, call.containers(), call.params["id"])
+        await self._approvals.withdraw(call.caller, seen_by(call), call.params["id"])
         return Answer(status=204)

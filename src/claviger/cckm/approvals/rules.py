@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,8 +26,23 @@ MOST_OPEN = 1000
 MOST_KEPT = 10_000
 """Of a domain; the oldest that have ended are forgotten first."""
 LONGEST_REASON = 1024
-VIEW, ACTION = "secretview", "secretpurge"
-"""What a container's ACL has to give whoever may approve."""
+
+
+class Right(NamedTuple):
+    """What a container's ACL has to give whoever may approve: to see what is in it, and to destroy that."""
+
+    view: str
+    action: str
+
+
+AZURE, OCI = "azure", "oci"
+RIGHTS: Mapping[str, Right] = {AZURE: Right("secretview", "secretpurge"), OCI: Right("view", "keydelete")}
+"""By cloud. Containers of every cloud give rights of the same names, which mean something else in each."""
+
+
+def cloud_of(kind: str) -> str:
+    """The cloud of what a request is about, by the kind of that, such as oci-key."""
+    return OCI if kind.startswith(f"{OCI}-") else AZURE
 
 
 class State(Enum):

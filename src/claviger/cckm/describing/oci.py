@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from claviger.cckm.describing.word import NOT_YET, Word
+from claviger.cckm.describing.word import ID, NOT_YET, Word
 
 _OCID = "ocid1.compartment.oc1..aaaa"
 
@@ -67,13 +67,55 @@ OCI: Mapping[str, Word] = {
     "ExportedLocalKey.version": Word("Always 0: a local key has one version."),
     "publickey": Word("Public half, in PEM."),
     "sha256Fingerprint": Word("SHA-256 of the public half."),
+    # synchronization
+    "vaults": Word("Ids of the records of vaults."),
+    "StartOciSynchronization.vaults": Word("The vaults, by the ids of their records, or by name.", [ID]),
+    "keys_done": Word("How many keys were read."),
+    "keys_total": Word("How many keys there are to read, as far as is known."),
+    "OciVaultOutcome.keys": Word("How many keys were read."),
+    "BrakedOciVault.known": Word("How many of its keys were known."),
+    "OciProgressShown.gone": Word("How many keys were not there any more."),
+    "OciProgressShown.rate": Word("Keys a second.", 8.5),
+    "OciVaultOutcome.gone": Word("How many keys were not there any more."),
+    "OciVaultOutcome.message": Word("Why it could not be synchronized, or what could not be seen; else empty."),
+    "OciVaultOutcome.status": Word("`in_progress`, `completed` or `failed`.", "completed"),
+    "FailedOciVault.message": Word("Why it could not be synchronized."),
+    "outcomes": Word("What came of each vault."),
+    "OciSynchronizationShown.message": Word("What is to be said of how it ended."),
+    "OciSynchronizationShown.started_at": Word("When a server took it up."),
+    "OciSynchronizationShown.cloud": Word("The cloud."),
+    "cckm_key_id": Word("Id of the key's record."),
+    "oci_vaults": Word("The vaults in OCI, by id or name."),
     # reports
     "report_type": Word("key-report, key-rotation or key-aging.", "key-aging"),
     "oci_params": Word("What it is about."),
-    "vaults": Word("Ids of the records of vaults."),
     "start_time": Word("Where the period begins that it tells of; RFC 3339."),
     "end_time": Word("Where that ends; RFC 3339."),
     "row_count": Word("How many rows it has."),
+    # keys
+    "CreateOciKey.vault": Word("The vault to make it in: id of its record, its OCID, or its name.", "demo"),
+    "length": Word("Length of the key in bytes; of ECDSA it follows from the curve.", 32),
+    "curve_id": Word("Curve of an ECDSA key: NIST_P256, NIST_P384 or NIST_P521."),
+    "protection_mode": Word("HSM or SOFTWARE.", "HSM"),
+    "CreateOciKey.name": Word("Name of the key in OCI, where several may have the same one.", "orders"),
+    "CreateOciKey.description": Word("Taken, and not kept: OCI's keys have none."),
+    "ScheduleDeletion.days": Word("In how many days OCI is to delete it, 7 to 30; 7 if absent.", 7),
+    "ChangeCompartment.compartment_id": Word("OCID of the compartment that it is to lie in.", _OCID),
+    "OciKeyRecord.oci_params": Word("What OCI says of the key."),
+    "key_name": Word("Name of the key in OCI."),
+    "cckm_vault_id": Word("Id of the vault's record."),
+    "key_material_origin": Word("Where its material is from: native (OCI made it), cckm (uploaded here), unknown."),
+    "auto_rotate": Word("Whether a job rotates it."),
+    "current_key_version": Word("OCID of its current version.", "ocid1.keyversion.oc1.iad.aaaa"),
+    "key_id": Word("OCID of the key.", "ocid1.key.oc1.iad.aaaa"),
+    "vault_name": Word("Name of the vault."),
+    "OciParams.lifecycle_state": Word("Where the key stands, in OCI's words.", "ENABLED"),
+    "restored_from_key_id": Word("OCID of the key that it was restored from, if it was."),
+    "OciKeyRecord.backup_at": Word("When the backup that CCKM keeps was taken; absent without one."),
+    "OciKeyRecord.labels": Word("What a rotation by job keeps of itself: job_config_id, auto_rotate_key_source.", {}),
+    "OciKeyRecord.gone": Word("Whether OCI no longer had the key when it was last asked."),
+    "OciKeyRecord.created_at": Word("The same as `createdAt`."),
+    "OciKeyRecord.updated_at": Word("The same as `updatedAt`."),
     # all
     "time_created": Word("When OCI made it."),
     "lifecycle_state": Word("Where it stands, in OCI's words.", "ACTIVE"),
@@ -87,6 +129,7 @@ OCI_SEGMENTS: Mapping[str, str] = {
     "tenancy": "Id of the tenancy's record.",
     "issuers": "Id of the issuer.",
     "keys2": "Id or name of the local key.",
+    "keys": "Id of the key's record.",
     "compartments": "Id of the compartment's record.",
 }
 
@@ -96,6 +139,8 @@ OCI_TAGS: Mapping[str, str] = {
     "oci reports": "What was done to keys, how old they are, when they were rotated: as rows and as CSV.",
     "oci external vaults": NOT_YET,
     "oci issuers": NOT_YET,
+    "oci keys": "Keys of OCI from creation to the end of their deletion, and back from a backup.",
+    "oci synchronization": "Bring the records of keys and versions to what is in OCI, vault by vault.",
     "oci vaults": "Find vaults in OCI, take them under management, say who may do what in them.",
     "oci compartments": "Find compartments, tags and buckets in OCI; the records of compartments.",
 }

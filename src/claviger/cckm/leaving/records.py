@@ -6,16 +6,17 @@ for them, the newest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from claviger.cckm.access.users.rules import username_key
 from claviger.cckm.azure.secrets.listing.records import Clause, ListReads, every
 from claviger.cckm.azure.secrets.records import VIEWED
 from claviger.cckm.azure.secrets.rows import View, view_of
+from claviger.cckm.leaving.asked import Kind
+from claviger.cckm.leaving.merging import Ranked, dated_first
 from claviger.store.contract import Store
-
-Kind = Literal["soft-deleted", "restorable"]
 
 VIEWS_A_READ = 1000
 
@@ -37,6 +38,7 @@ _STANDS: Mapping[Kind, str] = {
         f"WHERE {_SAME_NAME} AND x.backup = s.backup AND {_NEWER})"
     ),
 }
+_NEVER = "NULL"
 _FIRST_FINAL, _LAST_DELETED = "s.purge_at, s.num", "s.updated_at DESC, s.num DESC"
 _TAKEN = (
     "CASE WHEN EXISTS (SELECT 1 FROM cckm_azure_secrets x WHERE x.vault_num = s.vault_num "
@@ -73,34 +75,38 @@ class LeavingReads:
         others = every([Clause("f.latest = 0"), _JOINED, Clause(_STANDS[kind]), *asked.facets])
         return (0 if row is None else int(row[0])) + await self._counted(others)
 
-    async def page(self, kind: Kind, asked: Asked, skip: int, count: int) -> list[tuple[View, str, bool]]:
-        """Rows in order, each with who deleted it and whether something else has the name now."""
+    async def ranked(self, kind: Kind, asked: Asked, skip: int, count: int) -> list[Ranked]:
+        """Rows in order: what becomes final first, or was deleted last."""
         where = [_JOINED, Clause(_STANDS[kind]), *asked.facets, *asked.rows]
         if kind == "restorable":
-            nums = await self._nums(_BY_FACET, where, _LAST_DELETED, skip, count)
-        else:
-            nums = await self._nums(_BY_DATE, [_DATED, *where], _FIRST_FINAL, skip, count)
-            if len(nums) < count:
-                dated = await self._counted(every([*where, _DATED])) if skip and not nums else skip + len(nums)
-                after = max(skip - dated, 0)
-                nums += await self._nums(_BY_FACET, [*where, _UNDATED], "s.num", after, count - len(nums))
-        return await self._views(kind, nums)
+            rows = await self._nums("s.updated_at", _BY_FACET, where, _LAST_DELETED, skip, count)
+            return [Ranked(-row.rank, row.num) for row in rows]
+        return await dated_first(
+            lambda skip, count: self._nums("s.purge_at", _BY_DATE, [_DATED, *where], _FIRST_FINAL, skip, count),
+            lambda: self._counted(every([*where, _DATED])),
+            lambda skip, count: self._nums(_NEVER, _BY_FACET, [*where, _UNDATED], "s.num", skip, count),
+            skip,
+            count,
+        )
 
     async def _counted(self, where: Clause) -> int:
         row = await self._store.read_one(f"SELECT COUNT(*) FROM {_BY_FACET} WHERE {where.sql}", *where.args)
         return 0 if row is None else int(row[0])
 
-    async def _nums(self, source: str, where: Sequence[Clause], order: str, skip: int, count: int) -> list[int]:
+    async def _nums(
+        self, rank: str, source: str, where: Sequence[Clause], order: str, skip: int, count: int
+    ) -> list[Ranked]:
         clause = every(where)
         rows = await self._store.read(
-            f"SELECT s.num FROM {source} WHERE {clause.sql} ORDER BY {order} LIMIT ? OFFSET ?",
+            f"SELECT {rank}, s.num FROM {source} WHERE {clause.sql} ORDER BY {order} LIMIT ? OFFSET ?",
             *clause.args,
             count,
             skip,
         )
-        return [int(row[0]) for row in rows]
+        return [Ranked(math.inf if row[0] is None else float(row[0]), int(row[1])) for row in rows]
 
-    async def _views(self, kind: Kind, nums: Sequence[int]) -> list[tuple[View, str, bool]]:
+    async def views(self, kind: Kind, nums: Sequence[int]) -> dict[int, tuple[View, str, bool]]:
+        """Rows by num, each with who deleted it and whether something else has the name now."""
         found: dict[int, tuple[View, str, bool]] = {}
         for at in range(0, len(nums), VIEWS_A_READ):
             clause = self.among("s.num", nums[at : at + VIEWS_A_READ], numbers=True)
@@ -108,7 +114,7 @@ class LeavingReads:
                 f"SELECT {VIEWED}, s.deleted_by, {_TAKEN}, s.num FROM {_VIEWS} WHERE {clause.sql}", *clause.args
             )
             found |= {row[-1]: (view_of(row[:-3]), row[-3], kind == "restorable" and row[-2] == 1) for row in rows}
-        return [found[num] for num in nums if num in found]
+        return found
 
     async def status_of(self, domain_id: str, ident: str) -> str | None:
         """The status of a secret's record of the domain."""

@@ -17,18 +17,26 @@ class Undo(msgspec.Struct, frozen=True):
 
 
 class Leaving(msgspec.Struct, frozen=True, kw_only=True):
-    """A secret that was deleted and can be brought back. Facts that are not known are left out."""
+    """Something that was deleted and can be brought back. Facts that are not known are left out.
+
+    A secret of Azure has its name, version and key vault; a key of OCI, or a version of one, the key's name and vault.
+    """
 
     id: str
     uri: str
     kind: str
+    object_kind: str
     cloud: str
     cloud_name: str
-    key_vault: str
-    key_vault_id: str
+    key_vault: str | UnsetType = UNSET
+    key_vault_id: str | UnsetType = UNSET
+    secret_name: str | UnsetType = UNSET
+    vault_name: str | UnsetType = UNSET
+    cckm_vault_id: str | UnsetType = UNSET
+    key_name: str | UnsetType = UNSET
+    cckm_key_id: str | UnsetType = UNSET
     region: str
-    secret_name: str
-    version: str
+    version: str | UnsetType = UNSET
     status: str
     becomes_final_at: str | UnsetType = UNSET
     days_left: int | UnsetType = UNSET

@@ -21,21 +21,20 @@ import random
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import msgspec
 
 from claviger.cckm.oci.pace import Kind, budget_of
 from claviger.cckm.oci.realm import REALM_DOMAIN, Handle, Service, handle, host_alone, is_region, vault_handle
-from claviger.cckm.pace import Budgets, Limits, too_busy
+from claviger.cckm.oci.workers import SHARE, Workers
+from claviger.cckm.pace import Budgets, Limits
 from claviger.cckm.reaching import is_local, said, seconds_asked
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
 
 T = TypeVar("T")
 
-THREADS = 32
 _MOST_IDLE_CLIENTS = 8
 """Clients that wait for work, of one service at one address; each keeps a connection."""
 _MOST_HANDLES = 512
@@ -65,43 +64,6 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     authority_pem: str | None = None
 
 
-class Workers:
-    """The threads that all connections share. A call that was given up keeps its thread until the SDK's time-out."""
-
-    def __init__(self, count: int = THREADS) -> None:
-        self._count = count
-        self._free = asyncio.Semaphore(count)
-        self._pool: ThreadPoolExecutor | None = None
-
-    async def run(self, work: Callable[[], T], *, queue_s: float, limit_s: float) -> T:
-        """Runs `work` in a thread. Raises Throttled("CloudThrottled") without one, TimeoutError after `limit_s`."""
-        try:
-            async with asyncio.timeout(queue_s):
-                await self._free.acquire()
-        except TimeoutError:
-            raise too_busy("too many calls to OCI are under way") from None
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="claviger-oci")
-        loop = asyncio.get_running_loop()
-        try:
-            running = loop.run_in_executor(self._pool, work)
-        except BaseException:
-            self._free.release()
-            raise
-        running.add_done_callback(self._done)
-        return await asyncio.wait_for(asyncio.shield(running), limit_s)
-
-    def _done(self, running: asyncio.Future[Any]) -> None:
-        self._free.release()
-        if not running.cancelled():
-            running.exception()  # heard, so that nobody complains about one whose caller has gone
-
-    def close(self) -> None:
-        """Takes no more work; threads that are at it end by their time-outs."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
-
 class OciCloud:
     """One account's way to OCI. Made by `clouds.OciClouds`."""
 
@@ -112,6 +74,7 @@ class OciCloud:
         self._account = account
         self._budgets = budgets
         self._workers = workers
+        self._share = asyncio.Semaphore(SHARE)
         self._proxy = proxy
         self._opening = asyncio.Lock()
         self._signer: Any = None
@@ -165,6 +128,10 @@ class OciCloud:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         raise AssertionError  # the last try answers or raises
 
+    async def once(self, at: Handle, work: Callable[[Any], T], kind: Kind) -> T:
+        """Runs a call that only reads, once: for who repeats it as he sees fit. Raises as the module says."""
+        return await self._turn(at, work, kind, self.limits.call_s)
+
     async def change(self, at: Handle, work: Callable[[Any], T], kind: Kind) -> T:
         """Runs a call that changes something: once, and again only after a 429. Raises as the module says."""
         clock = asyncio.get_running_loop().time
@@ -182,9 +149,14 @@ class OciCloud:
         await self.open()
         if not is_local(host_alone(at.endpoint)):
             await budget_of(self._budgets, self._account.realm_domain, self.tenancy_ocid, kind).take()
+        used: list[Any] = []
         try:
             return await self._workers.run(
-                lambda: self._in_thread(at, work), queue_s=self.limits.queue_s, limit_s=limit_s
+                lambda: self._in_thread(at, work, used),
+                queue_s=self.limits.queue_s,
+                limit_s=limit_s,
+                share=self._share,
+                cut=lambda: self._cut(used),
             )
         except Refusal:
             raise
@@ -193,17 +165,20 @@ class OciCloud:
         except Exception as failure:  # noqa: BLE001 - the SDK raises what it likes for answers it does not understand
             raise refusal_of(failure, self._hidden()) from None
 
-    def _in_thread(self, at: Handle, work: Callable[[Any], T]) -> T:
-        """One thread uses a client at a time: its session was not made for more."""
+    def _in_thread(self, at: Handle, work: Callable[[Any], T], used: list[Any]) -> T:
+        """One thread uses a client at a time: its session was not made for more. `used` names it meanwhile."""
         with self._lock:
             idle = self._idle.get(at)
             client = idle.pop() if idle else None
         if client is None:
             client = self._client(at)
+        with self._lock:
+            used.append(client)
         try:
             return work(client)
         finally:
             with self._lock:
+                used.clear()
                 kept = self._idle.setdefault(at, [])
                 self._idle.move_to_end(at)
                 if not self._closed and len(kept) < _MOST_IDLE_CLIENTS:
@@ -213,6 +188,14 @@ class OciCloud:
             for each in (*forgotten, *([client] if client is not None else [])):
                 each.base_client.session.close()
 
+    def _cut(self, used: list[Any]) -> None:
+        """Ends the connection of a call that was given up, so that its thread is free again."""
+        from claviger.cckm.oci.transport import cut
+
+        with self._lock:
+            for client in used:
+                cut(client.base_client.session)
+
     # ------------------------------------------------------------------ the SDK
 
     async def open(self) -> None:
@@ -221,16 +204,21 @@ class OciCloud:
             raise Unavailable("CloudUnreachable", message="the connection has changed or is closed; try again")
         async with self._opening:
             if self._signer is None:
-                self._signer = await asyncio.to_thread(self._make_signer)
+                limits = self.limits
+                try:
+                    self._signer = await self._workers.run(
+                        self._make_signer, queue_s=limits.queue_s, limit_s=limits.call_s, share=self._share
+                    )
+                except TimeoutError:
+                    raise Invalid("CloudInvalid", message="the connection's key takes too long to open") from None
 
     def _make_signer(self) -> Any:
         load()
-        from oci.exceptions import ClientError
         from oci.signer import Signer
 
         account = self._account
         try:
-            return Signer(
+            made = Signer(
                 tenancy=account.tenancy_ocid,
                 user=account.user_ocid,
                 fingerprint=account.fingerprint,
@@ -238,9 +226,12 @@ class OciCloud:
                 pass_phrase=None if account.pass_phrase is None else account.pass_phrase.reveal_text(),
                 private_key_content=account.private_key.reveal_text(),
             )
-        except (ClientError, ValueError, TypeError) as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever is wrong with it, it was given to us
             told = said(str(problem), self._hidden())
             raise Invalid("CloudInvalid", message=f"the connection's key cannot be used: {told}") from None
+        if not hasattr(made.private_key, "decrypt"):  # the kinds of keys that only sign are not OCI's
+            raise Invalid("CloudInvalid", message="the connection's key cannot be used: it is not an RSA key")
+        return made
 
     def _client(self, at: Handle) -> Any:
         from oci.circuit_breaker import NoCircuitBreakerStrategy
@@ -269,6 +260,7 @@ class OciCloud:
             client.base_client.session,
             account.authority_pem,
             None if is_local(host_alone(at.endpoint)) else self._proxy,
+            self.limits.body_bytes,
         )
         return client
 

@@ -1,38 +1,68 @@
 """The HTTP below the OCI SDK: trust of the connection's own, names of this machine, no redirects, no environment.
 
-Imported on first use, like the SDK.
+A server on the other side may be anybody's. So an answer is read to a limit of its own, and a call that was given up
+can be cut off (`cut`), whatever that server drips into it. Imported on first use, like the SDK.
 """
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import Any
 
 from oci._vendor.requests.adapters import HTTPAdapter
+from oci._vendor.requests.exceptions import ConnectionError as Broken
 from urllib3 import HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
 
 from claviger.cckm.reaching import LOOPBACK, is_local
 from claviger.cckm.trust import trust
 
+_SCHEME = "https://"
+_PORTION = 64 * 1024
+
 
 class _Connection(HTTPSConnection):
-    """Reaches names below `localhost` at the loopback itself, which few machines know (RFC 6761)."""
+    """Reaches names below `localhost` at the loopback itself, which few machines know (RFC 6761).
+
+    `line` is the same socket below TLS, so that it can be cut in a handshake too.
+    """
+
+    line: socket.socket | None = None
 
     def _new_conn(self) -> Any:
         if is_local(self.host):
             self._dns_host = LOOPBACK
-        return super()._new_conn()
+        made = super()._new_conn()
+        self._hang_up()
+        self.line = made.dup()
+        return made
+
+    def _hang_up(self) -> None:
+        line, self.line = self.line, None
+        if line is not None:
+            line.close()
+
+    def close(self) -> None:
+        super().close()
+        self._hang_up()
 
 
 class _Pool(HTTPSConnectionPool):
     ConnectionCls = _Connection
+    newest: Any = None
+
+    def _new_conn(self) -> Any:
+        self.newest = super()._new_conn()
+        return self.newest
 
 
 class _Adapter(HTTPAdapter):  # type: ignore[misc]  # the SDK has no types
     """Sends over connections that trust what they are told to trust, and repeats nothing."""
 
-    def __init__(self, authority_pem: str | None) -> None:
+    def __init__(self, authority_pem: str | None, most_bytes: int) -> None:
         self._context = trust(authority_pem)
+        self._most_bytes = most_bytes
         super().__init__(pool_connections=1, pool_maxsize=1)
 
     def init_poolmanager(self, *_: Any, **__: Any) -> None:
@@ -45,12 +75,45 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]  # the SDK has no types
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         conn.cert_reqs, conn.ca_certs, conn.ca_cert_dir = "CERT_REQUIRED", None, None
 
+    def get_connection(self, url: str, proxies: Any = None) -> Any:
+        self.pool = super().get_connection(url, proxies)
+        return self.pool
 
-def set_up(session: Any, authority_pem: str | None, proxy: str | None) -> None:
+    def send(self, request: Any, stream: bool = False, **more: Any) -> Any:
+        """Reads the whole answer, to the limit: the SDK's answers are JSON, and none of ours is a stream."""
+        answer = super().send(request, stream=True, **more)
+        content = bytearray()
+        for portion in answer.iter_content(_PORTION):
+            content += portion
+            if len(content) > self._most_bytes:
+                answer.close()
+                raise Broken("the answer is too long", request=request)
+        answer._content, answer._content_consumed = bytes(content), True
+        return answer
+
+    def cut(self) -> None:
+        """Ends the connection below whoever waits on it."""
+        line = getattr(getattr(getattr(self, "pool", None), "newest", None), "line", None)
+        if line is not None:
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_RDWR)
+
+
+def set_up(session: Any, authority_pem: str | None, proxy: str | None, most_bytes: int) -> None:
     """Prepares a session of the SDK. Raises ValueError for a PEM that holds no certificate."""
     session.trust_env = False
     session.max_redirects = 0
+    session.get_redirect_target = _nowhere
     session.proxies = {} if proxy is None else {"https": proxy}
-    adapter = _Adapter(authority_pem)
-    for scheme in ("https://", "http://"):
+    adapter = _Adapter(authority_pem, most_bytes)
+    for scheme in (_SCHEME, "http://"):
         session.mount(scheme, adapter)
+
+
+def cut(session: Any) -> None:
+    """Ends what a session that was set up waits for; whoever waits is told that the connection broke."""
+    session.get_adapter(_SCHEME).cut()
+
+
+def _nowhere(_: Any) -> None:
+    """A redirection is an answer like any other, which nobody expects."""

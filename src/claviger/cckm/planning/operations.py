@@ -7,6 +7,7 @@ store takes everything back (`store.py`). What it says of a moment is true of th
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -34,26 +35,33 @@ from claviger.core.errors import Forbidden, Invalid, Refusal, Throttled, TooLarg
 class _Walked(Call):
     """A call that notes in which containers a right was asked for, and whether the caller had it."""
 
-    __slots__ = ("asked", "held")
+    __slots__ = ("actions", "asked", "held")
 
     def __init__(
         self, route: Route, params: dict[str, str], query: Query, caller: Caller | None, rights: Rights, plan: Call
     ) -> None:
         super().__init__(route, params, query, caller, rights, plan.request_id, plan.address, plan.admit)
         self.asked: list[str] = []
+        self.actions: list[str] = []
         self.held: bool | None = None if route.permission.kind == "container" else True
 
-    def require(self, container_id: str) -> None:
+    def require(self, container_id: str, action: str = "") -> None:
         """As `Call.require`."""
         self.asked.append(container_id)
+        self.actions.append(action or self.route.permission.action)
         self.held = False
-        super().require(container_id)
+        super().require(container_id, action)
         self.held = True
 
     def containers(self) -> frozenset[str] | None:
         """As `Call.containers`."""
         self.held = True
         return super().containers()
+
+    def containers_with_all(self, actions: Sequence[str]) -> frozenset[str] | None:
+        """As `Call.containers_with_all`."""
+        self.held = True
+        return super().containers_with_all(actions)
 
 
 class _Outcome(msgspec.Struct):
@@ -224,10 +232,11 @@ def _refused(refusal: Refusal) -> PlanRefusal:
 def _permission(route: Route, found: _Outcome) -> PlanPermission:
     permission = route.permission
     held = found.is_held if found.call is None else found.call.held
+    actions = (found.call.actions if found.call is not None else []) or [permission.action]
     return PlanPermission(
         kind=permission.kind,
         groups=sorted(permission.groups),
-        actions=[name for name in dict.fromkeys((permission.action, permission.view)) if name],
+        actions=[name for name in dict.fromkeys((*actions, permission.view)) if name],
         containers=[] if found.call is None else list(dict.fromkeys(found.call.asked)),
         held=held,
     )

@@ -11,6 +11,7 @@ from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.calls import Caller, Query
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, page_of, sort_of, window_of
+from claviger.cckm.oci.vaults import records as oci_vaults
 from claviger.cckm.resource import header, seconds, timestamp
 from claviger.cckm.scheduler import records, rules
 from claviger.cckm.scheduler.records import Job, JobConfig
@@ -201,16 +202,22 @@ class JobConfigs:
 
     async def _params_problems(self, domain_id: str, params: Params) -> Mapping[str, str]:
         problems = rules.params_problems(params)
-        for name in params.key_vaults if not problems else ():
-            try:
-                vault = await vaults.find(self._store, domain_id, name)
-            except Invalid as refusal:
-                problems["key_vaults"] = str(refusal.facts.get("message") or refusal.reason)
-                break
-            if vault is None:
-                problems["key_vaults"] = f"there is no vault '{name}' in this domain"
-                break
+        if not problems:
+            for name in (*params.key_vaults, *params.oci_vaults):
+                problem = await self._vault_problem(domain_id, params.cloud_name, name)
+                if problem:
+                    problems[rules.VAULTS_OF[params.cloud_name]] = problem
+                    break
         return rules.prefixed(_BLOCK, problems)
+
+    async def _vault_problem(self, domain_id: str, cloud_name: str, name: str) -> str:
+        """Why a vault cannot be found; empty where it can."""
+        look = oci_vaults.find if cloud_name == rules.OCI else vaults.find
+        try:
+            found = await look(self._store, domain_id, name)
+        except Invalid as refusal:
+            return str(refusal.facts.get("message") or refusal.reason)
+        return f"there is no vault '{name}' in this domain" if found is None else ""
 
 
 def _common_problems(asked: CreateJobConfig | PatchJobConfig) -> dict[str, str]:
@@ -243,10 +250,11 @@ def _refuse(problems: dict[str, str], start_at: float | None, end_at: float | No
 
 def _merged(known: Params, given: SynchronizationParams) -> Params:
     """Parameters with what was given: a choice of vaults replaces the one before, whatever it was."""
-    chosen = bool(given.key_vaults or given.synchronize_all)
+    chosen = bool(given.key_vaults or given.oci_vaults or given.synchronize_all)
     return Params(
         cloud_name=given.cloud_name or known.cloud_name,
         key_vaults=tuple(given.key_vaults) if chosen else known.key_vaults,
+        oci_vaults=tuple(given.oci_vaults) if chosen else known.oci_vaults,
         synchronize_all=bool(given.synchronize_all) if chosen else known.synchronize_all,
         take_cloud_key_backup=known.take_cloud_key_backup
         if given.take_cloud_key_backup is None
@@ -291,7 +299,8 @@ def shown(config: JobConfig) -> JobConfigShown:
         end_date=_moment(config.end_at),
         job_config_params=JobConfigParams(
             cloud_name=params.cloud_name,
-            key_vaults=list(params.key_vaults),
+            key_vaults=msgspec.UNSET if params.cloud_name == rules.OCI else list(params.key_vaults),
+            oci_vaults=list(params.oci_vaults) if params.cloud_name == rules.OCI else msgspec.UNSET,
             synchronize_all=params.synchronize_all,
             take_cloud_key_backup=params.take_cloud_key_backup,
         ),

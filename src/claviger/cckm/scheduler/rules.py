@@ -16,7 +16,7 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 SYNCHRONIZATION = "cckm_synchronization"
-AZURE = "AzureCloud"
+AZURE, OCI = "AzureCloud", "oci"
 ANY_NODE = "any"
 
 LONGEST_NAME = 256
@@ -37,7 +37,7 @@ class Offer(msgspec.Struct, frozen=True):
 
 
 OFFERS: tuple[Offer, ...] = (
-    Offer(SYNCHRONIZATION, "Compares the records of vaults with what is in the cloud.", (AZURE,)),
+    Offer(SYNCHRONIZATION, "Compares the records of vaults with what is in the cloud.", (AZURE, OCI)),
     Offer("cckm_key_rotation", "Rotates keys."),
     Offer("cckm_key_backup", "Backs keys up."),
     Offer("cckm_add_containers", "Finds containers and brings them under management."),
@@ -47,6 +47,9 @@ OFFERS: tuple[Offer, ...] = (
 """Every operation that the contract names (§9.2), also those that this server lacks: it says so."""
 
 _CLOUDS = frozenset({"aws", AZURE, "gcp", "oci", "sfdc", "sap", "dsm", "hsm-luna"})
+VAULTS_OF: Mapping[str, str] = {AZURE: "key_vaults", OCI: "oci_vaults"}
+"""In which field a cloud's vaults are named."""
+_SYNCHRONIZED = " and ".join(VAULTS_OF)
 _FIELDS = (
     ("minute", "0 to 59"),
     ("hour", "0 to 23"),
@@ -63,10 +66,11 @@ _ZERO_YEAR = "0001-01-01"
 
 
 class Params(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a synchronisation is to do (CCKM contract §9.3). `key_vaults` are ids or names, as they were given."""
+    """What a synchronisation is to do (CCKM contract §9.3). Vaults are ids or names, as they were given."""
 
     cloud_name: str
     key_vaults: tuple[str, ...] = ()
+    oci_vaults: tuple[str, ...] = ()
     synchronize_all: bool = False
     take_cloud_key_backup: bool = False
 
@@ -98,15 +102,20 @@ def params_problems(params: Params) -> dict[str, str]:
     if not params.cloud_name:
         problems["cloud_name"] = "is required"
     elif params.cloud_name not in _CLOUDS:
-        problems["cloud_name"] = f"is not a cloud; this server synchronizes {AZURE}"
-    elif params.cloud_name != AZURE:
-        problems["cloud_name"] = f"this server does not synchronize {params.cloud_name} yet; it does {AZURE}"
-    if params.synchronize_all and params.key_vaults:
-        problems["synchronize_all"] = "excludes key_vaults: give one of them"
-    if not params.synchronize_all and not params.key_vaults:
-        problems["key_vaults"] = "names no vault: give at least one, or synchronize_all"
-    if len(params.key_vaults) > MOST_VAULTS:
-        problems["key_vaults"] = f"names more than {MOST_VAULTS} vaults"
+        problems["cloud_name"] = f"is not a cloud; this server synchronizes {_SYNCHRONIZED}"
+    elif params.cloud_name not in VAULTS_OF:
+        problems["cloud_name"] = f"this server does not synchronize {params.cloud_name} yet; it does {_SYNCHRONIZED}"
+    own = VAULTS_OF.get(params.cloud_name, "key_vaults")
+    for field, vaults in (("key_vaults", params.key_vaults), ("oci_vaults", params.oci_vaults)):
+        if vaults and field != own and not problems:
+            problems[field] = f"is not for {params.cloud_name}, whose vaults are named in {own}"
+    vaults = params.oci_vaults if own == "oci_vaults" else params.key_vaults
+    if params.synchronize_all and vaults:
+        problems["synchronize_all"] = f"excludes {own}: give one of them"
+    if not params.synchronize_all and not vaults:
+        problems[own] = "names no vault: give at least one, or synchronize_all"
+    if len(vaults) > MOST_VAULTS:
+        problems[own] = f"names more than {MOST_VAULTS} vaults"
     return problems
 
 

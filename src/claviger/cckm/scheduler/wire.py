@@ -28,10 +28,14 @@ Status = Annotated[
 
 
 class SynchronizationParams(msgspec.Struct, frozen=True, kw_only=True):
-    """What to synchronize: `key_vaults`, or `synchronize_all`. In a change, a choice replaces the one before."""
+    """What to synchronize: vaults (`key_vaults` of Azure, `oci_vaults` of OCI), or `synchronize_all`.
+
+    In a change, a choice replaces the one before.
+    """
 
     cloud_name: Cloud | None = None
     key_vaults: Vaults = []
+    oci_vaults: Vaults = []
     synchronize_all: bool | None = None
     take_cloud_key_backup: bool | None = None
 
@@ -68,7 +72,8 @@ class JobConfigParams(msgspec.Struct, frozen=True, kw_only=True):
     """The parameters of a job configuration, whatever its operation is."""
 
     cloud_name: Cloud
-    key_vaults: Vaults
+    key_vaults: Vaults | UnsetType = UNSET
+    oci_vaults: Vaults | UnsetType = UNSET
     synchronize_all: bool
     take_cloud_key_backup: bool
 

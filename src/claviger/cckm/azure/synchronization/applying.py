@@ -16,7 +16,7 @@ from claviger.cckm.azure.secrets.operations import subject_of
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.cckm.azure.synchronization.comparing import Settled, Sighting, Stamp, end, settle
-from claviger.cckm.azure.synchronization.drift.records import FINDINGS
+from claviger.cckm.azure.synchronization.records import FINDINGS
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.drift.records import Finding

@@ -1,5 +1,5 @@
-"""What is stored of synchronisation: the vaults of jobs, when each vault was last read; and what a reading has to know
-of the secrets of a vault, asked a page at a time. The SQL for it.
+"""What is stored of synchronisation: the vaults of jobs, drift, when a vault was last read; and what a reading has to
+know of the secrets of a vault, asked a page at a time. The SQL for it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import msgspec
 
+from claviger.cckm.drift.records import Findings
 from claviger.cckm.records import marks, portions
 from claviger.cckm.synchronization.records import JobVaults
 from claviger.store.contract import Store, Tx
 
 _ALIVE = "status <> 'DELETED' AND gone = 0"
 VAULTS = JobVaults("cckm_azure_synchronizations", separator="::")
+FINDINGS = Findings("cckm_azure_drift", "name_key", "secret_id", "cckm_azure_secrets")
 
 
 class Known(msgspec.Struct, frozen=True):

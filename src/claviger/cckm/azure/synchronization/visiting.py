@@ -10,7 +10,6 @@ from claviger.cckm.azure.synchronization import records
 from claviger.cckm.azure.synchronization.applying import Applier, Loss, Work
 from claviger.cckm.azure.synchronization.cloud import source
 from claviger.cckm.azure.synchronization.comparing import Sighting
-from claviger.cckm.azure.synchronization.drift.records import FINDINGS
 from claviger.cckm.azure.synchronization.reading import Reading, VaultReader
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
@@ -102,7 +101,7 @@ class AzureVisit(Visit[VaultRow]):
 
         def note(tx: Tx) -> None:
             records.note_whole(tx, vault.num, reading.began_at, now)
-            FINDINGS.sweep(tx, vault.num)
+            records.FINDINGS.sweep(tx, vault.num)
 
         await self.end(vault, note)
 

@@ -9,8 +9,9 @@ from collections import OrderedDict
 import msgspec
 
 from claviger.cckm.connections.operations import SEALED_AS
-from claviger.cckm.oci.cloud import Account, OciCloud, Workers
+from claviger.cckm.oci.cloud import Account, OciCloud
 from claviger.cckm.oci.connections.rules import Credentials, OciConnection, OciDetails
+from claviger.cckm.oci.workers import Workers
 from claviger.cckm.pace import Budgets, Limits
 from claviger.cckm.sealed import Safe
 from claviger.core.errors import Conflict

@@ -18,7 +18,7 @@ from claviger.lifecycle.retention import DAY_S
 CHANGED, KEPT = "changed", "kept"
 BACKUP_LIMIT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 3.0
-_SOONEST_S = 7 * DAY_S + 60.0
+SOONEST_S = 7 * DAY_S + 60.0
 
 
 async def create(cloud: VaultKeys, work: Work, _: Material, steps: Steps) -> Outcome:
@@ -51,7 +51,7 @@ async def schedule_deletion(cloud: VaultKeys, work: Work, _: Material, steps: St
     if work.backup:
         await _backed_up(cloud, work, steps)
     at, token = work.deletes_at or 0.0, work.token
-    if at < steps.now() + _SOONEST_S:
+    if at < steps.now() + SOONEST_S:
         at, token = deletion_at(work.days, steps.now()), f"{work.token}-late"
     return await _changed(await cloud.schedule_deletion(work.ocid, at, token), steps)
 

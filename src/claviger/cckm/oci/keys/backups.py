@@ -1,4 +1,4 @@
-"""Where a backup of a key lies: one object of a bucket, by the id of the key's record, so a fresh one replaces it. Pure.
+"""Where a backup of a key lies: an object of a bucket, named by the key's record, so a fresh one replaces it. Pure.
 
 The place is kept with the record as `namespace/bucket/object`: a vault that is given another bucket does not lose what
 lies in the one before.

@@ -100,10 +100,13 @@ def keep_backup(tx: Tx, work: Work, now: float) -> None:
 
 
 def look_soon(tx: Tx, work: Work, now: float) -> None:
-    """Has the record of a key looked at in OCI: an operation was refused that it would have allowed."""
+    """Has the record of a key, and of a version, looked at in OCI: an operation was refused that they would allow."""
     row = records.load(tx, work.key_id)
     if row is not None and (row.refresh_at is None or row.refresh_at > now):
         records.put(tx, msgspec.structs.replace(row, refresh_at=now, tries=0))
+    version = versions.load(tx, work.version_id) if work.version_ocid else None
+    if version is not None and (version.refresh_at is None or version.refresh_at > now):
+        versions.put(tx, msgspec.structs.replace(version, refresh_at=now, tries=0))
 
 
 # ---------------------------------------------------------------------- what was only read

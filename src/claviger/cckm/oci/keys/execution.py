@@ -18,7 +18,6 @@ from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.keys import conclusions
 from claviger.cckm.oci.keys.cloud import VaultKeys
-from claviger.cckm.oci.keys.showing import KIND
 from claviger.cckm.oci.keys.work import KIND as KINDS
 from claviger.cckm.oci.keys.work import SETTLING_S, Doubt, Material, Outcome, Saved, Trade, Work, code_of
 from claviger.cckm.oci.vaults.records import OciVault
@@ -258,7 +257,7 @@ class Execution:
             staged(DONE)
             ground.give_up(tx, self._intent)
             saved = self._trade.save(tx, self._vault, work, outcome, now)
-            about(KIND, saved.record_id, work.name, self._vault.name)
+            about(work.record[0], saved.record_id, work.name, self._vault.name)
             if not saved.as_wanted:
                 differs = _differs(outcome)
                 turn_down(differs, kind_of(differs).status)
@@ -279,5 +278,6 @@ def _told(refusal: Refusal) -> Refusal:
 
 
 def _differs(outcome: Outcome) -> Conflict:
-    told = "is not there now" if outcome.key is None else f"is {outcome.key.state} there"
-    return Conflict("CloudDiffers", message=f"the key was changed in OCI meanwhile and {told}; the record says so now")
+    found = outcome.key or next(iter(outcome.versions), None)
+    told = "is not there now" if found is None else f"is {found.state} there"
+    return Conflict("CloudDiffers", message=f"it was changed in OCI meanwhile and {told}; the record says so now")

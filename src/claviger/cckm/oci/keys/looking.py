@@ -6,7 +6,7 @@ that has ended meanwhile knows better.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from claviger.cckm.oci.compartments.naming import names_of
 from claviger.cckm.oci.connections.cloud import OciClouds
@@ -20,6 +20,7 @@ from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.versions import records as versions
 from claviger.cckm.oci.versions import rows as version_rows
 from claviger.cckm.oci.versions.rows import VersionRow
+from claviger.cckm.planning.draft import Effect, foresee
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, NotFound
 from claviger.store.contract import Store, Tx
@@ -35,13 +36,21 @@ class Looking:
         self._clock = clock
 
     async def look(
-        self, store: Store, vault: OciVault, row: KeyRow, *, everything: bool = False, tries: int | None = None
+        self,
+        store: Store,
+        vault: OciVault,
+        row: KeyRow,
+        *,
+        everything: bool = False,
+        tries: int | None = None,
+        effect: Callable[[], Effect] | None = None,
     ) -> KeyRow | None:
         """Reads a key, and its versions where there is news of them or `everything` is wanted; the row as it is then.
 
         None where the record has changed meanwhile, and nothing was stored. A key that is not there any more after the
         date of its deletion is DELETED and gone. Raises Conflict("CloudConflict") for one that OCI does not show
-        before, Conflict("ConnectionMissing"), the cloud's other refusals. `tries` as in `rows.told`.
+        before, Conflict("ConnectionMissing"), the cloud's other refusals. `tries` as in `rows.told`;
+        `effect` is for plans.
         """
         cloud = await keys_of(store, self._clouds, vault)
         seen_versions = await versions.of_key(store, row.num)
@@ -60,9 +69,9 @@ class Looking:
         now = self._clock.now()
 
         def change(tx: Tx) -> KeyRow | None:
-            return conclusions.note_read(
-                tx, row, key, named, read, seen_versions, now, is_all=is_all, tries=tries
-            )
+            if effect is not None:
+                foresee(effect)
+            return conclusions.note_read(tx, row, key, named, read, seen_versions, now, is_all=is_all, tries=tries)
 
         return await store.write(change)
 
@@ -83,9 +92,7 @@ class Looking:
 
         await store.write(change)
 
-    async def _named(
-        self, store: Store, cloud: VaultKeys, vault: OciVault, row: KeyRow, key: CloudKey
-    ) -> str | None:
+    async def _named(self, store: Store, cloud: VaultKeys, vault: OciVault, row: KeyRow, key: CloudKey) -> str | None:
         """The name of the compartment that a key is in now, where that is not known; None where it is as before."""
         if key.compartment_ocid == row.compartment_ocid and row.compartment_name:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from claviger.cckm.oci.keys.cloud import CloudKey, CloudVersion, VaultKeys
-from claviger.core.errors import Refusal
+from claviger.core.errors import NotFound, Refusal
 
 MOST_VERSIONS_READ = 200
 """So many versions of a key are read one by one, for what a list leaves out."""
@@ -21,10 +21,18 @@ async def versions_of(
         is_known = each.ocid in known and bool(each.state)
         if not is_known and read < MOST_VERSIONS_READ:
             read += 1
-            found.append(await cloud.version(key.ocid, each.ocid))
+            found.append(await _whole(cloud, each))
         else:
             found.append(each)
     return tuple(found)
+
+
+async def _whole(cloud: VaultKeys, listed: CloudVersion) -> CloudVersion:
+    """A version that a list has shown. For some seconds after it was made OCI may not show it by itself yet."""
+    try:
+        return await cloud.version(listed.key_ocid, listed.ocid)
+    except NotFound:
+        return listed
 
 
 async def current_version(cloud: VaultKeys, key: CloudKey) -> tuple[CloudVersion, ...]:

@@ -18,7 +18,6 @@ from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.keys import conclusions
 from claviger.cckm.oci.keys.cloud import VaultKeys, vault_keys
 from claviger.cckm.oci.keys.execution import ACT_LIMIT_S, ASK_LIMIT_S, Execution, Ground
-from claviger.cckm.oci.keys.showing import KIND as KEY
 from claviger.cckm.oci.keys.work import KIND, Material, Trade, Work
 from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.oci.vaults.records import OciVault
@@ -81,7 +80,7 @@ class Durable:
             if vaults.load(tx, vault.domain_id, vault.id) is None:
                 raise NotFound("NotFound", message="the vault is no longer managed")
             final = msgspec.structs.replace(decided(tx), token=ident, begun_at=begun_at, trail=kept)
-            about(KEY, final.key_id, final.name, vault.name)
+            about(*final.record, final.name, vault.name)
             staged(BEGUN)
             subject = subject_of(vault.id, final.ocid or final.name)
             kind = KIND + final.operation
@@ -104,7 +103,7 @@ class Durable:
         work = msgspec.json.decode(intent.payload, type=Work)
         trail = work.trail.resumed(self.ground.clock, "finisher")
         trail.stage = DONE
-        trail.about(KEY, work.key_id, work.name)
+        trail.about(*work.record, work.name)
         with following(trail):
             await self._finish(intent, work)
 
@@ -115,7 +114,7 @@ class Durable:
             gone = NotFound("VaultGone", message="the vault is no longer managed")
             await write_refused(ground.store, lambda tx: ground.give_up(tx, intent), gone, kind_of(gone).status)
             return
-        about(KEY, work.key_id, work.name, vault.name)
+        about(*work.record, work.name, vault.name)
         material = await self._material(intent)
         cloud = await keys_of(ground.store, ground.clouds, vault)
         execution = Execution(ground, self._trades[work.operation], cloud, vault, intent, work, material)

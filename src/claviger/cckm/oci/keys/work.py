@@ -30,8 +30,8 @@ SETTLING_S = 600.0
 class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on one key of one vault. It is stored in the open, so it holds no key material.
 
-    `key_id` is the record's id, of a key that is to be made the one that its record is to get; `ocid` and
-    `version_ocid` are OCI's identifiers, empty for what is to be made. `details` is what OCI is told by the SDK's
+    `key_id` is the record's id, of a key that is to be made the one that its record is to get; `version_id` is that of
+    a version, of whatever is done to one. `ocid` and `version_ocid` are OCI's identifiers, empty for what is to be made. `details` is what OCI is told by the SDK's
     names, `before` what was recorded of the same. `known_ocids` were there already when something was to be made.
     `backup` is the place of a backup. `token` is OCI's retry token; `trail` is of the call that wanted it.
     """
@@ -59,6 +59,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
     begun_at: float = 0.0
     trail: Kept = Kept()
+
+    @property
+    def record(self) -> tuple[str, str]:
+        """Kind and id of the record that it is about."""
+        return ("oci-key-version", self.version_id) if self.version_id else ("oci-key", self.key_id)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -53,7 +53,13 @@ async def list_vaults(cloud: OciCloud, region: str, compartment_ocid: str, pagin
 
 async def get_vault(cloud: OciCloud, region: str, ocid: str) -> CloudVault:
     """One vault. Raises NotFound("CloudNotFound") among the others."""
-    told = await cloud.ask(cloud.control(region), lambda client: client.get_vault(ocid).data, "provisioning reads")
+    return await cloud.ask(
+        cloud.control(region), lambda client: vault_of(client.get_vault(ocid).data), "provisioning reads"
+    )
+
+
+def vault_of(told: Any) -> CloudVault:
+    """A vault of the SDK."""
     replica = told.replica_details
     return CloudVault(
         ocid=told.id,

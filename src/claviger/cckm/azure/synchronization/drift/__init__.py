@@ -1,1 +1,0 @@
-"""Drift: what has changed in the cloud without us, kept until somebody deals with it."""
