@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, audited, lists, machine, plane, process, rates, search, synchronization
+from bench import audit, audited, lists, machine, oci_synchronization, plane, process, rates, search, synchronization
 from bench.load import Generator
 from bench.population import Population, populate
 from bench.product import Product
@@ -23,7 +23,19 @@ from bench.report import Figure, save, table
 
 RESULTS = Path(__file__).with_name("results.json")
 BUSY_LOAD = 0.5
-GROUPS = ("get", "set", "growth", "start", "memory", "lists", "search", "audit", "plane", "synchronization")
+GROUPS = (
+    "get",
+    "set",
+    "growth",
+    "start",
+    "memory",
+    "lists",
+    "search",
+    "audit",
+    "plane",
+    "synchronization",
+    "oci_synchronization",
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,11 @@ class Run:
         secrets = self._size.large // 10
         vaults = max(5, secrets // 1000)
         self.figures += synchronization.measure(self._folder, secrets, vaults, max(2, self._size.rounds // 2))
+
+    def oci_synchronization(self) -> None:
+        """The same of OCI's keys, against the official client in threads."""
+        keys = self._size.large // 100
+        self.figures += oci_synchronization.measure(self._folder, keys, max(4, keys // 500), 2)
 
     def lists(self) -> None:
         """The control plane's lists of secrets, by any filter."""

@@ -36,6 +36,7 @@ AGE_S = 3600
 DELETED_SHARE = 50
 PASSWORD = "bench-horse-9-Battery"
 CONNECTION = "bench"
+AZURE_JOBS = "/cckm/azure/secrets/synchronization-jobs"
 RENEW_S = 200.0
 POLL_S = 0.2
 
@@ -169,15 +170,14 @@ class ControlPlane(Product):
 
     def start_synchronization(self, vault_ids: Sequence[str]) -> str:
         """Starts a job; its id."""
-        made = self.call("POST", "/cckm/azure/secrets/synchronization-jobs", {"key_vaults": list(vault_ids)})
-        return str(made["id"])
+        return str(self.call("POST", AZURE_JOBS, {"key_vaults": list(vault_ids)})["id"])
 
-    def job(self, job_id: str) -> Any:
-        """The job as it is now."""
-        return self.call("GET", f"/cckm/azure/secrets/synchronization-jobs/{job_id}")
+    def job(self, job_id: str, jobs: str = AZURE_JOBS) -> Any:
+        """The job as it is now; `jobs` is the path of a cloud's."""
+        return self.call("GET", f"{jobs}/{job_id}")
 
-    def ended(self, job_id: str) -> Any:
+    def ended(self, job_id: str, jobs: str = AZURE_JOBS) -> Any:
         """The job as it ended."""
-        while (job := self.job(job_id))["overall_status"] == "in_progress":
+        while (job := self.job(job_id, jobs))["overall_status"] == "in_progress":
             time.sleep(POLL_S)
         return job

@@ -59,7 +59,7 @@ def measure(folder: Path, secrets: int, vaults: int, rounds: int) -> list[Figure
     """So many secrets in so many vaults, read for the first time in portions, and then all of them again and again."""
     cores = machine.cores()
     cloud, plane = Cloud(folder / "sync-cloud", cores.load), ControlPlane(folder / "sync-plane", cores.server)
-    _say(f"filling {vaults} vaults with {secrets:,} secrets")
+    say(f"filling {vaults} vaults with {secrets:,} secrets")
     watch: Watch | None = None
     try:
         cloud.prepare(vaults, secrets // vaults)
@@ -116,7 +116,7 @@ class _Fetching:
 
 
 @dataclass
-class _Taken:
+class Taken:
     """What rounds took, ours and the bare client's, in seconds; calls and pages of all of them."""
 
     ours: list[float] = field(default_factory=list)
@@ -125,6 +125,13 @@ class _Taken:
     bare_processor: list[float] = field(default_factory=list)
     calls: int = 0
     pages: int = 0
+
+    def add(self, ours: tuple[float, float], bare: tuple[float, float]) -> None:
+        """Seconds of a round, and those of the processor: ours, and the bare client's."""
+        self.ours.append(ours[0])
+        self.bare.append(bare[0])
+        self.our_processor.append(ours[1] or 1.0)
+        self.bare_processor.append(bare[1])
 
     def figure(self, name: str) -> Figure:
         """The ratio, with what the processor says, which hardly notices what else the machine does."""
@@ -135,28 +142,25 @@ class _Taken:
 
 
 def _round(
-    plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], numbers: range, taken: _Taken, *, is_first: bool
+    plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], numbers: range, taken: Taken, *, is_first: bool
 ) -> None:
     """The bare client, then the product, on the same vaults."""
     fetched = fetch.run(numbers, versions=is_first)
     used = machine.processor_s(plane.pid) or 0.0
     seconds, job = _synchronize(plane, [ids[number] for number in numbers])
     used = (machine.processor_s(plane.pid) or 0.0) - used
-    taken.ours.append(seconds)
-    taken.bare.append(fetched["seconds"])
-    taken.our_processor.append(used or 1.0)
-    taken.bare_processor.append(fetched["processor_s"])
+    taken.add((seconds, used), (fetched["seconds"], fetched["processor_s"]))
     taken.calls += job["progress"]["calls"]
     taken.pages += fetched["pages"]
     what = f"{'first' if is_first else 'again'}, {len(numbers)} vaults"
     bare = f"bare client {fetched['seconds']:.1f} s ({fetched['processor_s']:.1f} s)"
-    _say(f"  {what}: {seconds:.1f} s ({used:.1f} s of the processor), {bare}")
+    say(f"  {what}: {seconds:.1f} s ({used:.1f} s of the processor), {bare}")
 
 
 def _first(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: int) -> list[Figure]:
     """Vaults that were never read, a portion a round."""
     each = max(1, len(ids) // rounds)
-    taken = _Taken()
+    taken = Taken()
     resident: list[float] = []
     for at in range(0, each * rounds, each):
         _round(plane, fetch, ids, range(at, at + each), taken, is_first=True)
@@ -175,8 +179,8 @@ def _first(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: in
 def _again(plane: ControlPlane, fetch: _Fetching, ids: Sequence[str], rounds: int) -> list[Figure]:
     """All vaults again: the lists alone, and nothing to write."""
     before = _digest(plane)
-    _round(plane, fetch, ids, range(len(ids)), _Taken(), is_first=False)  # does not count
-    taken = _Taken()
+    _round(plane, fetch, ids, range(len(ids)), Taken(), is_first=False)  # does not count
+    taken = Taken()
     for _ in range(rounds):
         _round(plane, fetch, ids, range(len(ids)), taken, is_first=False)
     changed = float(_digest(plane) != before)
@@ -211,5 +215,5 @@ def _digest(plane: ControlPlane) -> str:
     return found.hexdigest()
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, flush=True)

@@ -1,4 +1,4 @@
-"""The embedded OCI in this process: the whole product on a database of its own, under a clock that is set by hand.
+"""The embedded OCI in this process, on a database of its own, under a clock that is set by hand.
 
 Requests are signed as the official SDKs sign them and go through the same funnel as those that come by socket, their
 signatures verified; reads take the hot path where the server would. `OciProduct.running` may be entered again and
@@ -15,9 +15,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.oci_signing import Signer
-from claviger import bootstrap
-from claviger.bootstrap import Services
 from claviger.core.clock import ManualClock
+from claviger.house import House, audited, opened
+from claviger.ocikms.assembly import Choices, Ground, Ocikms
 from claviger.ocikms.identity import administration, people
 from claviger.settings import load_settings
 from figures.answers import Answer, AnswerReader
@@ -45,17 +45,21 @@ class OciProduct:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[OciDesk]:
-        """The product's object graph, without sockets. Its sweeper runs only where it is told to."""
-        given = {**self._database.settings, "CLAVIGER_OCI_SETTLE_S": str(self.settle_s)}
-        settings = load_settings(given, data=self._folder, demo=False)
-        async with bootstrap.built(settings, self.clock) as services:
+        """The product's own objects, audit log included, without sockets. It sweeps only where it is told to."""
+        settings = load_settings(self._database.settings, data=self._folder, demo=False)
+        async with opened(settings, self.clock) as house, audited(house):
             if not self.signers:
-                await self._settle(services)
-            yield OciDesk(self, services)
+                await self._settle(house)
+            ground = Ground(house.store, house.keyring, self.clock, self.clock, None, house.log)
+            service = Ocikms(ground, Choices(settle_s=self.settle_s), lambda *_: None)
+            try:
+                yield OciDesk(self, house, service)
+            finally:
+                await service.stop()
 
-    async def _settle(self, services: Services) -> None:
+    async def _settle(self, house: House) -> None:
         """A tenancy with compartments; one user may manage all of it, the other one read in `production`."""
-        store, clock = services.house.store, self.clock
+        store, clock = house.store, self.clock
         made = await administration.create_tenancy(store, clock, name=TENANCY, home_region=REGION)
         self.namespace = made.tenancy.namespace
         for name in COMPARTMENTS:
@@ -76,9 +80,10 @@ class Unexpected(RuntimeError):
 class OciDesk:
     """Asks a running product."""
 
-    def __init__(self, product: OciProduct, services: Services) -> None:
+    def __init__(self, product: OciProduct, house: House, service: Ocikms) -> None:
         self.product = product
-        self.services = services
+        self.house = house
+        self.service = service
         self.clock = product.clock
 
     async def ask(
@@ -107,7 +112,7 @@ class OciDesk:
         return answer or await self._asked(scope, content or b"")
 
     def _quick(self, scope: dict[str, Any]) -> Answer | None:
-        raw = self.services.ocikms.app.quick(scope)
+        raw = self.service.app.quick(scope)
         if raw is None:
             return None
         reader = AnswerReader()
@@ -123,7 +128,7 @@ class OciDesk:
         async def send(message: dict[str, Any]) -> None:
             said.append(message)
 
-        await self.services.ocikms.app(scope, receive, send)
+        await self.service.app(scope, receive, send)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in said[0]["headers"]}
         return Answer(said[0]["status"], headers, said[1]["body"])
 
@@ -149,7 +154,7 @@ class OciDesk:
 
     async def sweep(self) -> None:
         """What the server does by itself when a date has come."""
-        await self.services.ocikms.sweeper.sweep()
+        await self.service.sweeper.sweep()
 
 
 def code_of(answer: Answer) -> str:

@@ -1,7 +1,7 @@
 """Things of OCI brought into a given state over the wire, with all that any operation on them needs.
 
 Transitional states are shown for `SETTLE_S`, and the clock stands still until `settled` moves it: so a scene stays in
-its state while operations are tried on it. `asked` writes the request of any operation on a scene.
+its state while operations are tried on it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from figures.ocidesk import COMPARTMENTS, OciDesk
@@ -65,7 +66,7 @@ class Stage:
         self._numbers = itertools.count()
         self._backups = itertools.count()
 
-    async def settled(self, days: float = 0.0) -> None:
+    def settled(self, days: float = 0.0) -> None:
         """Lets transitional states pass, and so many days."""
         self.desk.clock.advance(SETTLE_S + 1 + days * DAY_S)
 
@@ -101,7 +102,7 @@ class Stage:
             setattr(scene, name, getattr(main, name))
         of_secret = await self.secret_in("ACTIVE", main)
         scene.secret, scene.secret_name = of_secret.secret, of_secret.secret_name
-        await self.settled()
+        self.settled()
 
     async def vault_to(self, scene: Scene, state: str) -> None:
         """Takes an ACTIVE vault to another state; RESTORING from DELETED, CREATING not at all."""
@@ -113,7 +114,7 @@ class Stage:
         elif state in ("SCHEDULING_DELETION", "PENDING_DELETION", "DELETED"):
             await desk.must("ScheduleVaultDeletion", ident)
             if state != "SCHEDULING_DELETION":
-                await self.settled(days=30 if state == "DELETED" else 0)
+                self.settled(days=30 if state == "DELETED" else 0)
         elif state == "RESTORING":
             content = await self.backed_up("vault")
             await desk.must("RestoreVaultFromFile", body=content, query={"compartmentId": self.production})
@@ -140,11 +141,11 @@ class Stage:
         scene = Scene(vault.vault_id, made["id"], made["currentKeyVersion"], made["currentKeyVersion"])
         scene.to_schedule = scene.to_cancel = scene.current
         if state != "CREATING":
-            await self.settled()
+            self.settled()
             await self._used(scene, is_aes=shape is AES)
             if disabled:
                 await self.desk.must("DisableKey", scene.key, vault=scene.prefix)
-                await self.settled()
+                self.settled()
                 scene.remembered = "DISABLED"
             await self._key_to(scene, state, days)
         return scene
@@ -155,9 +156,9 @@ class Stage:
         scene.to_cancel = scene.current
         scene.to_schedule = (await desk.must("CreateKeyVersion", scene.key, **given))["id"]
         scene.current = (await desk.must("CreateKeyVersion", scene.key, **given))["id"]
-        await self.settled()
+        self.settled()
         await desk.must("ScheduleKeyVersionDeletion", scene.key, scene.to_cancel, **given)
-        await self.settled()
+        self.settled()
         scene.version = scene.current
         if is_aes:
             told = await desk.must("Encrypt", body={"keyId": scene.key, "plaintext": MESSAGE}, **given)
@@ -172,25 +173,25 @@ class Stage:
         if state in ("DISABLING", "DISABLED", "ENABLING"):
             await desk.must("DisableKey", key, vault=vault)
             if state != "DISABLING":
-                await self.settled()
+                self.settled()
                 scene.remembered = "DISABLED"
             if state == "ENABLING":
                 await desk.must("EnableKey", key, vault=vault)
         elif state == "UPDATING":
-            await desk.must("ChangeKeyCompartment", key, vault=vault, body={"compartmentId": self.staging})
+            await desk.must("ChangeKeyCompartment", key, vault=vault, body={"compartmentId": self.production})
         elif state in ("BACKUP_IN_PROGRESS", "RESTORING"):
             name = f"key-{next(self._backups)}"
             await desk.must("BackupKey", key, vault=vault, body=self.place(name))
             if state == "RESTORING":
-                await self.settled()
+                self.settled()
                 await self._scheduled(scene, days)
-                await self.settled(days=days)
+                self.settled(days=days)
                 await desk.sweep()
                 await desk.must("RestoreKeyFromFile", vault=vault, body=await self.backed_up(name))
         elif state != "ENABLED":
             await self._scheduled(scene, days)
             if state != "SCHEDULING_DELETION":
-                await self.settled(days=days if state == "DELETED" else 0)
+                self.settled(days=days if state == "DELETED" else 0)
             if state == "CANCELLING_DELETION":
                 await desk.must("CancelKeyDeletion", key, vault=vault)
 
@@ -211,7 +212,7 @@ class Stage:
         if state in ("SCHEDULING_DELETION", "PENDING_DELETION", "CANCELLING_DELETION", "DELETED"):
             await self.desk.must("ScheduleKeyVersionDeletion", scene.key, scene.version, **given)
             if state != "SCHEDULING_DELETION":
-                await self.settled(days=30 if state == "DELETED" else 0)
+                self.settled(days=30 if state == "DELETED" else 0)
             if state == "CANCELLING_DELETION":
                 await self.desk.must("CancelKeyVersionDeletion", scene.key, scene.version, **given)
         scene.to_schedule = scene.to_cancel = scene.version
@@ -232,10 +233,10 @@ class Stage:
         scene.secret = (await self.desk.must("CreateSecret", body={**asked, **GENERATED}))["id"]
         if state == "CREATING":
             return scene
-        await self.settled()
+        self.settled()
         for _ in range(3):
             await self.desk.must("RotateSecret", scene.secret)
-            await self.settled()
+            self.settled()
         scene.waiting, scene.deprecated = 1, 2
         await self.desk.must("ScheduleSecretVersionDeletion", scene.secret, "1")
         await self._secret_to(scene, state)
@@ -244,12 +245,12 @@ class Stage:
     async def _secret_to(self, scene: Scene, state: str) -> None:
         desk, secret = self.desk, scene.secret
         if state == "UPDATING":
-            await desk.must("ChangeSecretCompartment", secret, body={"compartmentId": self.staging})
+            await desk.must("ChangeSecretCompartment", secret, body={"compartmentId": self.production})
         elif state != "ACTIVE":
             at = desk.clock.now() + DAY_S
             await desk.must("ScheduleSecretDeletion", secret, body={"timeOfDeletion": moment(at)})
             if state != "SCHEDULING_DELETION":
-                await self.settled(days=1 if state == "DELETED" else 0)
+                self.settled(days=1 if state == "DELETED" else 0)
             if state == "CANCELLING_DELETION":
                 await desk.must("CancelSecretDeletion", secret)
 
@@ -259,10 +260,10 @@ class Stage:
         scene = Scene(key.vault_id, key.key, key.version, secret_name=name)
         asked = {"compartmentId": self.production, "secretName": name, "vaultId": key.vault_id, "keyId": key.key}
         scene.secret = (await self.desk.must("CreateSecret", body={**asked, "secretContent": CONTENT}))["id"]
-        await self.settled()
+        self.settled()
         for stage in ("CURRENT", "CURRENT", "CURRENT", "PENDING"):
             await self.desk.must("UpdateSecret", scene.secret, body={"secretContent": {**CONTENT, "stage": stage}})
-            await self.settled()
+            self.settled()
         scene.number = {"CURRENT": 4, "PREVIOUS": 3, "PENDING": 5}.get(state, 2)
         scene.deprecated = scene.waiting = scene.number
         if state in ("PENDING_DELETION", "DELETED"):
@@ -270,12 +271,10 @@ class Stage:
             body = {"timeOfDeletion": moment(at)}
             await self.desk.must("ScheduleSecretVersionDeletion", scene.secret, "2", body=body)
             if state == "DELETED":
-                await self.settled(days=1)
+                self.settled(days=1)
         return scene
 
 
 def moment(at: float) -> str:
     """A time as clients write it (§2)."""
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")

@@ -152,14 +152,19 @@ CancelVaultDeletion         ACTIVE               ACTIVE
 ChangeVaultCompartment      UPDATING             ACTIVE
 BackupVault                 BACKUP_IN_PROGRESS   ACTIVE
 CreateKey                   CREATING             ENABLED
+ImportKey                   CREATING             ENABLED
 CreateSecret                CREATING             ACTIVE
 UpdateSecret                UPDATING             ACTIVE
 ScheduleSecretDeletion      SCHEDULING_DELETION  PENDING_DELETION
 CancelSecretDeletion        CANCELLING_DELETION  ACTIVE
 ChangeSecretCompartment     UPDATING             ACTIVE
 RotateSecret                UPDATING             ACTIVE
+ScheduleSecretVersionDeletion  -                 -
+CancelSecretVersionDeletion    -                 -
 """
-"""What the answer shows and where that settles (§8.1); `-` is what it was, of a cancelled deletion what it had been."""
+"""What the answer shows and where that settles (§8.1); `-` is what it was, of a cancelled deletion what it had been.
+Versions of secrets have no state on the wire.
+"""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ A test that asks for something the machine lacks is skipped with the reason, and
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from claviger.core.clock import SystemClock
+from claviger.store.opening import migrate
 from scripts.machine import JS_CLIENTS, node, postgres_programs
 from tests.needs import missing
 from tests.postgres import Cluster, Databases
@@ -54,7 +57,7 @@ def postgres_cluster() -> Iterator[Cluster]:
             "PostgreSQL",
             "`make test` as root or with sudo, `apt-get install postgresql` or `brew install postgresql`",
         )
-    cluster = Cluster.make(programs)
+    cluster = Cluster.make(programs, fsync=False)  # no test cuts the power: killed processes lose nothing by this
     try:
         cluster.start()
         yield cluster
@@ -83,9 +86,34 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite://{tmp_path}/database/claviger.db"
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database as all migrations leave it, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "claviger.db"
+    migrate(f"sqlite://{path}", SystemClock())
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database; the test runs once on each kind."""
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database that is migrated and empty but for that; the test runs once on each kind."""
+    if request.param == "sqlite":
+        url = str(request.getfixturevalue("sqlite_url"))
+        path = Path(url.removeprefix("sqlite://"))
+        path.parent.mkdir(mode=0o700)
+        shutil.copyfile(request.getfixturevalue("migrated_sqlite"), path)
+        path.chmod(0o600)
+        yield url
+        return
+    databases: Databases = request.getfixturevalue("postgres_databases")
+    url = databases.create_migrated()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def blank_url(request: pytest.FixtureRequest) -> str:
+    """A database with nothing in it; the test runs once on each kind."""
     name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     return str(request.getfixturevalue(name))
 

@@ -141,6 +141,17 @@ class OciDesk:
         )
         return self.manage(str(self.vaults_sdk.create_vault(asked).data.id), bucket=bucket)
 
+    def settled_vault(self, kind: str = "DEFAULT", *, bucket: bool = False) -> OciManaged:
+        """The same of an OCI that takes its time: the vault is ACTIVE before it is brought under management."""
+        asked = models.CreateVaultDetails(
+            compartment_id=self.compartment(), display_name=spare_name("vault"), vault_type=kind
+        )
+        ocid, give_up_at = str(self.vaults_sdk.create_vault(asked).data.id), time.monotonic() + PASSING_WITHIN_S
+        while self.vaults_sdk.get_vault(ocid).data.lifecycle_state != "ACTIVE":
+            assert time.monotonic() < give_up_at, "the vault stays as it is"
+            time.sleep(0.1)
+        return self.manage(ocid, bucket=bucket)
+
     def manage(self, ocid: str, *, bucket: bool = False, connection: str = EMBEDDED) -> OciManaged:
         """Brings a vault of OCI under management."""
         body: dict[str, Any] = {"connection": connection, "region": REGION, "vault_id": [ocid]}
@@ -195,6 +206,15 @@ class OciDesk:
         """The record once it is as it should be."""
         give_up_at = time.monotonic() + PASSING_WITHIN_S
         while not check(now := self.read(record)):
+            assert time.monotonic() < give_up_at, f"it stays so: {now}"
+            time.sleep(0.05)
+        return now
+
+    def settled_version(self, key: Any, version: Any, state: str) -> Any:
+        """The record of a version once it stands there by itself: reads only."""
+        give_up_at = time.monotonic() + PASSING_WITHIN_S
+        path = f"{KEYS}/{key['id']}/versions/{version['id']}"
+        while state_of(now := self.admin.accept("GET", path)) != state:
             assert time.monotonic() < give_up_at, f"it stays so: {now}"
             time.sleep(0.05)
         return now

@@ -20,23 +20,38 @@ from urllib.parse import quote
 import psycopg
 from psycopg import conninfo, sql
 
+from claviger.core.clock import SystemClock
+from claviger.store.opening import migrate
+
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 OWNER = "claviger"
 
 
 class Databases:
-    """Empty databases by the piece, in any running server; `admin_url` names one that may create them."""
+    """Databases by the piece, in any running server; `admin_url` names one that may create them."""
 
     def __init__(self, admin_url: str) -> None:
         self.admin_url = admin_url
         own = secrets.token_hex(4)  # there may be another of these in this process, on the same server
         self._names = (f"claviger_{own}_{number}" for number in itertools.count(1))
+        self._migrated: str | None = None
 
     def create(self) -> str:
-        """A new empty database; its URL."""
+        """A new database with nothing in it; its URL."""
+        return self._made("template0")
+
+    def create_migrated(self) -> str:
+        """A new database that is as all migrations leave it, copied from one: five times as quick as migrating."""
+        if self._migrated is None:
+            url = self.create()
+            migrate(url, SystemClock())
+            self._migrated = str(conninfo.conninfo_to_dict(url)["dbname"])
+        return self._made(self._migrated)
+
+    def _made(self, template: str) -> str:
         name = next(self._names)
-        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        self._run(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         return _with_database(self.admin_url, name)
 
     def drop(self, url: str) -> None:

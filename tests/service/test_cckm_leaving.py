@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,12 +18,17 @@ from claviger.cckm.azure.secrets.rules import Status
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import ROOT_DOMAIN, Query
 from claviger.cckm.leaving.operations import Leavings
+from claviger.cckm.leaving.wire import Leaving
+from claviger.cckm.oci.keys.rows import KeyRow
+from claviger.cckm.oci.vaults.records import OciVault
+from claviger.cckm.oci.versions.rows import VersionRow
 from claviger.core.clock import ManualClock, SystemClock
 from claviger.core.errors import Invalid
 from claviger.store.contract import Store
 from claviger.store.opening import open_store
 from claviger.switches.client import Switchboard
 from tests.desk import SECRETS, Desk, Managed, Operator
+from tests.many_keys import add_keys, add_versions, draw_key, draw_version, make_oci_vault
 from tests.many_secrets import DAY_S, START, draw_row, make_domain, make_vault, uuid_of
 from tests.vaults import spare_name
 
@@ -32,8 +38,27 @@ CLOCK = ManualClock(START + 5.0)
 USERS = {"11111111-0000-4000-8000-000000000001": "ada", "11111111-0000-4000-8000-000000000002": "Bob"}
 UNKNOWN = "11111111-0000-4000-8000-000000000003"
 ROWS = 260
+OBJECT_KINDS = ("azure-secret", "oci-key", "oci-key-version")
+ALL: Mapping[str, frozenset[str] | None] = {"azure": None, "oci": None}
+NOTHING: Mapping[str, frozenset[str] | None] = {"azure": frozenset(), "oci": frozenset()}
 
 # ---------------------------------------------------------------------- the list, of many rows
+
+
+NEVER = float("inf")
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """Something that is leaving, as the model has it. `rank` is what the list goes by, then `source` and `place`."""
+
+    rank: float
+    source: int
+    place: int
+    row: Any
+    object_kind: str
+    vault: Any
+    name: str
+    final_at: float | None
 
 
 class Bin:
@@ -43,14 +68,21 @@ class Bin:
         self.store = store
         self.vaults = {vault.num: vault for vault in vaults}
         self.rows = list(rows)
+        self.oci_vaults: dict[int, OciVault] = {}
+        self.keys: dict[int, KeyRow] = {}
+        self.versions: list[VersionRow] = []
 
-    def leaving(self, kind: str, domain_id: str) -> list[SecretRow]:
-        """One row for each that is leaving, in order."""
+    def leaving(self, kind: str, domain_id: str) -> list[Entry]:
+        """All that is leaving, in order."""
         soft = kind == "soft-deleted"
+        found = [*self.secrets(soft), *self.leaving_keys(soft), *(self.leaving_versions() if soft else [])]
+        found = [entry for entry in found if entry.vault.domain_id == domain_id]
+        return sorted(found, key=lambda entry: (entry.rank, entry.source, entry.place))
+
+    def secrets(self, soft: bool) -> list[Entry]:
+        """One row for each secret that is leaving."""
         groups: dict[Any, SecretRow] = {}
         for row in self.rows:
-            if self.vaults[row.vault_num].domain_id != domain_id:
-                continue
             if soft and (row.status is not Status.SOFT_DELETED or row.gone):
                 continue
             if not soft and (row.status is not Status.DELETED or row.backup is None):
@@ -58,10 +90,49 @@ class Bin:
             key = (row.vault_num, row.name_key, None if soft else row.backup)
             if key not in groups or self.rank(row) > self.rank(groups[key]):
                 groups[key] = row
-        never = float("inf")
-        if soft:
-            return sorted(groups.values(), key=lambda row: (row.told.purge_at or never, row.num))
-        return sorted(groups.values(), key=lambda row: (-row.updated_at, -row.num))
+        return [
+            Entry(
+                (row.told.purge_at or NEVER) if soft else -row.updated_at,
+                0,
+                row.num if soft else -row.num,
+                row,
+                "azure-secret",
+                self.vaults[row.vault_num],
+                row.name_key,
+                row.told.purge_at,
+            )
+            for row in groups.values()
+        ]
+
+    def leaving_keys(self, soft: bool) -> list[Entry]:
+        """The keys."""
+        return [
+            self.entry(1, "oci-key", row, row, soft)
+            for row in self.keys.values()
+            if not self.oci_vaults[row.vault_num].removed
+            and (
+                (row.state in ("SCHEDULING_DELETION", "PENDING_DELETION") and not row.gone)
+                if soft
+                else (row.backup is not None and (row.state == "DELETED" or row.gone))
+            )
+        ]
+
+    def leaving_versions(self) -> list[Entry]:
+        """The versions that leave before their keys."""
+        found = []
+        for row in self.versions:
+            key = self.keys[row.key_num]
+            is_there = not (row.gone or key.gone or key.state == "DELETED" or self.oci_vaults[key.vault_num].removed)
+            if is_there and row.state in ("SCHEDULING_DELETION", "PENDING_DELETION"):
+                found.append(self.entry(2, "oci-key-version", row, key, True))
+        return found
+
+    def entry(self, source: int, object_kind: str, row: Any, key: KeyRow, soft: bool) -> Entry:
+        rank = (row.deletes_at or NEVER) if soft else -row.updated_at
+        place = row.num if soft else -row.num
+        return Entry(
+            rank, source, place, row, object_kind, self.oci_vaults[key.vault_num], key.name_key, row.deletes_at
+        )
 
     @staticmethod
     def rank(row: SecretRow) -> tuple[int, int]:
@@ -122,28 +193,67 @@ async def bin_(database_url: str) -> AsyncIterator[Bin]:
             placed = msgspec.structs.replace(row, status=status, soft_deleted=status is Status.SOFT_DELETED)
             rows.append(with_dates(chance, placed))
         made += await store.write(lambda tx, rows=rows, to=domain_id: records.add_many(tx, to, rows))
-    yield Bin(store, vaults, made)
+    filled = Bin(store, vaults, made)
+    await fill_with_keys(store, chance, filled)
+    yield filled
     await store.close()
 
 
-def draw_asked(chance: random.Random, found: Bin) -> tuple[list[tuple[str, str]], Any]:
+async def fill_with_keys(store: Store, chance: random.Random, found: Bin) -> None:
+    """Keys and versions in vaults of OCI, of which one was removed."""
+    for name, domain_id, removed in (
+        ("hsm", ROOT_DOMAIN, 0),
+        ("shop", ROOT_DOMAIN, 0),
+        ("x", ROOT_DOMAIN, 1),
+        ("hsm", OTHER, 0),
+    ):
+        vault = await make_oci_vault(store, domain_id, chance, name, removed=bool(removed))
+        found.oci_vaults[vault.num] = vault
+    drawn = [draw_key(chance, list(found.oci_vaults.values())) for _ in range(120)]
+    by = [msgspec.structs.replace(row, deleted_by=chance.choice(("", UNKNOWN, *USERS))) for row in drawn]
+    found.keys = {row.num: row for row in await add_keys(store, by)}
+    named = [draw_version(chance, row) for row in found.keys.values() for _ in range(2)]
+    by_others = [msgspec.structs.replace(row, deleted_by=chance.choice(("", *USERS))) for row in named]
+    found.versions = await add_versions(store, by_others)
+
+
+def draw_asked(chance: random.Random, found: Bin) -> tuple[list[tuple[str, str]], Callable[[Entry], bool]]:
     """A filter and what it means."""
     row = chance.choice(found.rows)
     vault = found.vaults[row.vault_num]
     at = START + chance.randrange(0, 90) * DAY_S
     ident, username = chance.choice(list(USERS.items()))
+    hsm = chance.choice([each for each in found.oci_vaults.values() if each.display_name == "hsm"])
+    key = chance.choice(list(found.keys.values()))
+    kinds = chance.sample(OBJECT_KINDS, chance.randrange(1, 3))
+
+    def is_secret(entry: Entry) -> bool:
+        return entry.object_kind == "azure-secret"
+
     return chance.choice(
         [
             ([], lambda _: True),
-            ([("key_vault", vault.azure_name)], lambda row: found.vaults[row.vault_num].azure_name == vault.azure_name),
-            ([("key_vault", vault.id)], lambda row: row.vault_num == vault.num),
-            ([("secret_name", row.name.upper())], lambda each: each.name_key == row.name_key),
-            ([("secret_name", "db-*")], lambda each: each.name_key.startswith("db-")),
-            ([("becomes_final_before", str(at))], lambda row: bool(row.told.purge_at) and row.told.purge_at < at),
-            ([("becomes_final_after", str(at))], lambda row: bool(row.told.purge_at) and row.told.purge_at >= at),
-            ([("by", ident)], lambda row: row.deleted_by == ident),
-            ([("by", username.upper())], lambda row: row.deleted_by == ident),
-            ([("by", UNKNOWN), ("by", "nobody")], lambda row: row.deleted_by == UNKNOWN),
+            ([("object_kind", kind) for kind in kinds], lambda each: each.object_kind in kinds),
+            (
+                [("key_vault", vault.azure_name)],
+                lambda each: is_secret(each) and each.vault.azure_name == vault.azure_name,
+            ),
+            ([("key_vault", vault.id)], lambda each: is_secret(each) and each.vault.id == vault.id),
+            ([("vault", "hsm")], lambda each: not is_secret(each) and each.vault.display_name == "hsm"),
+            ([("vault", hsm.ocid)], lambda each: each.vault.id == hsm.id),
+            (
+                [("vault", hsm.id), ("key_vault", vault.id)],
+                lambda each: each.vault.id in (hsm.id, vault.id),
+            ),
+            ([("secret_name", row.name.upper())], lambda each: is_secret(each) and each.name == row.name_key),
+            ([("secret_name", "db-*")], lambda each: is_secret(each) and each.name.startswith("db-")),
+            ([("key_name", key.name.upper())], lambda each: not is_secret(each) and each.name == key.name_key),
+            ([("key_name", "db*"), ("secret_name", "db*")], lambda each: each.name.startswith("db")),
+            ([("becomes_final_before", str(at))], lambda each: each.final_at is not None and each.final_at < at),
+            ([("becomes_final_after", str(at))], lambda each: each.final_at is not None and each.final_at >= at),
+            ([("by", ident)], lambda each: each.row.deleted_by == ident),
+            ([("by", username.upper())], lambda each: each.row.deleted_by == ident),
+            ([("by", UNKNOWN), ("by", "nobody")], lambda each: each.row.deleted_by == UNKNOWN),
         ]
     )
 
@@ -152,13 +262,16 @@ def draw_asked(chance: random.Random, found: Bin) -> tuple[list[tuple[str, str]]
 async def test_the_list_is_what_the_model_says(bin_: Bin, kind: str) -> None:
     chance = random.Random(kind)
     leavings = Leavings(bin_.store, CLOCK)
-    met = 0
-    for _ in range(120):
+    met: Counter[str] = Counter()
+    ids = [each.id for each in (*bin_.vaults.values(), *bin_.oci_vaults.values())]
+    for _ in range(200):
         pairs, holds = draw_asked(chance, bin_)
         domain_id = OTHER if chance.random() < 0.2 else ROOT_DOMAIN
-        ids = [vault.id for vault in bin_.vaults.values()]
-        seen = frozenset(chance.sample(ids, chance.randrange(4))) if chance.random() < 0.3 else None
-        may = frozenset(chance.sample(ids, 2))
+        seen = {
+            cloud: frozenset(chance.sample(ids, chance.randrange(6))) if chance.random() < 0.3 else None
+            for cloud in ("azure", "oci")
+        }
+        may = frozenset(chance.sample(ids, 4))
         skip, limit = chance.choice((0, 0, 4, 40, 55)), chance.choice((-1, 5, 100))
         page = await leavings.page(
             domain_id,
@@ -167,26 +280,46 @@ async def test_the_list_is_what_the_model_says(bin_: Bin, kind: str) -> None:
             lambda action, may=may: may,
         )
         expected = [
-            row
-            for row in bin_.leaving(kind, domain_id)
-            if holds(row) and (seen is None or bin_.vaults[row.vault_num].id in seen)
+            entry
+            for entry in bin_.leaving(kind, domain_id)
+            if holds(entry) and is_seen(entry, seen["azure" if entry.object_kind == "azure-secret" else "oci"])
         ]
         assert page.total == len(expected), pairs
         wanted = expected[skip:] if limit == -1 else expected[skip : skip + limit]
-        assert [each.id for each in page.resources] == [row.id for row in wanted], pairs
-        for shown, row in zip(page.resources, wanted, strict=True):
-            told = msgspec.to_builtins(shown)
-            vault = bin_.vaults[row.vault_num]
-            assert told["status"] == row.status.value
-            assert told.get("deleted_by") == (row.deleted_by or None)
-            assert told.get("deleted_by_username") == USERS.get(row.deleted_by)
-            assert told["has_backup"] is (row.backup is not None)
-            assert told["undo"]["allowed"] is (vault.id in may)
-            assert told["name_taken"] is (kind == "restorable" and bin_.is_taken(row))
-            left = None if row.told.purge_at is None else max(0, int(row.told.purge_at - CLOCK.now()) // DAY_S)
-            assert told.get("days_left") == left
-            met += 1
-    assert met > 100
+        assert [each.id for each in page.resources] == [entry.row.id for entry in wanted], pairs
+        for shown, entry in zip(page.resources, wanted, strict=True):
+            check_shown(bin_, kind, shown, entry, may)
+            met[entry.object_kind] += 1
+    assert all(met[each] > 50 for each in OBJECT_KINDS if (kind, each) != ("restorable", "oci-key-version")), met
+
+
+def is_seen(entry: Entry, seen: frozenset[str] | None) -> bool:
+    return seen is None or entry.vault.id in seen
+
+
+def check_shown(bin_: Bin, kind: str, shown: Leaving, entry: Entry, may: frozenset[str]) -> None:
+    """That an entry of the list says what its row does."""
+    told = msgspec.to_builtins(shown)
+    row = entry.row
+    assert (told["kind"], told["object_kind"]) == (kind, entry.object_kind)
+    assert told.get("deleted_by") == (row.deleted_by or None)
+    assert told.get("deleted_by_username") == USERS.get(row.deleted_by)
+    assert told["undo"]["allowed"] is (entry.vault.id in may)
+    is_dated = entry.final_at is not None and (kind == "soft-deleted" or entry.object_kind == "azure-secret")
+    left = max(0, int((entry.final_at or 0) - CLOCK.now()) // DAY_S) if is_dated else None
+    assert told.get("days_left") == left
+    if isinstance(row, SecretRow):
+        assert told["status"] == row.status.value
+        assert told["has_backup"] is (row.backup is not None)
+        assert told["name_taken"] is (kind == "restorable" and bin_.is_taken(row))
+        return
+    assert (told["status"], told["vault_name"]) == (row.state, entry.vault.display_name)
+    assert told["key_name"].lower() == entry.name
+    key = row if isinstance(row, KeyRow) else bin_.keys[row.key_num]
+    assert told["cckm_key_id"] == key.id
+    path = f"/api/v1/cckm/oci/keys/{key.id}" + ("" if key is row else f"/versions/{row.id}")
+    operation = "restore" if kind == "restorable" else "cancel-deletion"
+    assert told["undo"]["path"] == f"{path}/{operation}"
 
 
 async def test_words_that_are_refused(bin_: Bin) -> None:
@@ -195,12 +328,13 @@ async def test_words_that_are_refused(bin_: Bin) -> None:
         ("becomes_final_before", "soon"),
         ("becomes_final_after", "-5"),
         ("limit", "-2"),
+        ("object_kind", "oci-vault"),
     )
     for pair in refused:
         with pytest.raises(Invalid) as problem:
-            await Leavings(bin_.store, CLOCK).page(ROOT_DOMAIN, Query([pair]), None, lambda action: None)
+            await Leavings(bin_.store, CLOCK).page(ROOT_DOMAIN, Query([pair]), ALL, lambda action: None)
         assert problem.value.reason == "Validation", pair
-    nothing = await Leavings(bin_.store, CLOCK).page(ROOT_DOMAIN, Query([]), frozenset(), lambda action: None)
+    nothing = await Leavings(bin_.store, CLOCK).page(ROOT_DOMAIN, Query([]), NOTHING, lambda action: None)
     assert (nothing.total, nothing.resources) == (0, [])
 
 

@@ -13,7 +13,6 @@ from tests.vaults import spare_name
 
 PLAN = "/claviger/plan"
 APPROVALS = "/claviger/approvals"
-RECORDS = "/claviger/audit/records"
 
 
 def test_a_key_from_creation_to_a_cancelled_deletion(oci_desk: OciDesk, oci_vault: OciManaged) -> None:
@@ -296,7 +295,7 @@ def test_a_protected_vault_needs_more_people(oci_desk: OciDesk) -> None:
     key = oci_desk.made(vault)
     oci_desk.protect(vault)
     told = oci_desk.refuse_act(key, "schedule-deletion", 403, "needs 2 people to agree", {"days": 7})
-    assert oci_vault_state(vault, key) == "ENABLED"
+    assert vault.state(key) == "ENABLED"
     [wanted] = [each for each in open_requests(oci_desk.admin) if each["id"] in told]
     assert wanted["action"] == "schedule-oci-key-deletion"
     other, _ = oci_desk.user("CCKM Admins")
@@ -309,10 +308,6 @@ def test_a_protected_vault_needs_more_people(oci_desk: OciDesk) -> None:
     other.close()
 
 
-def oci_vault_state(vault: OciManaged, key: Any) -> str:
-    return vault.state(key)
-
-
 def open_requests(admin: Operator) -> list[Any]:
     return list(admin.accept("GET", APPROVALS, query={"limit": -1})["resources"])
 
@@ -320,11 +315,20 @@ def open_requests(admin: Operator) -> list[Any]:
 def test_every_change_is_in_the_log(oci_desk: OciDesk, oci_vault: OciManaged) -> None:
     key = oci_desk.made(oci_vault)
     oci_desk.act(key, "disable")
+    oci_desk.settled(key, "DISABLED")
     oci_desk.refuse_act(key, "cancel-deletion", 409)
-    path = f"{KEYS}/{key['id']}"
-    found = oci_desk.admin.accept("GET", "/audit/records", query={"limit": 50, "object_id": key["id"]})
-    told = [(each["action"], each["outcome"]) for each in found["resources"]]
-    assert told
+    oci_desk.refresh(key)
+    query = {"limit": 50, "object_id": key["id"], "service": "cckm"}
+    found = oci_desk.admin.accept("GET", "/audit/records", query=query)["resources"]
+    told = [
+        (each["details"].get("stage", ""), each["success"]) for each in found if "disable" in each["message"].lower()
+    ]
+    assert sorted(told) == [("begun", True), ("done", True)]
+    refused = [each for each in found if not each["success"]]
+    assert len(refused) == 1
+    assert refused[0]["details"]["status"] == 409
+    assert [each for each in found if "refresh" in each["message"].lower() or "Read a key" in each["message"]]
+    assert len(found) == 6, "what moves on by itself is no business of the log"
 
 
 def test_throttling_is_told_in_words_that_clients_know(

@@ -13,36 +13,36 @@ from claviger.store.opening import migrate, open_store
 from tests.stores import add, make_things, names, opened, start_python
 
 
-async def test_what_was_answered_outlives_a_kill(database_url: str):
-    await make_things(database_url)
-    process = start_python(_WRITES_FOR_EVER, database_url)
+async def test_what_was_answered_outlives_a_kill(blank_url: str):
+    await make_things(blank_url)
+    process = start_python(_WRITES_FOR_EVER, blank_url)
     assert process.stdout is not None
     told = [process.stdout.readline().strip() for _ in range(100)]
     process.kill()
     told += [line.strip() for line in process.stdout if line.endswith("\n")]
     process.wait()
-    async with opened(database_url) as store:
+    async with opened(blank_url) as store:
         stored = await names(store)
         assert set(told) <= set(stored)
         await add(store, "after")
     assert len(told) >= 100
 
 
-async def test_processes_that_start_at_once_migrate_once(database_url: str):
-    processes = [start_python(_MIGRATES, database_url) for _ in range(4)]
+async def test_processes_that_start_at_once_migrate_once(blank_url: str):
+    processes = [start_python(_MIGRATES, blank_url) for _ in range(4)]
     for process in processes:
         assert await asyncio.to_thread(process.wait, 60) == 0
-    store = await open_store(database_url, SystemClock())
+    store = await open_store(blank_url, SystemClock())
     applied = await store.read("SELECT number, name, checksum FROM schema_migrations ORDER BY number")
     await store.close()
     assert applied == [(known.number, known.name, known.checksum) for known in load_migrations()]
 
 
-async def test_a_migration_that_fails_leaves_nothing_behind(database_url: str):
+async def test_a_migration_that_fails_leaves_nothing_behind(blank_url: str):
     broken = Migration(9001, "broken", "CREATE TABLE fine (id INTEGER); CREATE TABLE fine (id INTEGER);")
     with pytest.raises(Exception, match="fine"):
-        await asyncio.to_thread(migrate, database_url, ManualClock(5.0), [*load_migrations(), broken])
-    store = await open_store(database_url, SystemClock())
+        await asyncio.to_thread(migrate, blank_url, ManualClock(5.0), [*load_migrations(), broken])
+    store = await open_store(blank_url, SystemClock())
     ledger = await store.read("SELECT DISTINCT applied_at FROM schema_migrations WHERE number < 9000")
     with pytest.raises(Exception, match="fine"):
         await store.read("SELECT id FROM fine")
@@ -61,12 +61,12 @@ async def test_a_migration_that_fails_leaves_nothing_behind(database_url: str):
         ("DROP TABLE meta", "DatabaseIncomplete"),
     ],
 )
-async def test_a_database_that_is_newer_or_not_whole_is_refused_unchanged(database_url: str, damage: str, reason: str):
-    store = await open_store(database_url, SystemClock())
+async def test_a_database_that_is_newer_or_not_whole_is_refused_unchanged(blank_url: str, damage: str, reason: str):
+    store = await open_store(blank_url, SystemClock())
     await store.write(lambda tx: tx.execute(damage))
     ledger = await store.read("SELECT * FROM schema_migrations ORDER BY number")
     with pytest.raises(Damaged) as refused:
-        await open_store(database_url, SystemClock())
+        await open_store(blank_url, SystemClock())
     assert refused.value.reason == reason
     assert refused.value.facts["fix"]
     assert await store.read("SELECT * FROM schema_migrations ORDER BY number") == ledger

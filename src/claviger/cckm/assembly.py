@@ -61,7 +61,7 @@ from claviger.cckm.notices.nearing.watch import Watch
 from claviger.cckm.notices.operations import Subscriptions as NoticeSubscriptions
 from claviger.cckm.notices.routes import NoticeRoutes
 from claviger.cckm.oci.assembly import VERSIONS as OCI_VERSIONS
-from claviger.cckm.oci.assembly import KeyParts
+from claviger.cckm.oci.assembly import KeyParts, RotationParts
 from claviger.cckm.oci.compartments.operations import Compartments
 from claviger.cckm.oci.compartments.routes import CompartmentRoutes
 from claviger.cckm.oci.connections.cloud import OciClouds
@@ -72,6 +72,7 @@ from claviger.cckm.oci.reports.gathering import KIND as REPORT
 from claviger.cckm.oci.reports.gathering import Gatherer
 from claviger.cckm.oci.reports.operations import Reports
 from claviger.cckm.oci.reports.routes import ReportRoutes
+from claviger.cckm.oci.rotation.operations import KIND as OCI_ROTATION
 from claviger.cckm.oci.synchronization.operations import OciSynchronizations
 from claviger.cckm.oci.synchronization.routes import OciSynchronizationRoutes
 from claviger.cckm.oci.synchronization.visiting import KIND as OCI_SYNCHRONIZATION
@@ -90,6 +91,8 @@ from claviger.cckm.scheduler.operations import JobConfigs
 from claviger.cckm.scheduler.records import JobConfig
 from claviger.cckm.scheduler.routes import SchedulerRoutes
 from claviger.cckm.scheduler.rules import OCI
+from claviger.cckm.scheduler.rules import ROTATION as ROTATING
+from claviger.cckm.scheduler.rules import SYNCHRONIZATION as SYNCHRONIZING
 from claviger.cckm.scheduler.running import KIND as SCHEDULED
 from claviger.cckm.scheduler.running import Scheduler
 from claviger.cckm.sealed import Safe
@@ -172,7 +175,6 @@ class Plane:
         runs = self._runs = Runs(store, clock, ground.machine)
         self.synchronizations = Synchronizations(store, clock, runs)
         self.oci_synchronizations = OciSynchronizations(store, clock, runs)
-        self._scheduler = Scheduler(store, clock, intents, {"cckm_synchronization": self._synchronize})
         self.oci_keys = KeyParts(
             store,
             plain,
@@ -181,16 +183,21 @@ class Plane:
             self._oci,
             clock,
             ground.machine,
+            self.local_keys,
             switches=ground.switches,
             notices=self.notices,
         )
+        self.oci_rotation = RotationParts(store, clock, runs, self.oci_keys, self.local_keys, self.notices)
+        started = {SYNCHRONIZING: self._synchronize, ROTATING: self.oci_rotation.rotations.start}
+        self._scheduler = Scheduler(store, clock, intents, started)
         finishes = {SECRETS + kind: self.secrets.finish for kind in KINDS} | self.oci_keys.finishes
         self._finisher = Finisher(intents, {**finishes, SCHEDULED: self._scheduler.finish})
         percent = choices.sync_brake_percent
         azure = Synchronizer(AzureTrade(store, clock, self._clouds, self.notices), runs, percent)
         oci = Synchronizer(OciTrade(store, clock, self._oci, self.notices), runs, percent)
         gatherer = Gatherer(store, clock, runs)
-        self._runner = Runner(runs, {SYNCHRONIZATION: azure.run, OCI_SYNCHRONIZATION: oci.run, REPORT: gatherer.run})
+        work = {SYNCHRONIZATION: azure.run, OCI_SYNCHRONIZATION: oci.run, REPORT: gatherer.run}
+        self._runner = Runner(runs, {**work, OCI_ROTATION: self.oci_rotation.rotator.run})
         self._guards = Guards(store, clock, ground.machine, self.notices, choices.approval_lapse_s)
         self._planner = Planner()
         self.routing = self._planner.routing = Routing(self._routes())
@@ -201,6 +208,7 @@ class Plane:
     def _routes(self) -> list[Route]:
         store, clock, clouds = self._ground.store, self._ground.clock, self._clouds
         secrets = SecretRoutes(self.secrets, self._guards)
+        keys = self.oci_keys.routes(self._guards)
         connections = AllConnections(store, clock, [clouds.forget, self._oci.forget])
         return [
             *self.access.routes,
@@ -214,13 +222,14 @@ class Plane:
             *TenancyRoutes(Tenancies(store, clock, self._oci)).routes(),
             *CompartmentRoutes(Compartments(store, clock, self._oci)).routes(),
             *OciVaultRoutes(OciVaults(store, clock, self._oci), self._guards).routes(),
-            *self.oci_keys.routes(self._guards),
+            *keys,
+            *self.oci_rotation.routes(),
             *LocalKeyRoutes(self.local_keys).routes(),
             *ReportRoutes(Reports(store, clock, self._runs)).routes(),
             *SubscriptionRoutes(Subscriptions(store, clouds)).routes(),
             *VaultRoutes(Vaults(store, clock, clouds, self._removals), self._guards).routes(),
             *secrets.routes(),
-            *LeavingRoutes(Leavings(store, clock), secrets).routes(),
+            *LeavingRoutes(Leavings(store, clock), [*secrets.routes(), *keys]).routes(),
             *SearchRoutes(Searches(store, clock)).routes(),
             *ApprovalRoutes(Approvals(store, clock, self._ground.machine, _VERSIONS)).routes(),
             *PlanRoutes(self._planner).routes(),

@@ -13,6 +13,7 @@ ROWS_AT_ONCE = 100
 
 _REVISION = "cckm_access_revision"
 SECRETS_REVISION = "cckm_azure_secrets_revision"
+KEYS_REVISION = "cckm_oci_keys_revision"
 
 
 async def sealed(store: Store, kind: str, ident: str) -> tuple[int, bytes] | None:
@@ -58,6 +59,11 @@ def bump_access_revision(tx: Tx) -> None:
 def bump_secrets_revision(tx: Tx) -> None:
     """To be called by every change of what lists of secrets show, in its own transaction."""
     tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = ?", SECRETS_REVISION)
+
+
+def bump_keys_revision(tx: Tx) -> None:
+    """To be called by every change of what OCI keys show, in its own transaction."""
+    tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = ?", KEYS_REVISION)
 
 
 async def meta(store: Store, key: str) -> str | None:

@@ -1,6 +1,7 @@
 """What a call asks for of what is leaving, read from its query; and how deletions are undone. Pure.
 
-Filters of one cloud alone (`key_vault`, `secret_name`; `vault`, `key_name`), without those of the other, leave that out.
+Filters of one cloud alone (`key_vault`, `secret_name`; `vault`, `key_name`), without those of the other, leave the
+other out.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from claviger.cckm.azure.secrets import showing as secrets
 from claviger.cckm.azure.secrets.rules import LATEST_TIME
-from claviger.cckm.azure.secrets.showing import KIND as SECRET
 from claviger.cckm.azure.secrets.wire import epoch
 from claviger.cckm.calls import Query
 from claviger.cckm.errors import validation
-from claviger.cckm.oci.keys.showing import KIND as KEY
-from claviger.cckm.oci.versions.showing import KIND as VERSION
+from claviger.cckm.oci.keys import showing as keys
+from claviger.cckm.oci.versions import showing as versions
 
 Kind = Literal["soft-deleted", "restorable"]
 
 SOFT_DELETED: Kind = "soft-deleted"
 RESTORABLE: Kind = "restorable"
 KINDS = (SOFT_DELETED, RESTORABLE)
+SECRET, KEY, VERSION = secrets.KIND, keys.KIND, versions.KIND
 OBJECT_KINDS = (SECRET, KEY, VERSION)
 AZURE, OCI = "azure", "oci"
 CLOUD_OF: Mapping[str, str] = {SECRET: AZURE, KEY: OCI, VERSION: OCI}
@@ -72,13 +74,13 @@ def asked_of(query: Query) -> Asked:
     objects = query.all("object_kind")
     if any(word not in OBJECT_KINDS for word in objects):
         raise validation({"object_kind": f"must be one of {', '.join(OBJECT_KINDS)}"})
-    own = {cloud for cloud, names in _OWN_FILTERS.items() if any(query.all(name) for name in names)}
+    clouds = {cloud for cloud, names in _OWN_FILTERS.items() if any(query.all(name) for name in names)} or {AZURE, OCI}
     return Asked(
         kind=kind,
         object_kinds=[
             each
             for each in OBJECT_KINDS
-            if (each, kind) in WAYS and each in (objects or OBJECT_KINDS) and CLOUD_OF[each] in (own or CLOUD_OF.values())
+            if (each, kind) in WAYS and each in (objects or OBJECT_KINDS) and CLOUD_OF[each] in clouds
         ],
         final_before=_time(query, "becomes_final_before"),
         final_after=_time(query, "becomes_final_after"),

@@ -1,36 +1,31 @@
-"""Lists what is leaving: soft-deleted secrets until their vaults purge them, and purged ones with a backup here."""
+"""Lists what is leaving in all clouds, in one order, and tells which call undoes the deletion of each."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
-from claviger.cckm.azure.secrets.listing.filters import Vault
-from claviger.cckm.azure.secrets.listing.records import Clause, ListReads
-from claviger.cckm.azure.secrets.rows import View, read_details
-from claviger.cckm.azure.secrets.rules import LATEST_TIME
-from claviger.cckm.azure.secrets.showing import KIND
-from claviger.cckm.azure.secrets.wire import epoch
 from claviger.cckm.calls import Query
-from claviger.cckm.errors import validation
-from claviger.cckm.leaving.records import Asked, Kind, LeavingReads
-from claviger.cckm.leaving.wire import Leaving, Undo
-from claviger.cckm.listing import Page, matches, window_of
-from claviger.cckm.resource import seconds, timestamp, uri
+from claviger.cckm.leaving.asked import AZURE, CLOUD_OF, SECRET, SOFT_DELETED, WAYS, Asked, Kind, asked_of
+from claviger.cckm.leaving.keys.entries import Keys, KeySource
+from claviger.cckm.leaving.merging import page_of
+from claviger.cckm.leaving.secrets.entries import Secrets, SecretSource
+from claviger.cckm.leaving.wire import Leaving
+from claviger.cckm.listing import Page, window_of
 from claviger.core.clock import Clock
 from claviger.store.contract import Store
 
-SECRETS = "/api/v1/cckm/azure/secrets"
-DAY_S = 86_400
-SOFT_DELETED: Kind = "soft-deleted"
-RESTORABLE: Kind = "restorable"
-KINDS = (SOFT_DELETED, RESTORABLE)
-OPERATIONS: Mapping[Kind, tuple[str, str]] = {
-    SOFT_DELETED: ("recover", "secretrecover"),
-    RESTORABLE: ("restore", "secretrestore"),
-}
-"""What undoes a deletion, and the permission for it."""
-
 May = Callable[[str], frozenset[str] | None]
+"""The containers in which the caller has a permission; None: all."""
+
+
+class Found(NamedTuple):
+    """What a record is and how it is leaving, if it is; `key_id` is of the key, where it is one or is of one."""
+
+    object_kind: str
+    kind: Kind
+    key_id: str = ""
 
 
 class Leavings:
@@ -38,129 +33,51 @@ class Leavings:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._clock = clock
-        self._reads = LeavingReads(store)
-        self._vaults = ListReads(store)
+        self._secrets = Secrets(store)
+        self._keys = Keys(store, self._secrets.reads)
 
-    async def page(self, domain_id: str, query: Query, containers: frozenset[str] | None, may: May) -> Page:
-        """One page of the domain's, of those in `containers` (ids of vaults; None: all): what becomes final first.
+    async def page(self, domain_id: str, query: Query, seen: Mapping[str, frozenset[str] | None], may: May) -> Page:
+        """One page of the domain's: what becomes final first, or what was deleted last.
 
-        `may` says in which containers the caller has a permission. Raises Invalid.
+        `seen`: by cloud, the vaults whose objects the caller sees; None for all. Raises Invalid.
         """
         window = window_of(query)
-        kind = _kind(query)
-        vaults = await self._seen(domain_id, query, containers)
-        asked = Asked(self._facets(domain_id, vaults), await self._rows(query))
-        nothing = vaults is not None and not vaults
-        total = 0 if nothing else await self._reads.count(kind, asked)
-        count = window.count_of(total)
-        read = await self._reads.page(kind, asked, window.skip, count) if count else []
-        found = [each for each in read if _is_in(each[0], domain_id, containers)]
-        usernames = await self._reads.usernames(by for _, by, _ in found if by) if found else {}
-        allowed = may(OPERATIONS[kind][1])
-        return Page(
-            window.skip,
-            window.limit,
-            total,
-            [self._shown(kind, view, by, usernames.get(by), taken, allowed) for view, by, taken in found],
-        )
+        asked = asked_of(query)
+        sources = await self._sources(asked, domain_id, seen)
+        counts = [await source.count() for source in sources]
+        total = sum(counts)
+        placed = await page_of(sources, counts, window.skip, window.count_of(total))
+        nums: dict[int, list[int]] = defaultdict(list)
+        for each in placed:
+            nums[each.source].append(each.num)
+        found: dict[tuple[int, int], Leaving] = {}
+        for at, those in nums.items():
+            object_kind = asked.object_kinds[at]
+            allowed = may(WAYS[object_kind, asked.kind].permission)
+            shown = await sources[at].shown(those, seen[CLOUD_OF[object_kind]], allowed, self._clock.now())
+            found |= {(at, num): entry for num, entry in shown.items()}
+        entries = [found[each.source, each.num] for each in placed if (each.source, each.num) in found]
+        return Page(window.skip, window.limit, total, entries)
 
-    async def kind_of(self, domain_id: str, ident: str) -> Kind:
-        """What kind of leaving a record is, if it is one; its status says what undoes its deletion."""
-        return RESTORABLE if await self._reads.status_of(domain_id, ident) == "DELETED" else SOFT_DELETED
+    async def find(self, domain_id: str, ident: str) -> Found:
+        """What a record is; its state says what undoes its deletion. A secret, where there is no such record."""
+        kind = await self._secrets.find(domain_id, ident)
+        if kind is None:
+            found = await self._keys.find(domain_id, ident)
+            if found is not None:
+                return Found(*found)
+        return Found(SECRET, kind or SOFT_DELETED)
 
-    async def _seen(self, domain_id: str, query: Query, containers: frozenset[str] | None) -> list[Vault] | None:
-        """The vaults to look in; None: all of the domain."""
-        words = query.all("key_vault")
-        if containers is None and not words:
-            return None
+    async def _sources(
+        self, asked: Asked, domain_id: str, seen: Mapping[str, frozenset[str] | None]
+    ) -> Sequence[SecretSource | KeySource]:
+        """A list for each of the kinds of objects that are asked for."""
+        by: list[str] = []
+        if asked.by:
+            by = sorted({word.lower() for word in asked.by}.union(await self._secrets.reads.users_named(asked.by)))
         return [
-            vault
-            for vault in await self._vaults.vaults(domain_id)
-            if (containers is None or vault.id in containers)
-            and (not words or matches([vault.name, vault.azure_name, vault.id], words))
+            await self._secrets.source(asked, domain_id, seen[AZURE], by)
+            if each == SECRET
+            else await self._keys.source(each, asked, domain_id, seen[CLOUD_OF[each]], by)
+            for each in asked.object_kinds
         ]
-
-    def _facets(self, domain_id: str, vaults: Sequence[Vault] | None) -> list[Clause]:
-        found = [Clause("coalesce(f.domain_id, '') = ?", (domain_id,))]
-        if vaults is not None:
-            found.append(self._reads.among("+f.vault_num", [vault.num for vault in vaults], numbers=True))
-        return found
-
-    async def _rows(self, query: Query) -> list[Clause]:
-        found: list[Clause] = []
-        for name, sign in (("becomes_final_before", "<"), ("becomes_final_after", ">=")):
-            word = query.one(name)
-            if word is None:
-                continue
-            at = epoch(word)
-            if at is None or not 0 <= at <= LATEST_TIME:
-                raise validation({name: "must be a time in RFC 3339, or seconds since 1970"})
-            found.append(Clause(f"s.purge_at {sign} ?", (at,)))
-        if query.all("secret_name"):
-            found.append(_named(query.all("secret_name")))
-        who = query.all("by")
-        if who:
-            ids = {word.lower() for word in who}.union(await self._reads.users_named(who))
-            found.append(self._reads.among("s.deleted_by", sorted(ids)))
-        return found
-
-    def _shown(
-        self, kind: Kind, view: View, by: str, username: str | None, taken: bool, allowed: frozenset[str] | None
-    ) -> Leaving:
-        said, vault = read_details(view.details), view.vault
-        operation, permission = OPERATIONS[kind]
-        known: dict[str, object] = {}
-        if kind == SOFT_DELETED and said.purge_at is not None:
-            known["becomes_final_at"] = seconds(said.purge_at)
-            known["days_left"] = max(0, int(said.purge_at - self._clock.now()) // DAY_S)
-        if said.deleted_at is not None:
-            known["deleted_at"] = seconds(said.deleted_at)
-        if by:
-            known["deleted_by"] = by
-        if username is not None:
-            known["deleted_by_username"] = username
-        if view.backup is not None and view.backup_at is not None:
-            known["backup_at"] = timestamp(view.backup_at)
-        return Leaving(
-            id=view.id,
-            uri=uri("cckm", KIND, view.id, view.name),
-            kind=kind,
-            cloud="azure",
-            cloud_name=vault.cloud_name,
-            key_vault=vault.name,
-            key_vault_id=vault.id,
-            region=vault.location,
-            secret_name=view.name,
-            version=view.version,
-            status=view.status,
-            has_backup=view.backup is not None,
-            name_taken=taken,
-            undo=Undo(
-                operation=operation,
-                method="POST",
-                path=f"{SECRETS}/{view.id}/{operation}",
-                permission=permission,
-                allowed=allowed is None or vault.id in allowed,
-            ),
-            **known,  # type: ignore[arg-type]  # each of its kind
-        )
-
-
-def _is_in(view: View, domain_id: str, containers: frozenset[str] | None) -> bool:
-    """Still: a row may have changed since it was chosen."""
-    return view.vault.domain_id == domain_id and (containers is None or view.vault.id in containers)
-
-
-def _kind(query: Query) -> Kind:
-    word = query.one("kind") or SOFT_DELETED
-    if word not in KINDS:
-        raise validation({"kind": f"must be {' or '.join(KINDS)}"})
-    return word
-
-
-def _named(words: Sequence[str]) -> Clause:
-    """By name in any case; `*` stands for any characters."""
-    escaped = [word.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_") for word in words]
-    likes = [word.replace("*", "%") for word in escaped]
-    either = " OR ".join(["s.name_key LIKE ? ESCAPE '!'"] * len(likes))
-    return Clause(f"({either})", tuple(likes))

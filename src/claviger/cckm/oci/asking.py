@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -14,9 +15,14 @@ from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.connections import records as connections
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.connections.rules import OciConnection
-from claviger.core.errors import NotFound
-from claviger.store.contract import Store
+from claviger.core.errors import NotFound, Unavailable
+from claviger.store.contract import Store, Tx
 
+W = TypeVar("W")
+F = TypeVar("F")
+
+AT_ONCE = 8
+EACH_LIMIT_S = 120.0
 MOST_A_PAGE = 1000
 LONGEST_MARK = 4096
 
@@ -35,7 +41,7 @@ async def connection_of(store: Store, domain_id: str, id_or_name: str) -> OciCon
     """A domain's connection to OCI. Raises NotFound."""
     found = await connections.find(store, domain_id, id_or_name)
     if found is None:
-        raise NotFound("NotFound", message="there is no such connection to OCI")
+        raise _missing()
     return found
 
 
@@ -43,6 +49,32 @@ async def reach(store: Store, clouds: OciClouds, domain_id: str, id_or_name: str
     """The way of a domain's connection. Raises NotFound, and what `OciClouds.reach` does."""
     known = await connection_of(store, domain_id, id_or_name)
     return known, await clouds.reach(known)
+
+
+def check_stands(tx: Tx, connection: OciConnection) -> None:
+    """Within a change: raises NotFound for a connection that was deleted while the cloud was asked."""
+    if connections.load(tx, connection.domain_id, connection.id) is None:
+        raise _missing()
+
+
+def _missing() -> NotFound:
+    return NotFound("NotFound", message="there is no such connection to OCI")
+
+
+async def of_each(wanted: Sequence[W], look: Callable[[W], Awaitable[F]]) -> list[F]:
+    """What OCI says of each, in their order, a few asked for at a time.
+
+    Raises the first refusal, and Unavailable("CloudUnreachable") where all of them take too long.
+    """
+    told: list[F] = []
+    try:
+        async with asyncio.timeout(EACH_LIMIT_S):
+            for start in range(0, len(wanted), AT_ONCE):
+                told += await asyncio.gather(*(look(one) for one in wanted[start : start + AT_ONCE]))
+    except TimeoutError:
+        late = f"OCI did not tell about {len(wanted)} things in time; ask for fewer at once"
+        raise Unavailable("CloudUnreachable", message=late) from None
+    return told
 
 
 def paging(limit: int | UnsetType, mark: str | UnsetType) -> dict[str, Any]:

@@ -31,9 +31,13 @@ class _Connection(HTTPSConnection):
     line: socket.socket | None = None
 
     def _new_conn(self) -> Any:
-        if is_local(self.host):
-            self._dns_host = LOOPBACK
-        made = super()._new_conn()
+        name = self._dns_host
+        try:
+            if is_local(self.host):
+                self._dns_host = LOOPBACK
+            made = super()._new_conn()
+        finally:
+            self._dns_host = name  # what the certificate has to be for
         self._hang_up()
         self.line = made.dup()
         return made

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 
 import msgspec
 
-from claviger.audit.trail import about
+from claviger.audit.trail import about, telling
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.calls import Caller, Query
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, page_of, sort_of, window_of
+from claviger.cckm.oci.rotation import records as rotated_keys
 from claviger.cckm.oci.vaults import records as oci_vaults
 from claviger.cckm.resource import header, seconds, timestamp
-from claviger.cckm.scheduler import records, rules
+from claviger.cckm.scheduler import blocks, records, rules
 from claviger.cckm.scheduler.records import Job, JobConfig
 from claviger.cckm.scheduler.rules import Params
 from claviger.cckm.scheduler.running import Scheduler
 from claviger.cckm.scheduler.wire import (
     CreateJobConfig,
-    JobConfigParams,
     JobConfigShown,
     JobShown,
     OperationShown,
@@ -32,7 +32,6 @@ from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
 CONFIG = "job-config"
-_BLOCK = "cckm_synchronization_params"
 _FILTERS = {
     "id": lambda config: config.id,
     "name": lambda config: config.name,
@@ -68,12 +67,10 @@ class JobConfigs:
         end_at = _date("end_date", asked.end_date, None, problems)
         if end_at is not None and end_at <= now:
             problems["end_date"] = "is in the past"
-        params = Params("")
-        if operation is None and (asked.cckm_synchronization_params is None):
-            problems[_BLOCK] = "is required for this operation"
-        elif asked.cckm_synchronization_params is not None:
-            params = _merged(params, asked.cckm_synchronization_params)
-            problems.update(await self._params_problems(caller.domain_id, params))
+        problems.update(blocks.problems_of(asked, asked.operation, is_new=True))
+        params = _given(Params(""), asked)
+        if params is not None:
+            problems.update(await self._params_problems(caller.domain_id, asked.operation, params))
         _refuse(problems, start_at, end_at)
         fresh = JobConfig(
             id=new_uuid(),
@@ -85,7 +82,7 @@ class JobConfigs:
             start_at=start_at,
             end_at=end_at,
             description=asked.description,
-            params=params,
+            params=params or Params(""),
             next_run_at=None,
             planned_at=now,
             created_by=caller.user_id,
@@ -111,9 +108,10 @@ class JobConfigs:
             problems["operation"] = "cannot be changed"
         start_at = _date("start_date", asked.start_date, known.start_at, problems)
         end_at = _date("end_date", asked.end_date, known.end_at, problems)
-        given = asked.cckm_synchronization_params
+        problems.update(blocks.problems_of(asked, known.operation, is_new=False))
+        given = _given(known.params, asked)
         if given is not None:
-            problems.update(await self._params_problems(domain_id, _merged(known.params, given)))
+            problems.update(await self._params_problems(domain_id, known.operation, given))
         _refuse(problems, start_at, end_at)
 
         def change(tx: Tx) -> JobConfig:
@@ -129,7 +127,7 @@ class JobConfigs:
                 start_at=config.start_at if asked.start_date is None else start_at,
                 end_at=config.end_at if asked.end_date is None else end_at,
                 description=config.description if asked.description is None else asked.description,
-                params=config.params if given is None else _merged(config.params, given),
+                params=_given(config.params, asked) or config.params,
                 updated_at=now,
             )
             if _timing(fresh) != _timing(config):
@@ -151,12 +149,19 @@ class JobConfigs:
         return shown(await self._known(domain_id, ident))
 
     async def delete(self, domain_id: str, ident: str) -> None:
-        """Removes a configuration. Its jobs stay, and one that is in progress goes on."""
+        """Removes a configuration. Its jobs stay, and one that is in progress goes on.
+
+        Keys that it was to rotate are not rotated any more, and say so.
+        """
+        now = self._clock.now()
 
         def change(tx: Tx) -> None:
             about(CONFIG, ident)
             if not records.remove(tx, domain_id, ident):
                 raise _missing("job configuration")
+            unlinked = rotated_keys.unlink(tx, ident, now)
+            if unlinked:
+                telling(unlinked_keys=unlinked)
 
         await self._store.write(change)
 
@@ -200,7 +205,9 @@ class JobConfigs:
             raise _missing("job configuration")
         return known
 
-    async def _params_problems(self, domain_id: str, params: Params) -> Mapping[str, str]:
+    async def _params_problems(self, domain_id: str, operation: str, params: Params) -> Mapping[str, str]:
+        if operation == rules.ROTATION:
+            return rules.prefixed(blocks.BLOCKS[operation], rules.rotation_problems(params))
         problems = rules.params_problems(params)
         if not problems:
             for name in (*params.key_vaults, *params.oci_vaults):
@@ -208,7 +215,7 @@ class JobConfigs:
                 if problem:
                     problems[rules.VAULTS_OF[params.cloud_name]] = problem
                     break
-        return rules.prefixed(_BLOCK, problems)
+        return rules.prefixed(blocks.BLOCKS[rules.SYNCHRONIZATION], problems)
 
     async def _vault_problem(self, domain_id: str, cloud_name: str, name: str) -> str:
         """Why a vault cannot be found; empty where it can."""
@@ -248,6 +255,14 @@ def _refuse(problems: dict[str, str], start_at: float | None, end_at: float | No
         raise validation(problems)
 
 
+def _given(known: Params, asked: blocks.Asked) -> Params | None:
+    """Parameters with the block that was given; None without one."""
+    if asked.cckm_key_rotation_params is not None:
+        return blocks.merged_rotation(known, asked.cckm_key_rotation_params)
+    given = asked.cckm_synchronization_params
+    return None if given is None else _merged(known, given)
+
+
 def _merged(known: Params, given: SynchronizationParams) -> Params:
     """Parameters with what was given: a choice of vaults replaces the one before, whatever it was."""
     chosen = bool(given.key_vaults or given.oci_vaults or given.synchronize_all)
@@ -278,7 +293,6 @@ def operations_shown() -> list[OperationShown]:
 
 def shown(config: JobConfig) -> JobConfigShown:
     """A configuration as it is on the wire."""
-    params = config.params
     return JobConfigShown(
         **header(
             "scheduler",
@@ -297,13 +311,7 @@ def shown(config: JobConfig) -> JobConfigShown:
         description=config.description,
         start_date=_moment(config.start_at),
         end_date=_moment(config.end_at),
-        job_config_params=JobConfigParams(
-            cloud_name=params.cloud_name,
-            key_vaults=msgspec.UNSET if params.cloud_name == rules.OCI else list(params.key_vaults),
-            oci_vaults=list(params.oci_vaults) if params.cloud_name == rules.OCI else msgspec.UNSET,
-            synchronize_all=params.synchronize_all,
-            take_cloud_key_backup=params.take_cloud_key_backup,
-        ),
+        job_config_params=blocks.shown(config.params, config.operation),
         created_by=config.created_by,
         next_run_at=_moment(config.next_run_at),
     )
@@ -327,7 +335,7 @@ def shown_job(job: Job) -> JobShown:
         due_at=_moment(job.due_at),
         started_at=_moment(job.started_at),
         finished_at=_moment(job.finished_at),
-        synchronization_id=job.run_id or msgspec.UNSET,
+        synchronization_id=(job.operation == rules.SYNCHRONIZATION and job.run_id) or msgspec.UNSET,
         skipped_count=job.skipped_count,
     )
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import msgspec
 from cronsim import CronSim, CronSimError
 
-SYNCHRONIZATION = "cckm_synchronization"
+SYNCHRONIZATION, ROTATION = "cckm_synchronization", "cckm_key_rotation"
 AZURE, OCI = "AzureCloud", "oci"
 ANY_NODE = "any"
 
@@ -26,6 +26,8 @@ LONGEST_IDENT = 300
 MOST_VAULTS = 1000
 MOST_CONFIGS = 1000
 LATE_S = 90.0
+DAY_S = 86_400.0
+LONGEST_PERIOD_DAYS = 36_500
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -38,7 +40,7 @@ class Offer(msgspec.Struct, frozen=True):
 
 OFFERS: tuple[Offer, ...] = (
     Offer(SYNCHRONIZATION, "Compares the records of vaults with what is in the cloud.", (AZURE, OCI)),
-    Offer("cckm_key_rotation", "Rotates keys."),
+    Offer(ROTATION, "Rotates the keys that are linked to it by enable-auto-rotation.", (OCI,)),
     Offer("cckm_key_backup", "Backs keys up."),
     Offer("cckm_add_containers", "Finds containers and brings them under management."),
     Offer("cckm_xks_credential_rotation", "Rotates the credentials of external key stores."),
@@ -63,16 +65,23 @@ _NUMBERS = {name: number for names, first in ((_MONTHS, 1), (_DAYS, 0)) for numb
 _STEPPED_RANGE = re.compile(r"(\w+)-(\w+)/0*[1-9]\d*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _ZERO_YEAR = "0001-01-01"
+_PERIOD = re.compile(r"([0-9]{1,6})([dDhH])")
 
 
 class Params(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a synchronisation is to do (CCKM contract §9.3). Vaults are ids or names, as they were given."""
+    """What a synchronisation or a rotation is to do (CCKM contract §9.3). Vaults are ids or names, as they were given.
+
+    Of keys in OCI, which have no expiry date, `expiration` and `expire_in` say nothing.
+    """
 
     cloud_name: str
     key_vaults: tuple[str, ...] = ()
     oci_vaults: tuple[str, ...] = ()
     synchronize_all: bool = False
     take_cloud_key_backup: bool = False
+    expiration: str = ""
+    expire_in: str = ""
+    rotation_after: str = ""
 
 
 def text_problems(name: str | None, description: str | None) -> dict[str, str]:
@@ -117,6 +126,32 @@ def params_problems(params: Params) -> dict[str, str]:
     if len(vaults) > MOST_VAULTS:
         problems[own] = f"names more than {MOST_VAULTS} vaults"
     return problems
+
+
+def rotation_problems(params: Params) -> dict[str, str]:
+    """What is wrong with the parameters of a rotation, by field."""
+    problems = {}
+    if not params.cloud_name:
+        problems["cloud_name"] = "is required"
+    elif params.cloud_name != OCI:
+        named = (
+            "is not a cloud" if params.cloud_name not in _CLOUDS else f"{params.cloud_name} keys are not rotated yet"
+        )
+        problems["cloud_name"] = f"{named}; this server rotates keys of {OCI}"
+    for field in ("expiration", "expire_in", "rotation_after"):
+        text = getattr(params, field)
+        if text and period_s(text) is None:
+            problems[field] = f"must be days or hours, such as 90d or 12h, of at most {LONGEST_PERIOD_DAYS} days"
+    return problems
+
+
+def period_s(text: str) -> float | None:
+    """The seconds of a period such as `90d` or `12h`; None for anything else, none at all and too long included."""
+    found = _PERIOD.fullmatch(text)
+    if found is None:
+        return None
+    seconds = int(found[1]) * (DAY_S if found[2] in "dD" else 3600.0)
+    return seconds if 0 < seconds <= LONGEST_PERIOD_DAYS * DAY_S else None
 
 
 def cron_problem(run_at: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -16,6 +16,7 @@ Label = Annotated[Name, msgspec.Meta(description="What the job is called.", exam
 Operation = Annotated[Name, msgspec.Meta(description="What is to be done.", examples=["cckm_synchronization"])]
 Cron = Annotated[str, msgspec.Meta(max_length=LONGEST_CRON)]
 Date = Annotated[str, msgspec.Meta(max_length=64)]
+Period = Annotated[str, msgspec.Meta(max_length=16)]
 Cloud = Annotated[Name, msgspec.Meta(description="Which cloud's vaults.", examples=["AzureCloud"])]
 Vaults = Annotated[
     list[Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_IDENT)]],
@@ -40,6 +41,20 @@ class SynchronizationParams(msgspec.Struct, frozen=True, kw_only=True):
     take_cloud_key_backup: bool | None = None
 
 
+class RotationParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How keys are rotated. Periods are days or hours (`90d`, `12h`); in a change an empty one takes it away.
+
+    `rotation_after` is the age at which a key's current version is replaced; without it every run rotates every key.
+    """
+
+    blank_counts: ClassVar[frozenset[str]] = frozenset({"expiration", "expire_in", "rotation_after"})
+
+    cloud_name: Cloud | None = None
+    expiration: Period | UnsetType = UNSET
+    expire_in: Period | UnsetType = UNSET
+    rotation_after: Period | UnsetType = UNSET
+
+
 class CreateJobConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What makes a job configuration. Dates are RFC 3339; the year 1 (Go's zero time) means none."""
 
@@ -52,6 +67,7 @@ class CreateJobConfig(msgspec.Struct, frozen=True, kw_only=True):
     end_date: Date | None = None
     description: Text = ""
     cckm_synchronization_params: SynchronizationParams | None = None
+    cckm_key_rotation_params: RotationParams | None = None
 
 
 class PatchJobConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,16 +82,20 @@ class PatchJobConfig(msgspec.Struct, frozen=True, kw_only=True):
     end_date: Date | None = None
     description: Text | None = None
     cckm_synchronization_params: SynchronizationParams | None = None
+    cckm_key_rotation_params: RotationParams | None = None
 
 
 class JobConfigParams(msgspec.Struct, frozen=True, kw_only=True):
-    """The parameters of a job configuration, whatever its operation is."""
+    """The parameters of a job configuration, of whichever operation: those that it has."""
 
     cloud_name: Cloud
     key_vaults: Vaults | UnsetType = UNSET
     oci_vaults: Vaults | UnsetType = UNSET
-    synchronize_all: bool
-    take_cloud_key_backup: bool
+    synchronize_all: bool | UnsetType = UNSET
+    take_cloud_key_backup: bool | UnsetType = UNSET
+    expiration: Period | UnsetType = UNSET
+    expire_in: Period | UnsetType = UNSET
+    rotation_after: Period | UnsetType = UNSET
 
 
 class JobConfigShown(Header, frozen=True, kw_only=True):

@@ -101,8 +101,18 @@ CREATE UNIQUE INDEX cckm_oci_keys_once ON cckm_oci_keys (vault_num, ocid);
 CREATE INDEX cckm_oci_keys_by_name ON cckm_oci_keys (vault_num, name_key, num);
 CREATE INDEX cckm_oci_keys_updated ON cckm_oci_keys (updated_at, num);
 CREATE INDEX cckm_oci_keys_due ON cckm_oci_keys (refresh_at) WHERE refresh_at IS NOT NULL;
-CREATE INDEX cckm_oci_keys_leaving ON cckm_oci_keys (deletes_at) WHERE deletes_at IS NOT NULL;
+CREATE INDEX cckm_oci_keys_leaving ON cckm_oci_keys (deletes_at, num, vault_num, gone)
+    WHERE state IN ('SCHEDULING_DELETION', 'PENDING_DELETION');
+CREATE INDEX cckm_oci_keys_kept ON cckm_oci_keys (updated_at, num, vault_num, state, gone) WHERE backup IS NOT NULL;
 CREATE INDEX cckm_oci_keys_of_job ON cckm_oci_keys (job_config_id) WHERE job_config_id <> '';
+
+-- The rows of keys in portions of 1,024 nums, and at which revision of the keys one of a portion changed last: each process
+-- that searches keeps the portions in memory, and reads those anew that have moved.
+CREATE TABLE cckm_oci_key_parts (
+    part INTEGER PRIMARY KEY,
+    revision INTEGER NOT NULL
+);
+INSERT INTO meta (key, value) VALUES ('cckm_oci_keys_revision', '0');
 
 CREATE TABLE cckm_oci_key_versions (
     num INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -128,7 +138,8 @@ CREATE TABLE cckm_oci_key_versions (
 );
 CREATE UNIQUE INDEX cckm_oci_key_versions_once ON cckm_oci_key_versions (key_num, ocid);
 CREATE INDEX cckm_oci_key_versions_due ON cckm_oci_key_versions (refresh_at) WHERE refresh_at IS NOT NULL;
-CREATE INDEX cckm_oci_key_versions_leaving ON cckm_oci_key_versions (deletes_at) WHERE deletes_at IS NOT NULL;
+CREATE INDEX cckm_oci_key_versions_leaving ON cckm_oci_key_versions (deletes_at, num, key_num, gone)
+    WHERE state IN ('SCHEDULING_DELETION', 'PENDING_DELETION');
 
 -- The vaults of a synchronisation job, as for Azure.
 CREATE TABLE cckm_oci_synchronizations (

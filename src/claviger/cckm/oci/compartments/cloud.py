@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from claviger.cckm.oci.asking import Found, defined_tags, tags, written
+from claviger.cckm.oci.asking import Found, defined_tags, of_each, tags, written
 from claviger.cckm.oci.cloud import OciCloud
 
 MOST_TAGS = 100
@@ -57,29 +56,27 @@ async def list_defined_tags(cloud: OciCloud, paging: dict[str, Any]) -> Found:
         lambda client: client.list_tag_namespaces(tenancy, include_subcompartments=True, **paging),
         "others",
     )
-    found = []
-    for space in told.data:
-        keys = await cloud.ask(at, partial(_tags_of, space.id), "others")
-        found.append(
-            {
-                "id": space.id,
-                "compartment_id": space.compartment_id,
-                "namespace_name": space.name,
-                "name": space.name,
-                "description": space.description,
-                "is_retired": bool(space.is_retired),
-                "time_created": written(space.time_created),
-                "tags": [
-                    {"name": key.name, "description": key.description, "is_retired": bool(key.is_retired)}
-                    for key in keys
-                ],
-            }
-        )
+
+    async def keys_of(space: Any) -> Any:
+        return await cloud.ask(at, lambda client: client.list_tags(space.id, limit=MOST_TAGS).data, "others")
+
+    keys = await of_each(told.data, keys_of)
+    found = [
+        {
+            "id": space.id,
+            "compartment_id": space.compartment_id,
+            "namespace_name": space.name,
+            "name": space.name,
+            "description": space.description,
+            "is_retired": bool(space.is_retired),
+            "time_created": written(space.time_created),
+            "tags": [
+                {"name": key.name, "description": key.description, "is_retired": bool(key.is_retired)} for key in own
+            ],
+        }
+        for space, own in zip(told.data, keys, strict=True)
+    ]
     return Found(found, told.headers.get("opc-next-page") or "")
-
-
-def _tags_of(namespace_ocid: str, client: Any) -> Any:
-    return client.list_tags(namespace_ocid, limit=MOST_TAGS).data
 
 
 async def list_buckets(cloud: OciCloud, compartment_ocid: str, paging: dict[str, Any]) -> Found:

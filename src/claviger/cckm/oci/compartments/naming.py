@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from claviger.cckm.oci.asking import of_each
 from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.compartments import records
 from claviger.cckm.oci.compartments.cloud import get_compartment
@@ -17,9 +18,12 @@ async def names_of(store: Store, domain_id: str, way: OciCloud, ocids: Iterable[
     Raises the cloud's other refusals.
     """
     known = await records.names(store, domain_id)
-    for ocid in sorted(set(ocids) - known.keys()):
+    unknown = sorted(set(ocids) - known.keys())
+
+    async def name_of(ocid: str) -> str:
         try:
-            known[ocid] = str((await get_compartment(way, ocid)).get("name") or "")
+            return str((await get_compartment(way, ocid)).get("name") or "")
         except (NotFound, Forbidden):
-            known[ocid] = ""
-    return known
+            return ""
+
+    return known | dict(zip(unknown, await of_each(unknown, name_of), strict=True))

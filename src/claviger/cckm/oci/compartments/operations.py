@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
 
-from claviger.audit.trail import about
+from claviger.audit.trail import about, also_about
 from claviger.cckm.calls import Query
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, page_of
@@ -74,13 +75,15 @@ class Compartments:
         _check(wanted)
         known, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
         tenancy = await tenancy_name(way)
-        told = [await cloud.get_compartment(way, ocid) for ocid in wanted]
+        told = await asking.of_each(wanted, partial(cloud.get_compartment, way))
         now = self._clock.now()
         fresh = [_fresh(domain_id, known, tenancy, each, now) for each in told]
 
         def change(tx: Tx) -> list[CompartmentRow]:
+            asking.check_stands(tx, known)
             noted = [records.note(tx, each) for each in fresh]
-            about(KIND, noted[0].id, ", ".join(each.name for each in noted)[:200])
+            for each in noted:
+                also_about(KIND, each.id, each.name)
             return noted
 
         return [shown(row) for row in await self._store.write(change)]

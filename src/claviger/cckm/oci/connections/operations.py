@@ -24,7 +24,7 @@ from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.connections import protection, records
 from claviger.cckm.oci.connections.cloud import OciClouds, credentials_of, sealed_form
 from claviger.cckm.oci.connections.rules import (
-    MOST_PEM,
+    MOST_KEY,
     Credentials,
     OciConnection,
     OciDetails,
@@ -199,8 +199,8 @@ def _credentials(asked: OciConnectionIn, kept: Credentials | None) -> Credential
     if given is UNSET:
         raise validation({"credentials.key_file": "is required"})
     key, phrase = given.key_file, given.pass_phrase
-    if key is not UNSET and len(key) > MOST_PEM:
-        raise validation({"credentials.key_file": f"may have up to {MOST_PEM} characters"})
+    if key is not UNSET and len(key) > MOST_KEY:
+        raise validation({"credentials.key_file": f"may have up to {MOST_KEY} characters"})
     if key is not UNSET and b"PRIVATE KEY-----" not in key.reveal():
         raise validation({"credentials.key_file": "must be a private key in PEM"})
     if key is UNSET:

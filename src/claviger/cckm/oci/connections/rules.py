@@ -17,6 +17,8 @@ OCI = "oci"
 MOST_NAME = 255
 MOST_TEXT = 2048
 MOST_PEM = 64 * 1024
+MOST_KEY = 8 * 1024
+"""Characters of a private key: enough for RSA of 8192 bits. Larger ones take minutes to be checked."""
 MOST_ENTRIES = 64
 LONGEST_OCID = 255
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
+from claviger.cckm.oci.keys.parts.records import note_moved
 from claviger.cckm.oci.keys.rows import KeyRow, KeyView
-from claviger.cckm.records import bump_secrets_revision
+from claviger.cckm.records import portions
 from claviger.store.contract import Store, Tx
 
 _FIELDS = KeyRow.__struct_fields__
@@ -137,6 +138,15 @@ async def page(
     return [_view(row) for row in rows]
 
 
+async def views(store: Store, domain_id: str, nums: Sequence[int]) -> list[KeyView]:
+    """Keys of the domain by their numbers, in the order of those; the ones that are not there are left out."""
+    found: dict[int, KeyView] = {}
+    for portion in portions(nums):
+        read = await page(store, domain_id, [among("k.num", portion)], [], 0, len(portion))
+        found |= {each.row.num: each for each in read}
+    return [found[num] for num in nums if num in found]
+
+
 async def count(store: Store, domain_id: str, wanted: Sequence[Wanted]) -> int:
     """How many there are."""
     where = "".join(f" AND {each.sql}" for each in wanted)
@@ -173,9 +183,9 @@ def load_by_ocid(tx: Tx, vault_num: int, ocid: str) -> KeyRow | None:
 
 def put(tx: Tx, row: KeyRow) -> KeyRow:
     """Stores a key, new or changed; it as it is then, with its num."""
-    bump_secrets_revision(tx)
     values = msgspec.structs.astuple(row)
     if row.num:
+        note_moved(tx, [row.num])
         columns = ", ".join(f"{name} = ?" for name in _NEW.split(", "))
         tx.execute(f"UPDATE cckm_oci_keys SET {columns} WHERE num = ?", *values[1:], row.num)
         return row
@@ -184,12 +194,13 @@ def put(tx: Tx, row: KeyRow) -> KeyRow:
         *values[1:],
     )
     assert num is not None  # noqa: S101 - an INSERT that succeeds returns its row
+    note_moved(tx, [int(num[0])])
     return msgspec.structs.replace(row, num=int(num[0]))
 
 
 def remove(tx: Tx, num: int) -> None:
     """Removes a key; its versions go with it."""
-    bump_secrets_revision(tx)
+    note_moved(tx, [num])
     tx.execute("DELETE FROM cckm_oci_keys WHERE num = ?", num)
 
 

@@ -117,11 +117,15 @@ _NEEDS: Mapping[str, str] = {
     "NeedsPending": "PENDING_DELETION",
     "NeedsDeleted": "DELETED",
 }
+_RESTORE = "it can only be restored from a backup"
 _NEXT: Mapping[tuple[str, State], str] = {
     ("NeedsEnabled", State.DISABLED): "enable it first",
     ("NeedsEnabled", State.PENDING_DELETION): "cancel its deletion first",
     ("NeedsUsable", State.PENDING_DELETION): "cancel its deletion first; to change the date, cancel and schedule again",
-    ("NeedsUsable", State.DELETED): "it can only be restored from a backup",
+    ("NeedsUsable", State.DELETED): _RESTORE,
+    ("NeedsEnabled", State.DELETED): _RESTORE,
+    ("NeedsDisabled", State.DELETED): _RESTORE,
+    ("NeedsPending", State.DELETED): _RESTORE,
     ("NeedsDisabled", State.PENDING_DELETION): "cancel its deletion first",
     ("NeedsDeleted", State.ENABLED): "schedule its deletion first, and wait until it is deleted",
     ("NeedsDeleted", State.DISABLED): "schedule its deletion first, and wait until it is deleted",

@@ -31,9 +31,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on one key of one vault. It is stored in the open, so it holds no key material.
 
     `key_id` is the record's id, of a key that is to be made the one that its record is to get; `version_id` is that of
-    a version, of whatever is done to one. `ocid` and `version_ocid` are OCI's identifiers, empty for what is to be made. `details` is what OCI is told by the SDK's
-    names, `before` what was recorded of the same. `known_ocids` were there already when something was to be made.
-    `backup` is the place of a backup. `token` is OCI's retry token; `trail` is of the call that wanted it.
+    a version, of whatever is done to one. `ocid` and `version_ocid` are OCI's identifiers, empty for what is to be
+    made. `details` is what OCI is told by the SDK's names, `before` what was recorded of the same. `known_ocids` were
+    there already when something was to be made. `backup` is the place of a backup. `token` is OCI's retry token;
+    `trail` is of the call that wanted it.
     """
 
     operation: str

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import msgspec
 
 from claviger.cckm.drift.records import Findings
+from claviger.cckm.oci.keys.parts.records import note_moved
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.versions.rows import VersionRow
-from claviger.cckm.records import bump_secrets_revision, marks, portions
+from claviger.cckm.records import bump_keys_revision, marks, portions
 from claviger.cckm.synchronization.records import JobVaults
 from claviger.store.contract import Row, Store, Tx
 
@@ -139,6 +140,7 @@ def add(tx: Tx, keys: Sequence[KeyRow]) -> dict[str, int]:
             *values,
         )
         found |= {str(row[0]): int(row[1]) for row in rows}
+    note_moved(tx, found.values())
     return found
 
 
@@ -156,6 +158,7 @@ def add_versions(tx: Tx, versions: Sequence[VersionRow]) -> None:
 
 def change(tx: Tx, keys: Sequence[KeyRow], versions: Sequence[VersionRow]) -> None:
     """Stores what has changed about keys and versions that this transaction has read."""
+    note_moved(tx, [row.num for row in keys])
     for table, fields, rows in (
         ("cckm_oci_keys", _KEY_FIELDS, keys),
         ("cckm_oci_key_versions", _VERSION_FIELDS, versions),
@@ -168,7 +171,7 @@ def change(tx: Tx, keys: Sequence[KeyRow], versions: Sequence[VersionRow]) -> No
 
 def bump(tx: Tx) -> None:
     """To be called by every change of keys, in its own transaction."""
-    bump_secrets_revision(tx)
+    bump_keys_revision(tx)
 
 
 def note_whole(tx: Tx, vault_num: int, began: float, now: float) -> None:

@@ -10,7 +10,7 @@ from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, page_of
 from claviger.cckm.oci import asking
 from claviger.cckm.oci.connections.cloud import OciClouds
-from claviger.cckm.oci.connections.rules import is_ocid
+from claviger.cckm.oci.connections.rules import OciConnection, is_ocid
 from claviger.cckm.oci.tenancies import cloud, records
 from claviger.cckm.oci.tenancies.records import TenancyRow
 from claviger.cckm.oci.tenancies.wire import AddTenancy, TenancyRecord
@@ -48,20 +48,24 @@ class Tenancies:
 
     async def add(self, domain_id: str, asked: AddTenancy) -> TenancyRecord:
         """Records a tenancy; again, what is new about it. Raises Invalid, NotFound, and the cloud's refusals."""
+        by: OciConnection | None
         by_connection = asked.connection is not UNSET
         by_name = asked.tenancy_ocid is not UNSET or asked.tenancy is not UNSET
         if by_connection == by_name:
             raise validation({"connection": "give either a connection, or tenancy_ocid and tenancy"})
         if asked.connection is not UNSET:
-            known, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
+            by, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
             name = await cloud.tenancy_name(way)
-            ocid, connection_id, connection_name = known.details.tenancy_ocid, known.id, known.name
+            ocid, connection_id, connection_name = by.details.tenancy_ocid, by.id, by.name
         else:
+            by = None
             ocid, name, connection_id, connection_name = _named(asked)
         now = self._clock.now()
         fresh = TenancyRow(new_uuid(), domain_id, ocid, name, connection_id, connection_name, now, now)
 
         def change(tx: Tx) -> TenancyRow:
+            if by is not None:
+                asking.check_stands(tx, by)
             noted = records.note(tx, fresh)
             about(KIND, noted.id, noted.name)
             return noted

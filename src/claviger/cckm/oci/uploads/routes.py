@@ -31,7 +31,7 @@ class UploadRoutes:
                 permission=in_container("keyupload", VIEW),
                 tag=TAG,
                 summary="Upload a local key to OCI",
-                description="An AES or RSA key, wrapped to the vault's own key, becomes the first version of a new key. "
+                description="An AES or RSA key, wrapped to the vault's own, becomes the first version of a new key. "
                 "Members of CCKM Admins and Key Admins upload any local key, others those that they have made. The "
                 "answer shows CREATING; the record moves on by itself.",
                 takes=UploadOciKey,

@@ -6,8 +6,7 @@ and what OCI answers is what the record says (CCKM contract, OCI §3).
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from msgspec import UNSET
@@ -24,7 +23,6 @@ from claviger.cckm.oci import asking
 from claviger.cckm.oci.asking import Found
 from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.compartments.naming import names_of
-from claviger.cckm.oci.connections import records as connections
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.connections.rules import OciConnection
 from claviger.cckm.oci.tenancies.cloud import tenancy_name
@@ -35,12 +33,9 @@ from claviger.cckm.oci.vaults.shown import KIND
 from claviger.cckm.oci.vaults.wire import AddOciVaults, GetOciVaults, OciVaultRecord, PatchOciVault
 from claviger.cckm.planning.draft import foresee
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, Invalid, NotFound, Refusal, Unavailable
+from claviger.core.errors import Conflict, Invalid, NotFound, Refusal
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
-
-AT_ONCE = 8
-VERIFY_LIMIT_S = 120.0
 
 
 class OciVaults:
@@ -68,7 +63,7 @@ class OciVaults:
         bucket = rules.check_bucket(asked.bucket_name or None, asked.bucket_namespace or None)
         domain_id = caller.domain_id
         connection, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
-        told = await _verified(way, asked.region, ocids)
+        told = await asking.of_each(ocids, partial(_looked_up, way, asked.region))
         tenancy = await tenancy_name(way)
         named = await names_of(self._store, domain_id, way, {each.compartment_ocid for each in told})
         now = self._clock.now()
@@ -78,7 +73,7 @@ class OciVaults:
         ]
 
         def change(tx: Tx) -> list[OciVault]:
-            _check_connection(tx, connection)
+            asking.check_stands(tx, connection)
             stored = [_put(tx, row) for row in rows]
             rules.check_room(records.count(tx, domain_id), 0)
             foresee(lambda: effects.added(rows))
@@ -121,20 +116,24 @@ class OciVaults:
             raise missing()
         protection.asked_for(await approvals.read_protection(self._store, ident), asked)
         bucket = _bucket(row, asked)
-        wanted = row.connection_id if asked.connection is UNSET else asked.connection
-        connection, way = await asking.reach(self._store, self._clouds, domain_id, wanted)
+        connection, way = await asking.reach(self._store, self._clouds, domain_id, _wanted(row, asked))
         told = await _looked_up(way, row.region, row.ocid)
+        tenancy_ocid, tenancy = row.tenancy_ocid, row.tenancy_name
+        if connection.details.tenancy_ocid != tenancy_ocid:
+            tenancy_ocid, tenancy = connection.details.tenancy_ocid, await tenancy_name(way)
         named = await names_of(self._store, domain_id, way, {told.compartment_ocid})
         now = self._clock.now()
 
         def change(tx: Tx) -> OciVault:
-            _check_connection(tx, connection)
+            asking.check_stands(tx, connection)
             before = _loaded(tx, domain_id, ident)
             telling(connection=connection.name)
             changed = msgspec.structs.replace(
                 refreshed(before, told, named.get(told.compartment_ocid, ""), now),
                 connection_id=connection.id,
                 connection_name=connection.name,
+                tenancy_ocid=tenancy_ocid,
+                tenancy_name=tenancy,
                 bucket_name=bucket[0],
                 bucket_namespace=bucket[1],
                 updated_at=now,
@@ -256,11 +255,21 @@ def _put(tx: Tx, fresh: OciVault) -> OciVault:
     return again
 
 
+def _wanted(row: OciVault, asked: PatchOciVault) -> str:
+    """The connection to look at a vault by. Raises Conflict("ConnectionGone") where it has none and none is given."""
+    if asked.connection is not UNSET:
+        return asked.connection
+    if not row.connection_id:
+        told = f"the connection {row.connection_name} of this vault was deleted; name another one"
+        raise Conflict("ConnectionGone", message=told)
+    return row.connection_id
+
+
 def _bucket(row: OciVault, asked: PatchOciVault) -> tuple[str, str]:
     name = row.bucket_name if asked.bucket_name is UNSET else asked.bucket_name
     namespace = row.bucket_namespace if asked.bucket_namespace is UNSET else asked.bucket_namespace
-    if asked.bucket_name == "" and asked.bucket_namespace is UNSET:
-        namespace = ""
+    if "" in (asked.bucket_name, asked.bucket_namespace) and UNSET in (asked.bucket_name, asked.bucket_namespace):
+        return "", ""
     return rules.check_bucket(name or None, namespace or None)
 
 
@@ -272,32 +281,15 @@ def _loaded(tx: Tx, domain_id: str, ident: str) -> OciVault:
     return row
 
 
-def _check_connection(tx: Tx, connection: OciConnection) -> None:
-    """It may have been deleted while the cloud was asked."""
-    if connections.load(tx, connection.domain_id, connection.id) is None:
-        raise NotFound("NotFound", message="there is no such connection to OCI")
-
-
-async def _verified(way: OciCloud, region: str, ocids: Sequence[str]) -> list[CloudVault]:
-    """What OCI says about each vault, in order. Raises the first refusal."""
-    told: list[CloudVault] = []
-    try:
-        async with asyncio.timeout(VERIFY_LIMIT_S):
-            for start in range(0, len(ocids), AT_ONCE):
-                portion = ocids[start : start + AT_ONCE]
-                told += await asyncio.gather(*(_looked_up(way, region, ocid) for ocid in portion))
-    except TimeoutError:
-        late = "OCI did not tell about all of these vaults in time; add fewer at once"
-        raise Unavailable("CloudUnreachable", message=late) from None
-    return told
-
-
 async def _looked_up(way: OciCloud, region: str, ocid: str) -> CloudVault:
     """What OCI says about a vault; one that is not there is the request's mistake, in OCI's words."""
     try:
-        return await cloud.get_vault(way, region, ocid)
+        told = await cloud.get_vault(way, region, ocid)
     except NotFound as refusal:
         raise Invalid("CloudInvalid", message=f"{ocid}: {refusal.facts.get('message')}") from None
+    if told.ocid != ocid:
+        raise Invalid("CloudInvalid", message=f"{ocid}: OCI told about another vault")
+    return told
 
 
 def missing() -> Refusal:

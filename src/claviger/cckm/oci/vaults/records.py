@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from claviger.cckm.records import bump_secrets_revision
+from claviger.cckm.records import bump_keys_revision
 from claviger.core.errors import Invalid
 from claviger.jobs import records as intents
 from claviger.store.contract import Store, Tx
@@ -173,7 +173,7 @@ def add(tx: Tx, fresh: OciVault) -> OciVault:
 
 def replace(tx: Tx, changed: OciVault) -> None:
     """Stores what has changed about a vault. Its keys show some of it."""
-    bump_secrets_revision(tx)
+    bump_keys_revision(tx)
     columns = ", ".join(f"{name} = ?" for name in _NEW.split(", "))
     values = msgspec.structs.astuple(changed)
     tx.execute(f"UPDATE cckm_oci_vaults SET {columns} WHERE num = ?", *values[1:], values[0])

@@ -44,9 +44,7 @@ def of(operation: Operation, key: KeyRow, row: VersionRow, vault: OciVault, work
         "encrypted cannot be read from now on"
     )
     lost = f"what that version of {key.name} has encrypted, once it is deleted at {seconds(until)}"
-    return _effect(
-        what, key, vault, words, "cancel-deletion", row, until=until, lost=lost, facts={"days": work.days}
-    )
+    return _effect(what, key, vault, words, "cancel-deletion", row, until=until, lost=lost, facts={"days": work.days})
 
 
 def _effect(

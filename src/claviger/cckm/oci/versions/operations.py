@@ -168,7 +168,9 @@ class OciVersions:
         """
         days = days_of(asked)
         at = deletion_at(days, self._now())
-        return await self._change(Operation.SCHEDULE_DELETION, caller, key, vault, ident, guard, days=days, deletes_at=at)
+        return await self._change(
+            Operation.SCHEDULE_DELETION, caller, key, vault, ident, guard, days=days, deletes_at=at
+        )
 
     async def cancel_deletion(self, caller: Caller, key: KeyView, vault: OciVault, ident: str) -> str:
         """Has OCI keep a version; the id of its record. Raises as `schedule_deletion` does."""

@@ -142,9 +142,7 @@ def handles_all(call: Call) -> bool:
     return call.caller.is_in(ADMINS, *MAY_USE)
 
 
-def _action(
-    name: str, handler: Handler, action: str, summary: str, takes: Any = None, description: str = ""
-) -> Route:
+def _action(name: str, handler: Handler, action: str, summary: str, takes: Any = None, description: str = "") -> Route:
     return Route(
         method="POST",
         path=f"{_ONE}/{name}",

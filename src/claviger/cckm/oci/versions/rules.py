@@ -1,4 +1,4 @@
-"""What may be done to a version of a key in which state, and what a new one may be made of (CCKM contract, OCI §6). Pure.
+"""What may be done to a version of a key, and what a new one may be made of (CCKM contract, OCI §6). Pure.
 
 OCI decides in the end, as for keys. The current version of a key cannot be deleted; a version of a key that waits for
 its own deletion, or is gone, cannot be changed by itself.

@@ -10,8 +10,6 @@ from claviger.cckm.oci.versions.rules import ADD, Operation
 
 VERSION_TRADES: Mapping[str, Trade] = {
     ADD: Trade(act=acts.add, ask=asks.added, save=conclusions.added),
-    Operation.SCHEDULE_DELETION.value: Trade(
-        act=acts.schedule_deletion, ask=asks.scheduled, save=conclusions.changed
-    ),
+    Operation.SCHEDULE_DELETION.value: Trade(act=acts.schedule_deletion, ask=asks.scheduled, save=conclusions.changed),
     Operation.CANCEL_DELETION.value: Trade(act=acts.cancel_deletion, ask=asks.cancelled, save=conclusions.changed),
 }

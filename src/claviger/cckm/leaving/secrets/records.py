@@ -46,7 +46,7 @@ _TAKEN = (
 )
 
 
-class Asked(NamedTuple):
+class Conditions(NamedTuple):
     """What is asked for: of facets (`f`), and of rows (`s`)."""
 
     facets: Sequence[Clause]
@@ -64,7 +64,7 @@ class LeavingReads:
         """Whether a column has one of these values."""
         return self._reads.among(column, values, numbers=numbers)
 
-    async def count(self, kind: Kind, asked: Asked) -> int:
+    async def count(self, kind: Kind, asked: Conditions) -> int:
         """How many there are. Facets know it of what only they are asked for."""
         if kind == "restorable" or asked.rows:
             return await self._counted(every([_JOINED, Clause(_STANDS[kind]), *asked.facets, *asked.rows]))
@@ -75,7 +75,7 @@ class LeavingReads:
         others = every([Clause("f.latest = 0"), _JOINED, Clause(_STANDS[kind]), *asked.facets])
         return (0 if row is None else int(row[0])) + await self._counted(others)
 
-    async def ranked(self, kind: Kind, asked: Asked, skip: int, count: int) -> list[Ranked]:
+    async def ranked(self, kind: Kind, asked: Conditions, skip: int, count: int) -> list[Ranked]:
         """Rows in order: what becomes final first, or was deleted last."""
         where = [_JOINED, Clause(_STANDS[kind]), *asked.facets, *asked.rows]
         if kind == "restorable":

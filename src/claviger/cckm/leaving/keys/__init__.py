@@ -1,0 +1,1 @@
+"""Keys of OCI, and versions of them, that are leaving."""

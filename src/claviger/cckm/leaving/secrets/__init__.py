@@ -1,0 +1,1 @@
+"""Secrets of Azure that are leaving."""

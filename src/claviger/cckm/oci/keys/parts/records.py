@@ -1,0 +1,104 @@
+"""Portions (parts) of the rows of OCI keys, by num, and the revision at which each has changed last; the SQL for that.
+
+As for secrets (`azure/secrets/parts`): every change of rows calls `note_moved` in its own transaction, and whoever
+keeps something of the rows in memory reads the parts anew that have a greater revision than he knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from claviger.cckm.oci.keys.rows import KeyDetails
+from claviger.cckm.oci.keys.rules import State, state_of
+from claviger.cckm.records import KEYS_REVISION, bump_keys_revision, meta
+from claviger.store.contract import Row, Store, Tx
+
+ROWS_A_PART = 1024
+_WAITING = frozenset({State.SCHEDULING_DELETION, State.PENDING_DELETION})
+_LINES = str.maketrans("\r\n", "  ")
+
+
+class KeyFacts(msgspec.Struct, frozen=True):
+    """What search knows of a key beside its name, tags, vault and dates, in OCI's words."""
+
+    state: str
+    algorithm: str
+    protection_mode: str
+    is_auto_rotated: bool
+    is_gone: bool
+
+
+class KeyPartRow(msgspec.Struct, frozen=True):
+    """What is read of a row. Times are whole seconds since 1970; 0: there is none.
+
+    `tags` are the freeform ones by their names, and the defined ones by namespace and name with a dot between them.
+    """
+
+    num: int
+    vault_num: int
+    name_key: str
+    facts: KeyFacts
+    tags: dict[str, str]
+    created_at: int
+    updated_at: int
+    azure_created_at: int
+    expires_at: int
+    purge_at: int
+
+
+_SAID = msgspec.json.Decoder(KeyDetails)
+
+
+def note_moved(tx: Tx, nums: Iterable[int]) -> None:
+    """To be called by every change of rows, in its own transaction: they have changed, come or gone."""
+    bump_keys_revision(tx)
+    for part in sorted({num // ROWS_A_PART for num in nums}):
+        tx.execute(
+            "INSERT INTO cckm_oci_key_parts (part, revision) SELECT CAST(? AS BIGINT), CAST(value AS INTEGER) "
+            "FROM meta WHERE key = ? ON CONFLICT (part) DO UPDATE SET revision = excluded.revision",
+            part,
+            KEYS_REVISION,
+        )
+
+
+async def revision_of(store: Store) -> int:
+    """Moves with every change of keys, and of what their vaults show."""
+    return int(await meta(store, KEYS_REVISION) or 0)
+
+
+async def moved_since(store: Store, revision: int) -> list[int]:
+    """The parts that have changed after a revision, in order; all of them after -1."""
+    rows = await store.read("SELECT part FROM cckm_oci_key_parts WHERE revision > ? ORDER BY part", revision)
+    return [int(row[0]) for row in rows]
+
+
+async def rows_of(store: Store, part: int) -> list[KeyPartRow]:
+    """The rows of a part as they are now, by num."""
+    first = part * ROWS_A_PART
+    rows = await store.read(
+        "SELECT num, vault_num, name_key, state, algorithm, protection_mode, auto_rotate, gone, created_at, updated_at, "
+        "oci_created_at, deletes_at, details FROM cckm_oci_keys WHERE num >= ? AND num < ? ORDER BY num",
+        first,
+        first + ROWS_A_PART,
+    )
+    return [_part_row(row) for row in rows]
+
+
+def _part_row(row: Row) -> KeyPartRow:
+    said = _SAID.decode(row[12])
+    defined = {f"{space}.{name}": value for space, tags in said.defined_tags.items() for name, value in tags.items()}
+    return KeyPartRow(
+        num=row[0],
+        vault_num=row[1],
+        name_key=row[2].translate(_LINES),
+        facts=KeyFacts(row[3], row[4], row[5], row[6] != 0, row[7] != 0),
+        tags=defined | said.freeform_tags,
+        created_at=int(row[8]),
+        updated_at=int(row[9]),
+        azure_created_at=int(row[10]),
+        expires_at=0,
+        purge_at=int(row[11]) if row[11] is not None and state_of(row[3]) in _WAITING else 0,
+    )
+

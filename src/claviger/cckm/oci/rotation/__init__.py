@@ -1,0 +1,1 @@
+"""The rotation of OCI keys by the scheduler: which job rotates a key, and what such a job does."""
