@@ -30,7 +30,7 @@ test: development ## Set everything up, PostgreSQL and Node included, then all c
 	@$(PY) -m scripts.names
 	@$(PY) -m scripts.system tests
 	@$(BIN)/python -m scripts.check --static
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: development ## Style, types, arrows and unit tests, in under a minute
 	@$(BIN)/python -m scripts.check

@@ -76,7 +76,10 @@ class Client:
     async def call(self, method: str, path: str, body: object | None = None) -> Answer:
         """One call; `body` is sent as JSON. Raises Lost, and then nobody knows whether the call was carried out."""
         encoded = None if body is None else json.dumps(body).encode()
-        raw = request(method, f"{self.host}:{self.port}", path, self.token, encoded)
+        return await self.exchange(request(method, f"{self.host}:{self.port}", path, self.token, encoded))
+
+    async def exchange(self, raw: bytes) -> Answer:
+        """One whole request as it stands on the wire. Raises Lost as `call` does."""
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 return await self._exchange(raw)

@@ -151,7 +151,7 @@ class _Turns:
             for table in ("cckm_oci_keys", "cckm_oci_key_versions"):
                 for row in database.execute(f"SELECT * FROM {table} ORDER BY num"):
                     found.update(repr(row).encode())
-            for row in database.execute("SELECT value FROM meta WHERE key = 'cckm_azure_secrets_revision'"):
+            for row in database.execute("SELECT value FROM meta WHERE key = 'cckm_oci_keys_revision'"):
                 found.update(repr(row).encode())
         finally:
             database.close()

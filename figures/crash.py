@@ -15,8 +15,10 @@ import asyncio
 import random
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import apsw
 
@@ -45,6 +47,17 @@ ORPHANS = {
         "WHERE (deleted = 0) <> (purge_at IS NULL) OR (deleted = 0) <> (deleted_at IS NULL)"
     ),
 }
+
+
+class Writes(Protocol):
+    """Who writes until the server is gone."""
+
+    stopping: bool
+    client: Client
+
+    async def work(self) -> None:
+        """Makes changes until the connection is lost or `stopping` is set."""
+        ...
 
 
 @dataclass
@@ -106,7 +119,7 @@ async def run(folder: Path, kills: int, seed: int) -> CrashReport:
         clients = [Client(product.port, product.host, product.context, product.token) for _ in range(WRITERS)]
         writers = [Writer(number, seed, client) for number, client in enumerate(clients)]
         for _ in range(kills):
-            await _crash(product, writers, dice.uniform(SHORTEST_S, LONGEST_S))
+            await kill_amid(product, writers, dice.uniform(SHORTEST_S, LONGEST_S))
             report.kills += 1
             if dice.random() < 0.15:
                 product.launch()
@@ -134,7 +147,7 @@ async def run(folder: Path, kills: int, seed: int) -> CrashReport:
     return report
 
 
-async def _crash(product: Product, writers: list[Writer], after_s: float) -> None:
+async def kill_amid(product: Product, writers: Sequence[Writes], after_s: float) -> None:
     """Lets the writers write for so long, then kills the server; an answer on its way by then still counts."""
     for writer in writers:
         writer.stopping = False
@@ -148,13 +161,15 @@ async def _crash(product: Product, writers: list[Writer], after_s: float) -> Non
         await writer.client.close()
 
 
-def orphans(database: Path, *, whole: bool = False) -> list[tuple[str, str]]:
+def orphans(
+    database: Path, *, whole: bool = False, queries: Mapping[str, str] = ORPHANS
+) -> list[tuple[str, str]]:
     """Findings in the database itself; `whole` has SQLite check every page and index as well."""
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         connection.set_busy_timeout(10_000)
         connection.execute("PRAGMA query_only = ON").fetchall()
-        found = {what: connection.execute(sql).fetchall()[0][0] for what, sql in ORPHANS.items()}
+        found = {what: connection.execute(sql).fetchall()[0][0] for what, sql in queries.items()}
         findings = [("orphan rows", f"{what}: {count} times") for what, count in found.items() if count]
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
         findings += [("orphan rows", f"a reference that leads nowhere: {row[0]}") for row in broken[:5]]

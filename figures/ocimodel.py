@@ -69,6 +69,10 @@ class Vault(Thing):
     kind: str
     keys: list[Key] = field(default_factory=list)
 
+    def shown(self, now: int) -> str:
+        """It lies in nothing else."""
+        return self.own(now)
+
 
 @dataclass(kw_only=True)
 class Key(Thing):
@@ -294,10 +298,11 @@ class Model:
 
     # ------------------------------------------------------------------ use
 
-    def use(self, key: Key, version: Version | None, *algorithms: str, opens: bool = True) -> Expected:
-        """A call of the crypto plane that wants a key of one of these algorithms (§9).
+    def use(self, key: Key, version: Version | None, algorithm: str, *, opens: bool = True) -> Expected:
+        """A call of the crypto plane that wants a key of this algorithm (§9).
 
-        `version` None is the current one. `opens` False is for a ciphertext that is none of this version's.
+        `version` None is the current one. `opens` False is for a ciphertext that does not open; where that is because
+        it names another key's version, no version's state matters.
         """
         shown = key.shown(self.now)
         if shown == "DELETED":
@@ -305,21 +310,20 @@ class Model:
         if key.vault.own(self.now) not in LIVE or shown != "ENABLED":
             return WRONG_STATE
         used = version or key.current
+        if used.key is not key:
+            return WRONG_VALUE
         if used.shown(self.now) != "ENABLED":
             return GONE if used.shown(self.now) == "DELETED" else WRONG_STATE
-        return FINE if key.algorithm in algorithms and opens else WRONG_VALUE
+        return FINE if key.algorithm == algorithm and opens else WRONG_VALUE
 
     def usage(self, vault: Vault) -> dict[str, int]:
         """GetVaultUsage: what is deleted is not counted, what waits for it is (§6.2)."""
         told = dict.fromkeys(("keyCount", "keyVersionCount", "softwareKeyCount", "softwareKeyVersionCount"), 0)
         for key in vault.keys:
             if key.shown(self.now) != "DELETED":
-                names = ("keyCount", "keyVersionCount") if key.mode == "HSM" else (
-                    "softwareKeyCount",
-                    "softwareKeyVersionCount",
-                )  # fmt: skip
-                told[names[0]] += 1
-                told[names[1]] += sum(version.shown(self.now) != "DELETED" for version in key.versions)
+                kind = "key" if key.mode == "HSM" else "softwareKey"
+                told[f"{kind}Count"] += 1
+                told[f"{kind}VersionCount"] += sum(version.shown(self.now) != "DELETED" for version in key.versions)
         return told
 
     def dates(self, wanted: Callable[[int], bool]) -> list[int]:

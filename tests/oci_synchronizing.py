@@ -85,11 +85,11 @@ def differences(desk: OciDesk, vault: OciManaged) -> list[str]:
     known = {ocid: each for ocid, each in records.items() if not each["gone"]}
     for ocid in sorted(there.keys() | known.keys()):
         theirs, ours = there.get(ocid), known.get(ocid)
-        if ours is None:
+        if theirs is None:
+            found.append(f"{ocid}: not there")
+        elif ours is None:
             if theirs.lifecycle_state != "DELETED":
                 found.append(f"{ocid}: not recorded")
-        elif theirs is None:
-            found.append(f"{ocid}: not there")
         else:
             found += _of_key(desk, sdk, theirs, ours)
     return found

@@ -19,6 +19,8 @@ from claviger.core.sensitive import Sensitive
 from claviger.crypto.root_key import EnvironmentKeys
 from claviger.ocikms import errors
 from claviger.ocikms.calls import Answer, Call, Caller, Place, Plane, Route, Verb
+from claviger.ocikms.identity import records
+from claviger.ocikms.identity.records import Compartment
 from claviger.ocikms.ocids import new_ocid
 from claviger.sealing.keyring import Keyring
 from claviger.store.contract import Store
@@ -70,7 +72,7 @@ class Desk:
         self.routes: dict[str, Route] = {}
 
     async def settle(self) -> None:
-        """Stores the tenancy; its number is the caller's."""
+        """Stores the tenancy, whose number is the caller's, and the compartments."""
         insert = (
             "INSERT INTO oci_tenancies (id, name, description, home_region, namespace, created_at)"
             " VALUES (?, ?, '', ?, ?, ?) RETURNING num"
@@ -78,6 +80,25 @@ class Desk:
         given = (self.tenancy_id, self.tenancy_id, REGION, self.tenancy_id, START)
         num = await self.store.write(lambda tx: tx.insert(insert, *given))
         self.caller = msgspec.structs.replace(self.caller, tenancy_num=num)
+        for name, ident in (("production", self.production), ("staging", self.staging)):
+            await self.add_compartment(name, ident)
+
+    async def add_compartment(self, name: str, ident: str | None = None) -> str:
+        """Stores a compartment, without a right in it; its OCID."""
+        made = Compartment(
+            0,
+            ident or new_ocid("compartment"),
+            self.caller.tenancy_num,
+            self.tenancy_id,
+            name,
+            "",
+            records.ACTIVE,
+            {},
+            {},
+            START,
+        )
+        await self.store.write(lambda tx: records.add_compartment(tx, made))
+        return made.id
 
     def add(self, routes: Iterable[Route]) -> None:
         """Makes operations known."""

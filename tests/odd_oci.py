@@ -60,6 +60,7 @@ class OddOci:
         self.arrived = asyncio.Event()
         self.gone = asyncio.Event()
         self.over = asyncio.Event()
+        self.open: set[asyncio.StreamWriter] = set()
 
     @property
     def domain(self) -> str:
@@ -83,8 +84,9 @@ class OddOci:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, for as long as it lasts."""
+        self.open.add(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
-            while True:
+            while not self.over.is_set():
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 line, *rest = head.strip().split("\r\n")
                 headers = {name.lower(): value for name, value in (each.split(": ", 1) for each in rest)}
@@ -112,11 +114,10 @@ class OddOci:
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n")
         if step == DRIP:
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 1000000\r\n\r\n")
-        while step in (DRIP, DRIP_HEAD, ENDLESS) and not self.over.is_set():
+        while step in (DRIP, DRIP_HEAD, ENDLESS) and not (self.over.is_set() or writer.is_closing()):
             writer.write(b"8000\r\n" + b" " * 0x8000 + b"\r\n" if step == ENDLESS else b" ")
             await writer.drain()
-            if step != ENDLESS:
-                await asyncio.sleep(0.02)
+            await asyncio.sleep(0 if step == ENDLESS else 0.02)
         return False
 
     def _step(self, path: str) -> Step:
@@ -205,6 +206,8 @@ async def odd_oci(folder: Path) -> AsyncIterator[OddOci]:
     finally:
         cloud.over.set()
         server.close()
+        for writer in cloud.open:
+            writer.close()
 
 
 __all__ = ["CUT", "DRIP", "DRIP_HEAD", "ENDLESS", "HANG", "OddOci", "Said", "odd_oci", "refused"]

@@ -104,9 +104,10 @@ def test_an_interrupt_from_the_keyboard_leaves_the_proxy_to_a_program_that_goes_
     with shell.started(sys.executable, "-c", program) as process:
         assert ask(process) == "401"
         os.killpg(process.pid, signal.SIGINT)  # the whole session, as the terminal does
+        # Python may only get round to its handler when the read that it is about to begin has ended.
+        assert ask(process) == "no"
         assert process.stdout is not None
-        assert process.stdout.readline() == b"no\n"
-        assert ask(process) == "401"
+        assert process.stdout.readline() == b"401\n"
 
 
 def test_the_program_has_no_child_that_it_did_not_start(shell: Shell) -> None:

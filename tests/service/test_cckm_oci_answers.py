@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import threading
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ from tests.odd_oci import (
     odd_oci,
     refused,
 )
-from tests.plane import Plane, open_plane, shared_database
+from tests.plane import ELSEWHERE, Plane, open_plane, shared_database
 
 API = "https://cckm.localhost/api/v1"
 OCI = f"{API}/cckm/oci"
@@ -119,8 +118,8 @@ async def refusal_of(way: OciCloud, *, change: bool = False) -> Refusal:
 
 BROKEN: list[tuple[Said | str, str]] = [
     (Said(200, b"this is no JSON", {"Content-Type": "application/json"}), "CloudUndecided"),
-    (Said(200, [[[["nested"]]]], {"Content-Type": "application/json"}), "CloudUndecided"),
     (Said(200, b"[" * 100_000, {"Content-Type": "application/json"}), "CloudUndecided"),
+    (Said(200), "CloudUndecided"),
     (Said(204), "CloudUndecided"),
     (Said(301, b"", {"Location": "https://example.org/"}), "CloudUnreachable"),
     (Said(307, b"", {"Location": "/20180608/vaults"}), "CloudUnreachable"),
@@ -219,16 +218,10 @@ async def test_a_cloud_that_hangs_leaves_the_others_theirs(odd: OddOci, tmp_path
         calls = [
             asyncio.ensure_future(hanging.ask(hanging.control(), vaults_of, "others")) for _ in range(workers.THREADS)
         ]
-        while len(odd.seen) < SHARE:
-            await asyncio.sleep(0.01)
-        began, slowest = time.monotonic(), 0.0
+        beyond = await asyncio.gather(*calls[SHARE:], return_exceptions=True)
+        assert {type(each) for each in beyond} == {Throttled}
         for _ in range(20):
-            before = time.monotonic()
             assert await fine.ask(fine.control(), vaults_of, "others") == []
-            slowest = max(slowest, time.monotonic() - before)
-        assert time.monotonic() - began < 60, slowest
-        done, _ = await asyncio.wait(calls, timeout=20, return_when=asyncio.FIRST_EXCEPTION)
-        assert all(isinstance(each.exception(), Throttled) for each in done)
         assert len(odd.seen) == SHARE
         odd.over.set()
         threads.close()
@@ -328,8 +321,6 @@ async def test_every_call_passes_on_what_the_cloud_says(
 ) -> None:
     odd.always = lambda _: step
     for path, body in CALLS:
-        if isinstance(step, Said) and step.status == 200 and step.body and "nested" in str(step.body):
-            continue  # what the SDK makes of a list of lists depends on what it expects
         answer = await plane.ask("POST", f"{OCI}/{path}", body, caller=OFFICER)
         told = answer.json()
         expected = STATUSES[reason]
@@ -341,8 +332,16 @@ async def test_every_call_passes_on_what_the_cloud_says(
             assert "TooManyRequests" in told["message"]
             assert int(answer.headers["retry-after"]) >= 1
         if isinstance(step, Said) and isinstance(step.body, dict) and isinstance(step.body["code"], str):
-            assert (step.body["code"] in told["message"]) == (step.status < 500), told
+            assert step.body["code"] in told["message"], told
     assert await rows(plane) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("told", [None, 5, "x", [], [[["nested"]]], [None], ["x"], [5], {}, {"id": {}}, {"data": []}])
+async def test_answers_of_another_shape_are_no_failure_of_ours(plane: Plane, odd: OddOci, told: Any) -> None:
+    odd.always = lambda _: Said(200, told)
+    for path, body in CALLS:
+        answer = await plane.ask("POST", f"{OCI}/{path}", body, caller=OFFICER)
+        assert answer.status_code in (200, 400, 504), f"{path}: {answer.status_code} {answer.text}"
 
 
 async def test_a_failed_test_is_an_answer_in_the_clouds_words(plane: Plane, odd: OddOci) -> None:
@@ -353,7 +352,7 @@ async def test_a_failed_test_is_an_answer_in_the_clouds_words(plane: Plane, odd:
         (CUT, "did not answer"),
         (Said(302, b"", {"Location": "https://example.org"}), "leads elsewhere"),
     ):
-        odd.always = lambda _, step=step: step  # type: ignore[misc]
+        odd.always = lambda _, step=step: step
         for path, body in (("connections/odd/test", None), ("connection-test", odd.connection())):
             told = await plane.accept("POST", f"{CONNECTIONS}/{path}", body, caller=OFFICER)
             assert told["connection_ok"] is False
@@ -385,13 +384,12 @@ async def test_vaults_come_all_or_none(plane: Plane, odd: OddOci) -> None:
 
 
 async def test_another_vault_is_not_taken_for_the_one_that_was_asked_for(plane: Plane, odd: OddOci) -> None:
-    odd.always = lambda path: Said(
-        200, odd.vault("ocid1.vault.oc1.iad.odd.other") if "vaults" in path else odd.told(path)
-    )
+    other = odd.vault("ocid1.vault.oc1.iad.odd.other")
+    odd.always = lambda path: Said(200, other if "vaults" in path else odd.told(path))
     await plane.refuse("POST", f"{OCI}/add-vaults", ADDING, status=400, part="another vault", caller=OFFICER)
     odd.always = None
     made = (await plane.accept("POST", f"{OCI}/add-vaults", ADDING, caller=OFFICER))["vaults"][0]
-    odd.always = lambda path: Said(200, odd.vault("ocid1.vault.oc1.iad.odd.other"))
+    odd.always = lambda _: Said(200, other)
     await plane.refuse("PATCH", f"{OCI}/vaults/{made['id']}", {}, status=400, part="another vault", caller=OFFICER)
 
 
@@ -409,13 +407,15 @@ async def test_a_vault_elsewhere_is_never_asked(plane: Plane, odd: OddOci) -> No
 
 async def test_a_connection_that_went_meanwhile_is_not_used(plane: Plane, odd: OddOci) -> None:
     loop = asyncio.get_running_loop()
+    doing: list[asyncio.Task[Any]] = []
     for path, body in (CALLS[1], CALLS[3], CALLS[7]):
         held = threading.Event()
 
         def deleting(asked: str, held: threading.Event = held) -> Said:
             if not held.is_set():
                 held.set()
-                loop.create_task(plane.store.write(lambda tx: tx.execute("DELETE FROM cckm_connections")))
+                gone = plane.store.write(lambda tx: tx.execute("DELETE FROM cckm_connections"))
+                doing.append(loop.create_task(gone))
             return Said(200, odd.told(asked))
 
         odd.always = deleting
@@ -428,7 +428,7 @@ async def test_a_connection_that_went_meanwhile_is_not_used(plane: Plane, odd: O
 
 async def test_strange_things_that_a_cloud_may_say_are_kept_as_text(plane: Plane, odd: OddOci) -> None:
     """Tags that are no texts, no name, no time: the record is one that strict clients decode."""
-    strange = {
+    strange: dict[str, Any] = {
         "displayName": None,
         "timeCreated": None,
         "vaultType": "SOMETHING_NEW",
@@ -515,15 +515,9 @@ async def test_what_is_wrong_never_reaches_the_cloud(plane: Plane, odd: OddOci) 
 
 async def test_unknown_connections_and_other_domains(plane: Plane, odd: OddOci) -> None:
     for path, body in CALLS:
-        told = await plane.refuse(
-            "POST",
-            f"{OCI}/{path}",
-            {**body, "connection": "none"},
-            status=404,
-            part="no such connection",
-            caller=OFFICER,
-        )
-        assert "OCI" in told
+        unknown = {**body, "connection": "none"}
+        await plane.refuse("POST", f"{OCI}/{path}", unknown, status=404, part="no such connection", caller=OFFICER)
+        await plane.refuse("POST", f"{OCI}/{path}", body, status=404, part="no such connection", caller=ELSEWHERE)
     assert odd.seen == []
 
 

@@ -1,4 +1,4 @@
-"""Versions of OCI keys through a real server and the official SDK: rotation, uploads, deletion, rights (CCKM, OCI §6)."""
+"""Versions of OCI keys through a real server and the official SDK: rotation, uploads, deletion, rights (OCI §6)."""
 
 from __future__ import annotations
 
@@ -173,15 +173,6 @@ def test_what_cannot_become_a_version_is_refused(oci_desk: OciDesk, oci_vault: O
     refuse(409, "needs it to be ENABLED", is_native=True)
     admin.refuse("POST", f"{KEYS}/{short['id']}/versions", {"is_native": True}, status=404)
     assert execute(oci_desk.server, "SELECT * FROM cckm_sealed WHERE kind = 'oci-intent'") == []
-
-
-def test_a_version_that_cannot_be_looked_at_is_looked_at_again(
-    oci_desk: OciDesk, oci_vault: OciManaged, oci_board: Switchboard
-) -> None:
-    key = oci_desk.made(oci_vault)
-    oci_board.fault_add(kind="status", status=500, service="ocikms", operation="GetKeyVersion", count=6)
-    made = oci_desk.admin.accept("POST", f"{KEYS}/{key['id']}/versions", {"is_native": True}, 201)
-    assert state_of(oci_desk.settled_version(key, made, "ENABLED")) == "ENABLED"
 
 
 # ---------------------------------------------------------------------- uploads
@@ -395,10 +386,10 @@ def test_every_change_is_in_the_log_and_no_material_is(oci_desk: OciDesk, oci_va
     uploaded = upload(oci_desk, oci_vault, source["id"])
     assert sorted(each["details"]["stage"] for each in records(uploaded["id"])) == ["begun", "done"]
     text = str(records(made["id"]) + records(uploaded["id"]))
-    logged = oci_desk.server.log_text() if hasattr(oci_desk.server, "log_text") else ""
+    text += oci_desk.server.log.read_text(errors="replace")
     for form in (material, base64.b64encode(bytes.fromhex(material)).decode()):
         assert form not in text
-        assert form not in logged
+    assert execute(oci_desk.server, "SELECT * FROM cckm_sealed WHERE kind = 'oci-intent'") == []
 
 
 @pytest.mark.parametrize("operation", ["CreateKeyVersion", "ImportKey"])

@@ -32,6 +32,7 @@ CLOCK = ManualClock(START + 30.0)
 NOW = int(CLOCK.now())
 MINUTE = NOW // 60 * 60
 ROWS = 300
+ALL: operations.Seen = {"azure": None, "oci": None}
 Truth = Callable[[SecretRow, VaultRow], bool]
 
 
@@ -268,7 +269,7 @@ async def check(estate: Estate, searches: Searches, chance: random.Random) -> in
     ids = [vault.id for vault in estate.vaults.values()]
     containers = frozenset(chance.sample(ids, chance.randrange(4))) if chance.random() < 0.3 else None
     domain_id = OTHER if chance.random() < 0.1 else ROOT_DOMAIN
-    page = await searches.page(domain_id, Query(pairs), containers)
+    page = await searches.page(domain_id, Query(pairs), {"azure": containers, "oci": containers})
     expected = estate.found(terms, domain_id, containers)
     assert [each.id for each in page.resources] == (
         expected[skip:] if limit == -1 else expected[skip : skip + limit]
@@ -322,32 +323,32 @@ async def test_only_what_has_moved_is_read_again(estate: Estate, monkeypatch: py
         read.append(part)
         return await part_records.rows_of(store, part)
 
-    monkeypatch.setattr(index, "rows_of", rows_of)
+    monkeypatch.setattr(operations, "SECRETS", index.SECRETS._replace(rows_of=rows_of))
     searches = Searches(estate.store, CLOCK)
-    await searches.page(ROOT_DOMAIN, Query([]), None)
+    await searches.page(ROOT_DOMAIN, Query([]), ALL)
     assert read == sorted({num // 64 for num in estate.rows})
-    await searches.page(ROOT_DOMAIN, Query([]), None)
+    await searches.page(ROOT_DOMAIN, Query([]), ALL)
     row = estate.rows[130]
     read.clear()
     await estate.change([msgspec.structs.replace(row, gone=not row.gone)])
-    await searches.page(ROOT_DOMAIN, Query([("q", "is:gone")]), None)
+    await searches.page(ROOT_DOMAIN, Query([("q", "is:gone")]), ALL)
     assert read == [130 // 64]
 
 
 async def test_a_removed_vault_is_not_found_any_more(estate: Estate) -> None:
     searches = Searches(estate.store, CLOCK)
     gone = next(vault for vault in estate.vaults.values() if vault.domain_id == ROOT_DOMAIN)
-    before = await searches.page(ROOT_DOMAIN, Query([("q", f"vault:{gone.id}")]), None)
+    before = await searches.page(ROOT_DOMAIN, Query([("q", f"vault:{gone.id}")]), ALL)
     assert before.total > 0
     await estate.store.write(lambda tx: vault_records.remove(tx, gone))
     for query in (f"vault:{gone.id}", ""):
-        page = await searches.page(ROOT_DOMAIN, Query([("q", query), ("limit", "-1")]), None)
+        page = await searches.page(ROOT_DOMAIN, Query([("q", query), ("limit", "-1")]), ALL)
         assert not [record for record in page.resources if record.key_vault_id == gone.id]
     await estate.store.write(lambda tx: vault_records.sweep_some(tx, gone.num, 1000))
     estate.rows = {num: row for num, row in estate.rows.items() if row.vault_num != gone.num}
     chance = random.Random(2)
     await estate.add([draw_row(chance, [vault for vault in estate.vaults.values() if vault is not gone])])
-    page = await searches.page(ROOT_DOMAIN, Query([("limit", "-1")]), None)
+    page = await searches.page(ROOT_DOMAIN, Query([("limit", "-1")]), ALL)
     assert [record.id for record in page.resources] == estate.found([])
 
 
@@ -357,18 +358,18 @@ async def test_of_many_matches_the_total_says_that_there_are_more(
     monkeypatch.setattr(operations, "EXACT_UP_TO", 20)
     searches = Searches(estate.store, CLOCK)
     expected = estate.found([Term("vault", anywhere("vault"))])
-    page = await searches.page(ROOT_DOMAIN, Query([("q", "vault")]), None)
+    page = await searches.page(ROOT_DOMAIN, Query([("q", "vault")]), ALL)
     assert (page.total, page.total_is_exact) == (20, False)
-    far = await searches.page(ROOT_DOMAIN, Query([("q", "vault"), ("skip", "60"), ("limit", "5")]), None)
+    far = await searches.page(ROOT_DOMAIN, Query([("q", "vault"), ("skip", "60"), ("limit", "5")]), ALL)
     assert (far.total, far.total_is_exact) == (65, False)
     assert [record.id for record in far.resources] == expected[60:65]
-    last = await searches.page(ROOT_DOMAIN, Query([("q", "vault"), ("skip", str(len(expected) - 3))]), None)
+    last = await searches.page(ROOT_DOMAIN, Query([("q", "vault"), ("skip", str(len(expected) - 3))]), ALL)
     assert (last.total, last.total_is_exact) == (len(expected), True)
     monkeypatch.setattr("claviger.cckm.listing.MOST_AT_ONCE", 100)
     monkeypatch.setattr(operations, "MOST_AT_ONCE", 100)
     for limit in ("-1", "101"):
         with pytest.raises(Invalid) as refused:
-            await searches.page(ROOT_DOMAIN, Query([("q", "vault"), ("limit", limit)]), None)
+            await searches.page(ROOT_DOMAIN, Query([("q", "vault"), ("limit", limit)]), ALL)
         assert refused.value.reason == "TooMany"
     await check(estate, searches, random.Random(1))
 
@@ -400,7 +401,7 @@ REFUSED = (
 @pytest.mark.parametrize("query", REFUSED)
 async def test_what_cannot_be_read_is_refused(estate: Estate, query: str) -> None:
     with pytest.raises(Invalid) as refused:
-        await Searches(estate.store, CLOCK).page(ROOT_DOMAIN, Query([("q", query)]), None)
+        await Searches(estate.store, CLOCK).page(ROOT_DOMAIN, Query([("q", query)]), ALL)
     assert refused.value.reason == "Validation"
     assert str(refused.value.facts["message"]).startswith("Validation errors:\nq: ")
 
@@ -423,6 +424,6 @@ async def test_hostile_words_find_nothing_and_fail_nothing(estate: Estate) -> No
         "name:%",
         "tag:a=b=c",
     ):
-        page = await searches.page(ROOT_DOMAIN, Query([("q", query)]), None)
+        page = await searches.page(ROOT_DOMAIN, Query([("q", query)]), ALL)
         assert page.total == len(estate.found([Term(query, anywhere(query))])) or ":" in query, query
     assert (await searches.page(ROOT_DOMAIN, Query([]), frozenset())).total == 0

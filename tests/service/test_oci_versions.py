@@ -66,7 +66,7 @@ async def test_a_version_from_its_making_to_its_end(desk: KeyDesk) -> None:
     assert after.etag != etag
     read = await desk.ask("GetKeyVersion", key_id, made["id"])
     assert read.json == {**made.json, "lifecycleState": "ENABLED"}
-    assert read.etag not in (made.etag, None)
+    assert read.etag == made.etag is not None
 
     with pytest.raises(Conflict) as refused:
         await desk.ask("ScheduleKeyVersionDeletion", key_id, made["id"])
@@ -85,12 +85,13 @@ async def test_a_version_from_its_making_to_its_end(desk: KeyDesk) -> None:
     pending = await desk.ask("GetKeyVersion", key_id, first)
     assert pending.json == {**scheduled.json, "lifecycleState": "PENDING_DELETION"}
     assert await desk.refusal("ScheduleKeyVersionDeletion", key_id, first) == WRONG_STATE
-    assert await desk.refusal("CancelKeyVersionDeletion", key_id, first, if_match=scheduled.etag) == STALE
-    cancelled = await desk.ask("CancelKeyVersionDeletion", key_id, first, if_match=pending.etag)
+    assert await desk.refusal("CancelKeyVersionDeletion", key_id, first, if_match=before.etag) == STALE
+    cancelled = await desk.ask("CancelKeyVersionDeletion", key_id, first, if_match=scheduled.etag)
     assert (cancelled["lifecycleState"], cancelled["timeOfDeletion"]) == ("CANCELLING_DELETION", None)
     back = await desk.ask("GetKeyVersion", key_id, first)
     assert back.json == before.json
-    assert len({before.etag, scheduled.etag, pending.etag, cancelled.etag, back.etag}) == 5
+    assert (pending.etag, back.etag) == (scheduled.etag, cancelled.etag)
+    assert len({before.etag, scheduled.etag, cancelled.etag}) == 3
 
     await desk.ask("ScheduleKeyVersionDeletion", key_id, first)
     desk.clock.advance(30 * DAY_S - 0.001)

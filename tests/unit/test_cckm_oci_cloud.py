@@ -26,7 +26,9 @@ def error(status: int, code: str, message: str = "words", **headers: str) -> Any
 @pytest.mark.parametrize(
     ("status", "code", "kind", "reason"),
     [
-        (404, "NotAuthorizedOrNotFound", NotFound, "CloudNotFound"),
+        (404, "NotAuthorizedOrNotFound", NotFound, "CloudHidden"),
+        (404, "BucketNotFound", NotFound, "CloudHidden"),
+        (404, "ObjectNotFound", NotFound, "CloudNotFound"),
         (409, "IncorrectState", Conflict, "CloudConflict"),
         (412, "NoEtagMatch", Conflict, "CloudConflict"),
         (401, "NotAuthenticated", Forbidden, "CloudRefused"),

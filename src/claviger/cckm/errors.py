@@ -73,6 +73,7 @@ _BY_REASON: Mapping[str, Kind] = {
     "MethodNotAllowed": Kind(405, 15, "NCERRBadRequest: Bad HTTP request", "This method is not allowed here"),
     # The cloud's refusals: its words, and never a 401, which would tell the client that its own token is bad.
     "CloudRefused": Kind(403, 6, "NCERRForbidden: Forbidden", "The cloud refused"),
+    "CloudHidden": Kind(403, 6, "NCERRForbidden: Forbidden", "The cloud refused"),
     "CloudInvalid": Kind(400, 15, "NCERRBadRequest: Bad HTTP request", "The cloud refused"),
     "CloudUnreachable": Kind(502, 20, "NCERRBadGateway: The cloud cannot be reached", "The cloud cannot be reached"),
     "CloudUndecided": Kind(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Generic, TypeVar
 
-T = TypeVar("T", int, str)
+T = TypeVar("T", bound=Hashable)
 
 _NARROW = 2**32
 _BYTE = 256
@@ -109,6 +109,18 @@ class Dates:
         is_narrow = values[rows[0]] >= 0 and values[rows[-1]] < _NARROW
         self._rows = array("H", rows)
         self._at = array("I" if is_narrow else "q", [values[row] for row in rows])
+
+    def in_order(self) -> Sequence[int]:
+        """The dates of all rows, by row."""
+        found = array("q", bytes(8 * len(self._at)))
+        for row, at in zip(self._rows, self._at, strict=True):
+            found[row] = at
+        return found
+
+    @property
+    def latest(self) -> int:
+        """The latest of all."""
+        return self._at[-1]
 
     def mask(self, low: int, high: int) -> bytes:
         """The rows whose dates lie from `low` on and before `high`."""

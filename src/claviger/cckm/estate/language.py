@@ -7,28 +7,26 @@ which part of it and what would do; nothing is guessed at.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from claviger.cckm.azure.secrets.rules import LATEST_TIME
 from claviger.cckm.azure.secrets.wire import epoch
 from claviger.cckm.errors import validation
 from claviger.cckm.estate.rules import (
-    FACTS,
     LONGEST_QUERY,
     MOST_TERMS,
     NEVER_ENDS,
-    STATUSES,
+    WORDS_OF,
     Column,
     Date,
     Fact,
+    FactField,
     Field,
     Pattern,
     Tag,
     Text,
     Wanted,
-    has_status,
-    is_so,
 )
 from claviger.core.errors import Invalid
 
@@ -49,7 +47,15 @@ DATE_FIELDS: Mapping[str, Column] = {
     "age": "azure_created_at",
 }
 _LOOKS_BACK = frozenset({"created", "updated", "age"})
-_FIELDS = (*TEXT_FIELDS, "tag", "status", "is", *DATE_FIELDS)
+FACT_FIELDS: Mapping[str, FactField] = {
+    "kind": "kind",
+    "status": "status",
+    "state": "status",
+    "is": "is",
+    "algorithm": "algorithm",
+    "mode": "mode",
+}
+_FIELDS = (*TEXT_FIELDS, "tag", *FACT_FIELDS, *DATE_FIELDS)
 
 
 class _Term(NamedTuple):
@@ -122,30 +128,25 @@ def _made(term: _Term, now: int) -> Text | Tag | Date | Fact:
         return Text(TEXT_FIELDS[term.field], Pattern(term.word), term.negated)
     if term.field in DATE_FIELDS:
         return _date(term, now)
-    makers: Mapping[str, Callable[[_Term, int], Tag | Date | Fact]] = {"tag": _tag, "status": _status, "is": _fact}
-    return makers[term.field](term, now)
+    return _tag(term) if term.field == "tag" else _fact(term, now)
 
 
-def _tag(term: _Term, _: int) -> Tag:
+def _tag(term: _Term) -> Tag:
     name, mark, value = term.word.partition("=")
     if not name:
         raise _refused(f"{_cut(term.shown)} lacks the tag's name")
     return Tag(Pattern(name), Pattern(value) if mark else None, term.negated)
 
 
-def _status(term: _Term, _: int) -> Fact:
-    word = term.word.upper()
-    if word not in STATUSES:
-        raise _refused(f"{_cut(term.shown)} is not understood; status: is followed by {', '.join(STATUSES)}")
-    return has_status(word, negated=term.negated)
-
-
 def _fact(term: _Term, now: int) -> Date | Fact:
-    if term.word == "expired":
+    field = FACT_FIELDS[term.field]
+    if field == "is" and term.word == "expired":
         return Date("expires_at", 1, now, term.negated)
-    if term.word not in FACTS:
-        raise _refused(f"{_cut(term.shown)} is not understood; is: is followed by {', '.join(FACTS)}, expired")
-    return is_so(term.word, negated=term.negated)
+    word = term.word.replace("_", "-")
+    if word not in WORDS_OF[field]:
+        known = ", ".join((*WORDS_OF[field], *(["expired"] if field == "is" else [])))
+        raise _refused(f"{_cut(term.shown)} is not understood; {term.field}: is followed by {known}")
+    return Fact(field, word, term.negated)
 
 
 def _date(term: _Term, now: int) -> Date:

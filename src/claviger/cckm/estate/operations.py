@@ -1,97 +1,172 @@
-"""Search over the estate: one page of what matches a query, among what the caller may see."""
+"""Search over the estate: one page of what matches a query, of secrets and keys, among what the caller may see."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import msgspec
 
 from claviger.cckm.azure.secrets.listing.dates import dates_of
-from claviger.cckm.azure.secrets.listing.filters import Vault
 from claviger.cckm.azure.secrets.listing.records import Clause, ListReads
-from claviger.cckm.azure.secrets.showing import shown
-from claviger.cckm.azure.secrets.wire import SecretRecord
+from claviger.cckm.azure.secrets.showing import shown as shown_secret
 from claviger.cckm.calls import Query
-from claviger.cckm.estate.index import Found, Index
+from claviger.cckm.estate.index import KEYS, NOTHING, SECRETS, Found, Index
 from claviger.cckm.estate.language import wanted_of
 from claviger.cckm.estate.parts import Search, SoughtText
-from claviger.cckm.estate.rules import ENABLED, EXACT_UP_TO, SOLE, Date, Fact, Text, Wanted
+from claviger.cckm.estate.rules import EXACT_UP_TO, Date, Fact, Place, Text, Wanted
 from claviger.cckm.listing import MOST_AT_ONCE, Window, window_of
+from claviger.cckm.oci.keys import records as keys
+from claviger.cckm.oci.keys.showing import shown as shown_key
+from claviger.cckm.oci.vaults import records as oci_vaults
 from claviger.core.clock import Clock
 from claviger.store.contract import Store
 
 VIEWS_A_READ = 1000
-_FLAGS: Mapping[str, int] = {"enabled": ENABLED, "never_rotated": SOLE}
+AZURE, OCI = "azure", "oci"
+
+Seen = Mapping[str, frozenset[str] | None]
+"""By cloud, ids of the vaults whose objects the caller sees; None for all."""
+
+_SHOWN = {"items": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("SecretRecord", "OciKeyRecord")]}}
 
 
 class FoundPage(msgspec.Struct, frozen=True):
-    """One page of what a search has found. Where `total_is_exact` is false, more match than `total` says."""
+    """One page of what a search has found: records of secrets and of keys, the newest first.
+
+    Where `total_is_exact` is false, more match than `total` says.
+    """
 
     skip: int
     limit: int
     total: int
     total_is_exact: bool
-    resources: Sequence[SecretRecord]
+    resources: Annotated[Sequence[Any], msgspec.Meta(extra_json_schema=_SHOWN)]
 
 
 class Searches:
     """The search over one store. Keep it: it remembers."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
         self._clock = clock
         self._reads = ListReads(store)
-        self._index = Index(store)
-        self._vaults: dict[str, Sequence[Vault]] = {}
-        self._vaults_at = -1
+        self._secrets = Index(store, SECRETS)
+        self._keys = Index(store, KEYS)
+        self._places: dict[tuple[str, str], Sequence[Place]] = {}
+        self._places_at = (-1, -1)
 
-    async def page(self, domain_id: str, query: Query, containers: frozenset[str] | None) -> FoundPage:
-        """One page of the domain's secrets, of those in `containers` (ids of vaults; None: all), the newest first.
+    async def page(self, domain_id: str, query: Query, seen: Seen) -> FoundPage:
+        """One page of the domain's secrets and keys, of those that are `seen`, the newest first.
 
         Raises Invalid("Validation"), and Invalid("TooMany") for a page that is too long.
         """
         window = window_of(query)
         wanted = wanted_in(query, self._clock.now())
-        if containers == frozenset():
-            return FoundPage(window.skip, window.limit, 0, True, [])
-        revision = await self._index.renew()
-        vaults = await self._seen(domain_id, revision, containers)
-        search = search_of(wanted, vaults)
-        found = await self._index.find(search, window.skip, _most(window), EXACT_UP_TO if search.texts else None)
-        window.count_of(found.total)
-        records = await self._records(domain_id, found, {vault.id for vault in vaults})
-        return FoundPage(window.skip, window.limit, found.total, found.is_exact, records)
+        places = await self._seen(domain_id, seen)
+        search = search_of(wanted, places[AZURE])
+        most, enough = _most(window), EXACT_UP_TO if search.texts else None
+        of_keys = NOTHING
+        if places[OCI]:
+            sought = search_of(wanted, places[OCI])
+            of_keys = await self._keys.find(sought, 0, window.skip + most, enough, with_ages=True)
+        passed = max(0, window.skip - of_keys.total)  # so many surely lie before the page
+        of_secrets = NOTHING
+        if places[AZURE] and (search.facts is None or 1 in search.facts.table):
+            of_secrets = await self._secrets.find(
+                search, passed, window.skip + most - passed, enough, with_ages=of_keys.total > 0
+            )
+        total = of_secrets.total + of_keys.total
+        window.count_of(total)
+        return FoundPage(
+            window.skip,
+            window.limit,
+            total,
+            of_secrets.is_exact and of_keys.is_exact,
+            await self._records(domain_id, merged(of_secrets, of_keys, window.skip - passed, most), places),
+        )
 
-    async def _seen(self, domain_id: str, revision: int, containers: frozenset[str] | None) -> Sequence[Vault]:
-        if revision != self._vaults_at:
-            self._vaults, self._vaults_at = {}, revision
-        vaults = self._vaults.get(domain_id)
-        if vaults is None:
-            vaults = self._vaults[domain_id] = await self._reads.vaults(domain_id)
-        return [vault for vault in vaults if containers is None or vault.id in containers]
+    async def _seen(self, domain_id: str, seen: Seen) -> dict[str, Sequence[Place]]:
+        """By cloud, the vaults that the caller sees, once what is known of their rows is as new as they are."""
+        revisions = (await self._secrets.renew(), await self._keys.renew())
+        if revisions != self._places_at:
+            self._places, self._places_at = {}, revisions
+        found: dict[str, Sequence[Place]] = {}
+        for cloud in (AZURE, OCI):
+            places = self._places.get((domain_id, cloud))
+            if places is None:
+                read = self._places_in_azure if cloud == AZURE else self._places_in_oci
+                places = self._places[domain_id, cloud] = await read(domain_id)
+            own = seen[cloud]
+            found[cloud] = [place for place in places if own is None or place.id in own]
+        return found
 
-    async def _records(self, domain_id: str, found: Found, seen: set[str]) -> list[SecretRecord]:
+    async def _places_in_azure(self, domain_id: str) -> list[Place]:
+        """By its name in Azure; that of its record has a subscription's id in it, whose digits mean nothing."""
+        return [
+            Place(each.num, each.id, each.azure_name, (each.name, each.id), each.location, each.cloud_name)
+            for each in await self._reads.vaults(domain_id)
+        ]
+
+    async def _places_in_oci(self, domain_id: str) -> list[Place]:
+        return [
+            Place(each.num, each.id, each.display_name, (each.ocid, each.id), each.region, OCI)
+            for each in await oci_vaults.all_of(self._store, domain_id)
+        ]
+
+    async def _records(
+        self, domain_id: str, page: Sequence[tuple[str, int]], places: Mapping[str, Sequence[Place]]
+    ) -> list[Any]:
         """As they are now. One that has gone meanwhile is left out; one that has changed is shown as it is."""
-        records: list[SecretRecord] = []
-        for at in range(0, len(found.nums), VIEWS_A_READ):
+        seen = {place.id for those in places.values() for place in those}
+        records: list[Any] = []
+        for at in range(0, len(page), VIEWS_A_READ):
             if at:
                 await asyncio.sleep(0)
-            views = await self._reads.views(
-                found.nums[at : at + VIEWS_A_READ], Clause("coalesce(v.domain_id, '') = ?", (domain_id,))
-            )
-            records += [shown(view) for view in views if view.vault.id in seen]
+            portion = page[at : at + VIEWS_A_READ]
+            found: dict[tuple[str, int], Any] = {}
+            nums = [num for cloud, num in portion if cloud == AZURE]
+            if nums:
+                in_domain = Clause("coalesce(v.domain_id, '') = ?", (domain_id,))
+                views = await self._reads.views_by_num(nums, in_domain)
+                found |= {(AZURE, num): shown_secret(view) for num, view in views.items() if view.vault.id in seen}
+            of_keys = [num for cloud, num in portion if cloud == OCI]
+            if of_keys:
+                for each in await keys.views(self._store, domain_id, of_keys):
+                    if each.vault_id in seen:
+                        found[OCI, each.row.num] = shown_key(each)
+            records += [found[place] for place in portion if place in found]
         return records
+
+
+def merged(of_secrets: Found, of_keys: Found, skip: int, count: int) -> list[tuple[str, int]]:
+    """What two indexes have found as one page, each with its cloud and num: the newest first, then secrets first."""
+    if not of_keys.nums:
+        return [(AZURE, num) for num in of_secrets.nums[skip : skip + count]]
+    rows = [(-age, 0, at) for at, age in enumerate(of_secrets.ages)]
+    rows += [(-age, 1, at) for at, age in enumerate(of_keys.ages)]
+    rows.sort()
+    return [
+        (OCI, of_keys.nums[at]) if is_key else (AZURE, of_secrets.nums[at])
+        for _, is_key, at in rows[skip : skip + count]
+    ]
 
 
 def wanted_in(query: Query, now: float) -> Wanted:
     """What a call asks for: its query `q` and the filters beside it. Raises Invalid("Validation")."""
     wanted = wanted_of(query.one("q") or "", now)
     dates = [Date(each.column, each.low, each.high) for each in dates_of(query, now)]
-    flags = [(bit, query.boolean(name)) for name, bit in _FLAGS.items()]
-    return wanted.and_also(dates, [Fact(bit, bit if wish else 0) for bit, wish in flags if wish is not None])
+    facts = []
+    enabled, sole = query.boolean("enabled"), query.boolean("never_rotated")
+    if enabled is not None:
+        facts.append(Fact("is", "enabled" if enabled else "disabled"))
+    if sole is not None:
+        facts += [Fact("kind", "secret"), Fact("is", "never-rotated", not sole)]
+    return wanted.and_also(dates, facts)
 
 
-def search_of(wanted: Wanted, seen: Sequence[Vault]) -> Search:
+def search_of(wanted: Wanted, seen: Sequence[Place]) -> Search:
     """The search for what is wanted, among the vaults that are seen."""
     places = [text for text in wanted.texts if text.field not in ("any", "name")]
     vaults = frozenset(vault.num for vault in seen if all(_is_there(vault, text) for text in places))
@@ -106,19 +181,18 @@ def search_of(wanted: Wanted, seen: Sequence[Vault]) -> Search:
     return Search(wanted, vaults, texts)
 
 
-def _is_there(vault: Vault, text: Text) -> bool:
+def _is_there(vault: Place, text: Text) -> bool:
     """Whether a vault is as `vault:`, `region:` or `cloud:` wants it."""
     pattern = text.pattern
     if text.field == "vault":
-        has = _is_called(vault, text) or pattern.is_all_of(vault.name.lower()) or pattern.is_all_of(vault.id)
+        has = _is_called(vault, text) or any(pattern.is_all_of(name.lower()) for name in vault.names)
     else:
-        has = pattern.is_in((vault.location if text.field == "region" else vault.cloud_name).lower())
+        has = pattern.is_in((vault.region if text.field == "region" else vault.cloud_name).lower())
     return has is not text.negated
 
 
-def _is_called(vault: Vault, text: Text) -> bool:
-    """By its name in Azure; that of its record has a subscription's id in it, whose digits mean nothing to anybody."""
-    return text.pattern.is_in(vault.azure_name.lower())
+def _is_called(vault: Place, text: Text) -> bool:
+    return text.pattern.is_in(vault.called.lower())
 
 
 def _most(window: Window) -> int:

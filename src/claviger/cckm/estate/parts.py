@@ -1,4 +1,4 @@
-"""A portion of the rows of secrets as search keeps it in memory, and how what is wanted is found in it.
+"""A portion of the rows of secrets, or of keys, as search keeps it in memory, and how what is wanted is found in it.
 
 What holds for whole columns comes first (vaults, facts, tags, dates), as masks; then words, the rarest first, since
 they take longest. A row takes about 75 bytes.
@@ -21,7 +21,8 @@ from claviger.cckm.estate.columns import (
     needle_of_tag,
     pairs_of,
 )
-from claviger.cckm.estate.rules import Column, Tag, Text, Wanted, byte_of
+from claviger.cckm.estate.rules import Column, Tag, Text, Wanted, WantedFacts, byte_of
+from claviger.cckm.oci.keys.parts.records import KeyFacts, KeyPartRow
 
 FEW = 100
 """So many rows are looked at one by one rather than all of them at once."""
@@ -80,7 +81,7 @@ class Search:
         self.texts = list(texts)
         self.tags = [SoughtTag(tag) for tag in wanted.tags]
         self.dates = wanted.dates
-        self.facts = wanted.bytes_that_hold if wanted.facts else None
+        self.facts = WantedFacts(wanted.facts) if wanted.facts else None
 
     def order_by(self, sample: Sequence[Part]) -> None:
         """Has words that few rows have looked for first, and those last that must not be there."""
@@ -89,32 +90,76 @@ class Search:
             self.texts.sort(key=lambda text: (text.negated, rows[text]))
 
 
-class Part:
-    """Rows in the order of their nums. Nothing in it is ever changed."""
+class SecretFactColumn:
+    """The facts of secrets, a byte each."""
 
-    __slots__ = ("_dates", "_facts", "_names", "_nums", "_tags", "_vaults", "first")
+    __slots__ = ("_bytes",)
 
     def __init__(self, rows: Sequence[PartRow]) -> None:
-        """Of at least one row."""
-        self.first = rows[0].num
-        self._nums = array("H", [row.num - self.first for row in rows])
-        self._names = Names(row.name_key for row in rows)
-        self._tags = Tags(row.tags for row in rows)
-        self._vaults = Palette(row.vault_num for row in rows)
-        self._facts = bytes(
+        self._bytes = bytes(
             byte_of(
                 row.status, latest=row.latest, gone=row.gone, enabled=row.enabled, managed=row.managed, sole=row.sole
             )
             for row in rows
         )
+
+    def mask(self, wanted: WantedFacts) -> bytes:
+        """The rows that are as wanted."""
+        return self._bytes.translate(wanted.table)
+
+
+class KeyFactColumn:
+    """The facts of keys, of which there are few different ones."""
+
+    __slots__ = ("_palette",)
+
+    def __init__(self, rows: Sequence[KeyPartRow]) -> None:
+        self._palette: Palette[KeyFacts] = Palette(row.facts for row in rows)
+
+    def mask(self, wanted: WantedFacts) -> bytes:
+        """The rows that are as wanted."""
+        return self._palette.mask([wanted.hold_for(facts) for facts in self._palette.of])
+
+
+def secrets_part(rows: Sequence[PartRow]) -> Part:
+    """A portion of secrets; of at least one row."""
+    return Part(rows, SecretFactColumn(rows))
+
+
+def keys_part(rows: Sequence[KeyPartRow]) -> Part:
+    """A portion of keys; of at least one row."""
+    return Part(rows, KeyFactColumn(rows))
+
+
+class Part:
+    """Rows in the order of their nums. Nothing in it is ever changed."""
+
+    __slots__ = ("_dates", "_facts", "_names", "_nums", "_tags", "_vaults", "first")
+
+    def __init__(self, rows: Sequence[PartRow | KeyPartRow], facts: SecretFactColumn | KeyFactColumn) -> None:
+        self.first = rows[0].num
+        self._nums = array("H", [row.num - self.first for row in rows])
+        self._names = Names(row.name_key for row in rows)
+        self._tags = Tags(row.tags for row in rows)
+        self._vaults = Palette(row.vault_num for row in rows)
+        self._facts = facts
         self._dates = {column: Dates([getattr(row, column) for row in rows]) for column in _COLUMNS}
 
     def __len__(self) -> int:
-        return len(self._facts)
+        return len(self._nums)
 
     def num(self, row: int) -> int:
         """The num of a row of this part."""
         return self.first + self._nums[row]
+
+    @property
+    def last_made_at(self) -> int:
+        """When the last of its rows was made."""
+        return self._dates["created_at"].latest
+
+    def made_at(self) -> Sequence[int]:
+        """When each of its rows was made."""
+        return self._dates["created_at"].in_order()
 
     def count_having(self, text: SoughtText) -> int:
         """How many rows have a word."""
@@ -150,7 +195,7 @@ class Part:
         if not all(vaults):
             masks.append(self._vaults.mask(vaults))
         if search.facts is not None:
-            masks.append(self._facts.translate(search.facts))
+            masks.append(self._facts.mask(search.facts))
         for tag in search.tags:
             found = self._tags.mask(tag.needle, tag.verify)
             if not tag.negated:

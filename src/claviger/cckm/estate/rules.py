@@ -6,12 +6,14 @@ A `Wanted` is what a query asks for; all of it has to hold. `language.py` reads 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
 from claviger.cckm.listing import pattern_of
+from claviger.cckm.oci.keys.parts.records import KeyFacts
+from claviger.cckm.oci.keys.rules import ALGORITHMS, MODES, State
 
 LONGEST_QUERY = 500
 MOST_TERMS = 20
@@ -21,13 +23,21 @@ EXACT_UP_TO = 10_000
 Field = Literal["any", "name", "vault", "region", "cloud"]
 Column = Literal["created_at", "updated_at", "expires_at", "purge_at", "azure_created_at"]
 
+FactField = Literal["kind", "status", "is", "algorithm", "mode"]
+
 NEVER_ENDS = 2**62
+
+Thing = Literal["secret", "key"]
+KINDS: Mapping[str, Thing] = {"secret": "secret", "azure-secret": "secret", "key": "key", "oci-key": "key"}
+"""What `kind:` may be followed by."""
 
 STATUSES: Mapping[str, int] = {"AVAILABLE": 0, "SOFT-DELETED": 1, "DELETED": 2}
 _STATUS_BITS = 3
 LATEST, GONE, ENABLED, MANAGED, SOLE = 4, 8, 16, 32, 64
-"""A row's facts in one byte: the status, and a bit for each of these."""
+"""The facts of a secret's row in one byte: the status, and a bit for each of these."""
 
+STATES = tuple(state.value.replace("_", "-") for state in State)
+"""The states of keys, as `status:` takes them."""
 FACTS: Mapping[str, tuple[int, bool]] = {
     "enabled": (ENABLED, True),
     "disabled": (ENABLED, False),
@@ -36,7 +46,32 @@ FACTS: Mapping[str, tuple[int, bool]] = {
     "latest": (LATEST, True),
     "never-rotated": (SOLE, True),
 }
-"""What `is:` may be followed by, beside `expired`, with the bit that tells."""
+"""What `is:` may be followed by that secrets have, beside `expired`, with the bit that tells."""
+_FACTS_OF_KEYS: Mapping[str, Callable[[KeyFacts], bool]] = {
+    "enabled": lambda facts: facts.state == State.ENABLED.value,
+    "disabled": lambda facts: facts.state == State.DISABLED.value,
+    "gone": lambda facts: facts.is_gone,
+    "auto-rotated": lambda facts: facts.is_auto_rotated,
+}
+WORDS_OF: Mapping[FactField, Sequence[str]] = {
+    "kind": tuple(KINDS),
+    "status": tuple(word.lower() for word in dict.fromkeys((*STATUSES, *STATES))),
+    "is": (*FACTS, "auto-rotated"),
+    "algorithm": tuple(word.lower() for word in ALGORITHMS),
+    "mode": tuple(word.lower() for word in MODES),
+}
+"""What a field may be followed by; `is:` also by `expired`. What only the other kind can be, a thing is not."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A vault. `called` is its name, in which words are looked for; `names` are others, which have to match whole."""
+
+    num: int
+    id: str
+    called: str
+    names: tuple[str, ...]
+    region: str
+    cloud_name: str
 
 
 class Pattern:
@@ -84,11 +119,52 @@ class Date(msgspec.Struct, frozen=True):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """Which of the bits have to be how; `mask` 3 is the status."""
+    """Something that is so or not, as `field:word` says it, the word in small letters."""
 
-    mask: int
-    bits: int
+    field: FactField
+    word: str
     negated: bool = False
+
+    def is_of_secret(self, byte: int) -> bool:
+        """Whether it is so of a secret with these facts."""
+        return self._of_secret(byte) is not self.negated
+
+    def is_of_key(self, facts: KeyFacts) -> bool:
+        """Whether it is so of a key with these facts."""
+        return self._of_key(facts) is not self.negated
+
+    def _of_secret(self, byte: int) -> bool:
+        if self.field == "kind":
+            return KINDS[self.word] == "secret"
+        if self.field == "status":
+            return STATUSES.get(self.word.upper()) == byte & _STATUS_BITS
+        if self.field != "is" or self.word not in FACTS:
+            return False
+        bit, wanted = FACTS[self.word]
+        return (byte & bit != 0) is wanted
+
+    def _of_key(self, facts: KeyFacts) -> bool:
+        if self.field == "kind":
+            return KINDS[self.word] == "key"
+        if self.field == "status":
+            return facts.state.replace("_", "-").lower() == self.word
+        if self.field == "is":
+            return self.word in _FACTS_OF_KEYS and _FACTS_OF_KEYS[self.word](facts)
+        told = facts.algorithm if self.field == "algorithm" else facts.protection_mode
+        return told.lower() == self.word
+
+
+class WantedFacts:
+    """Which facts are wanted, ready to be looked for in many portions."""
+
+    def __init__(self, facts: Sequence[Fact]) -> None:
+        self._facts = facts
+        self.table = bytes(all(fact.is_of_secret(byte) for fact in facts) for byte in range(256))
+        """For each byte of a secret's facts a 1 where they are as wanted, else a 0: for `bytes.translate`."""
+
+    def hold_for(self, facts: KeyFacts) -> bool:
+        """Whether a key's facts are as wanted."""
+        return all(fact.is_of_key(facts) for fact in self._facts)
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -103,26 +179,8 @@ class Wanted(msgspec.Struct, frozen=True):
         """The same and more."""
         return Wanted(self.texts, self.tags, [*self.dates, *dates], [*self.facts, *facts])
 
-    @property
-    def bytes_that_hold(self) -> bytes:
-        """For each byte of facts a 1 where they are as wanted, else a 0: a table for `bytes.translate`."""
-        return bytes(
-            all((byte & fact.mask == fact.bits) is not fact.negated for fact in self.facts) for byte in range(256)
-        )
-
 
 def byte_of(status: str, *, latest: bool, gone: bool, enabled: bool, managed: bool, sole: bool) -> int:
     """The facts of a row."""
     bits = {LATEST: latest, GONE: gone, ENABLED: enabled, MANAGED: managed, SOLE: sole}
     return STATUSES[status] + sum(bit for bit, is_so in bits.items() if is_so)
-
-
-def has_status(status: str, *, negated: bool = False) -> Fact:
-    """That a row has this status, one of STATUSES."""
-    return Fact(_STATUS_BITS, STATUSES[status], negated)
-
-
-def is_so(word: str, *, negated: bool = False) -> Fact:
-    """That one of FACTS is so."""
-    bit, wanted = FACTS[word]
-    return Fact(bit, bit if wanted else 0, negated)

@@ -4,7 +4,8 @@
 `OciCloud.change(...)` sends it once, and again only after a 429, which did nothing. The SDK's own retries and its
 circuit breaker, which is one for the whole process, are off. Every call ends in time: what has not is undecided.
 
-    404 NotFound("CloudNotFound"), 409, 412 Conflict("CloudConflict"), 401, 403 Forbidden("CloudRefused"),
+    404 NotFound("CloudHidden") where a right may be missing, else NotFound("CloudNotFound"),
+    409, 412 Conflict("CloudConflict"), 401, 403 Forbidden("CloudRefused"),
     other 4xx, 501 Invalid("CloudInvalid"), 429 Throttled("CloudThrottled", retry_after_s=...),
     not sent for certain Unavailable("CloudUnreachable"), perhaps done Unavailable("CloudUndecided").
 
@@ -35,6 +36,8 @@ from claviger.core.sensitive import Sensitive
 
 T = TypeVar("T")
 
+HIDDEN = frozenset({"NotAuthorizedOrNotFound", "NamespaceNotFound", "BucketNotFound"})
+"""OCI's words for what is not there, or not the account's to see: it never says which."""
 _MOST_IDLE_CLIENTS = 8
 """Clients that wait for work, of one service at one address; each keeps a connection."""
 _MOST_HANDLES = 512
@@ -329,7 +332,8 @@ def _answered(failure: Any, hidden: tuple[Sensitive, ...]) -> Refusal:
     message = said(f"OCI answered {status}: {words}", hidden)
     match status:
         case 404:
-            return NotFound("CloudNotFound", message=message, code=code)
+            reason = "CloudHidden" if code in HIDDEN else "CloudNotFound"
+            return NotFound(reason, message=message, code=code)
         case 409 | 412:
             return Conflict("CloudConflict", message=message, code=code)
         case 401 | 403:

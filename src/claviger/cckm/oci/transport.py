@@ -10,6 +10,7 @@ import contextlib
 import socket
 from typing import Any
 
+import msgspec
 from oci._vendor.requests.adapters import HTTPAdapter
 from oci._vendor.requests.exceptions import ConnectionError as Broken
 from urllib3 import HTTPSConnectionPool, PoolManager
@@ -20,6 +21,10 @@ from claviger.cckm.trust import trust
 
 _SCHEME = "https://"
 _PORTION = 64 * 1024
+
+
+class NotUnderstood(Exception):
+    """An answer that says it went well, and is not JSON: the SDK would take it for one that has nothing in it."""
 
 
 class _Connection(HTTPSConnection):
@@ -84,7 +89,10 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]  # the SDK has no types
         return self.pool
 
     def send(self, request: Any, stream: bool = False, **more: Any) -> Any:
-        """Reads the whole answer, to the limit: the SDK's answers are JSON, and none of ours is a stream."""
+        """Reads the whole answer, to the limit: those that we ask for are JSON, and none is a stream.
+
+        Raises NotUnderstood for what goes well and is none; a change may be answered with nothing at all.
+        """
         answer = super().send(request, stream=True, **more)
         content = bytearray()
         for portion in answer.iter_content(_PORTION):
@@ -93,6 +101,8 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]  # the SDK has no types
                 answer.close()
                 raise Broken("the answer is too long", request=request)
         answer._content, answer._content_consumed = bytes(content), True
+        if 200 <= answer.status_code < 300 and (content or request.method == "GET"):
+            _must_be_json(content)
         return answer
 
     def cut(self) -> None:
@@ -101,6 +111,13 @@ class _Adapter(HTTPAdapter):  # type: ignore[misc]  # the SDK has no types
         if line is not None:
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_RDWR)
+
+
+def _must_be_json(content: bytearray) -> None:
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise NotUnderstood("the answer is not JSON") from None
 
 
 def set_up(session: Any, authority_pem: str | None, proxy: str | None, most_bytes: int) -> None:

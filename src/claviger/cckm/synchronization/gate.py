@@ -21,6 +21,14 @@ T = TypeVar("T")
 CALLS_AT_ONCE = 8
 
 
+class Count:
+    """How many calls somebody has made through a gate that others use too, and how many of them were throttled."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.throttled = 0
+
+
 class Gate:
     """Lets calls through, so many at once. `calls` and `throttled` count them since it was made.
 
@@ -47,16 +55,19 @@ class Gate:
         """Seconds until calls may be made again; 0 where it may be called now."""
         return max(0.0, self._opens_at - self._steady())
 
-    async def ask(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def ask(self, call: Callable[[], Awaitable[T]], count: Count | None = None) -> T:
         """The answer to a call that only reads. Raises the refusal that stays."""
+        count = count or Count()
         failures = 0
         async with self._slots:
             while True:
                 await self._open()
                 self.calls += 1
+                count.calls += 1
                 try:
                     answer = await call()
                 except Throttled as refusal:
+                    count.throttled += 1
                     self._close(refusal)
                 except Unavailable:
                     failures += 1

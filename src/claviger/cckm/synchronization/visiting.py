@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -15,7 +15,7 @@ from claviger.cckm.notices import wire as notices_wire
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.rules import Type
 from claviger.cckm.resource import uri
-from claviger.cckm.synchronization.gate import Gate
+from claviger.cckm.synchronization.gate import Count, Gate
 from claviger.cckm.synchronization.progress import Board
 from claviger.cckm.synchronization.records import Brake, JobVaults, Outcome
 from claviger.cckm.synchronization.rules import COMPLETED, FAILED, IN_PROGRESS
@@ -110,23 +110,27 @@ class Visit(ABC, Generic[V]):
     def __init__(self, work: Work, before: Outcome) -> None:
         self.work = work
         self.outcome = msgspec.structs.replace(before, message="", read=0)
+        self._count = Count()
 
     @abstractmethod
     async def synchronize(self, vault: V) -> None:
         """Raises the refusal that stands in the way; then nothing of the vault was written, or only part of what a
         whole reading has found."""
 
+    def asking(self, gate: Gate) -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
+        """The way through a gate, with the calls of this visit counted."""
+        return lambda call: gate.ask(call, self._count)
+
     def noting(self, vault: V, gate: Gate) -> Noted:
         """What a reading tells how far it is."""
-        before = self.outcome
-        calls, throttled = gate.calls, gate.throttled
+        before, count = self.outcome, self._count
 
         async def noted(read: int) -> None:
             self.outcome = msgspec.structs.replace(
                 self.outcome,
                 read=read,
-                calls=before.calls + gate.calls - calls,
-                throttled=before.throttled + gate.throttled - throttled,
+                calls=before.calls + count.calls,
+                throttled=before.throttled + count.throttled,
             )
             self.work.board.running(vault.id, self.outcome, gate)
 

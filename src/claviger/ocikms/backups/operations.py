@@ -103,7 +103,7 @@ class Backups:
                 file = await self._keyring.again_if_retired(lambda: self._key_file(call, key))
 
             def change(tx: Tx) -> Answer:
-                def act(held: Key) -> Key:
+                def act(tx: Tx, held: Key) -> Key:
                     rules.check_vault(held.vault_type)
                     rules.check_key(held.protection_mode)
                     self._put(tx, call, target, file, records.marks_of_key(tx, held.num))

@@ -26,6 +26,7 @@ from claviger.ocikms.keys import operations as key_operations
 from claviger.ocikms.keys import records as key_records
 from claviger.ocikms.keys.shown import answered as answered_key
 from claviger.ocikms.materials import binding, scope
+from claviger.ocikms.placing import check_place
 from claviger.ocikms.storage.contents import fits_md5, md5_of
 from claviger.ocikms.texts import read_body
 from claviger.ocikms.vaults import records as vault_records
@@ -109,6 +110,8 @@ class Restores:
 
         def change_with(sealed: Sealed) -> Change:
             def change(tx: Tx) -> Answer:
+                for place in {compartment_id, *places.values()}:
+                    check_place(tx, call, place)
                 vault = self._returned(tx, call, packed.vault, compartment_id)
                 for key in packed.keys:
                     put_key(tx, call.now, vault, key, places[key.id], sealed, self._passing(call))
@@ -192,6 +195,7 @@ class Restores:
 
         def change_with(sealed: Sealed) -> Change:
             def change(tx: Tx) -> Answer:
+                check_place(tx, call, compartment_id)
                 its = writable(tx, vault.num, call.now)
                 held = key_records.by_id_in(tx, key.id)
                 check_etag(call, "" if held is None else held.etag_at(call.now))

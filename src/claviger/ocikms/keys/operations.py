@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import msgspec
 
-from claviger.audit.trail import about
+from claviger.audit.trail import about, telling
 from claviger.core.errors import Invalid, NotFound, Refusal
 from claviger.crypto.material import Material, Shape
 from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call, Verb
 from claviger.ocikms.changing import Change, check_etag, once
-from claviger.ocikms.errors import absent, related_absent, wrong, wrong_state
+from claviger.ocikms.errors import absent, wrong, wrong_state
 from claviger.ocikms.keys import records, rules, wire
 from claviger.ocikms.keys.records import Key
 from claviger.ocikms.keys.rules import Operation
@@ -27,7 +27,8 @@ from claviger.ocikms.keys.shown import answered, answered_bare, shown_summary
 from claviger.ocikms.listing import listed, page_of
 from claviger.ocikms.materials import Materials, binding, scope
 from claviger.ocikms.ocids import new_regional_ocid, new_version_ocid
-from claviger.ocikms.texts import check_tags, display_name, read_body, read_time
+from claviger.ocikms.placing import check_place, check_right
+from claviger.ocikms.texts import check_tags, display_name, read_body, read_time, written
 from claviger.ocikms.vaults.operations import vault_at, writable
 from claviger.ocikms.vaults.records import Vault
 from claviger.ocikms.versions import records as versions
@@ -38,7 +39,7 @@ from claviger.sealing.keyring import Keyring
 from claviger.store.contract import Store, Tx
 
 ACTIVE = "ACTIVE"
-Act = Callable[[Key], Key]
+Act = Callable[[Tx, Key], Key]
 """Makes of a key the changed one. Raises Invalid for values that cannot be used."""
 
 
@@ -100,7 +101,7 @@ def changed(act: Act, call: Call, operation: Operation, *, bare: bool = False) -
             check_etag(call, key.etag_at(now))
             check_vault(key, now)
             showing = rules.decide(operation, key.shown_at(now), key.id)
-            after = msgspec.structs.replace(act(key), revision=key.revision + 1, updated_at=now)
+            after = msgspec.structs.replace(act(tx, key), revision=key.revision + 1, updated_at=now)
             records.replace(tx, after)
             return answered_bare(after, now) if bare else answered(after, now, showing.value)
 
@@ -135,8 +136,7 @@ class Keys:
     async def _make(self, call: Call, body: wire.CreateKeyDetails, wrapped: WrappedImportKey | None) -> Answer:
         vault = await vault_at(self._store, call)
         call.require(Verb.USE, vault.compartment_id, "Vault")
-        if not call.sight.may(Verb.MANAGE, body.compartment_id):
-            raise related_absent("The compartment")
+        check_right(call, body.compartment_id)
         key = material = None
         refusal: Refusal = wrong_state("Vault", vault.id, vault.shown_at(call.now))
         if vault.shown_at(call.now) == ACTIVE:
@@ -156,6 +156,7 @@ class Keys:
     async def _stored(self, call: Call, vault: Vault, key: Key, material: Material, origin: str) -> Answer:
         def change(tx: Tx, data_key_id: int, sealed: bytes) -> Answer:
             def added(tx: Tx) -> Answer:
+                check_place(tx, call, key.compartment_id)
                 about("key", key.id, key.display_name, key.vault_id)
                 stored = msgspec.structs.replace(key, num=records.add(tx, key))
                 version = first_version(stored, origin, material.public_pem, data_key_id)
@@ -245,7 +246,7 @@ class Keys:
         """UpdateKey: name, tags, rotation by itself. Raises NotFound, Conflict, Invalid."""
         body = read_body(call.body, wire.UpdateKeyDetails)
 
-        def act(key: Key) -> Key:
+        def act(tx: Tx, key: Key) -> Key:
             check_tags(body.freeform_tags, body.defined_tags)
             before = Order(
                 key.is_auto_rotated != 0, key.rotation_interval_days, key.rotation_start_at, key.next_rotation_at
@@ -272,7 +273,7 @@ class Keys:
         return await self._switch(call, Operation.DISABLE, rules.State.DISABLING)
 
     async def _switch(self, call: Call, operation: Operation, passing: rules.State) -> Answer:
-        def act(key: Key) -> Key:
+        def act(tx: Tx, key: Key) -> Key:
             to = rules.SETTLES[passing].value
             return msgspec.structs.replace(key, state=to, **self._passing(passing.value, call.now))
 
@@ -282,12 +283,14 @@ class Keys:
         """ScheduleKeyDeletion, in 30 days where no time is given (§8.2). Raises NotFound, Conflict, Invalid."""
         body = read_body(call.body, wire.ScheduleKeyDeletionDetails)
 
-        def act(key: Key) -> Key:
+        def act(tx: Tx, key: Key) -> Key:
+            deletes_at = states.deletion_at(read_time("timeOfDeletion", body.time_of_deletion), call.now)
+            telling(time_of_deletion=written(deletes_at))
             return msgspec.structs.replace(
                 key,
                 state=states.PENDING_DELETION,
                 previous_state=key.state,
-                deletes_at=states.deletion_at(read_time("timeOfDeletion", body.time_of_deletion), call.now),
+                deletes_at=deletes_at,
                 by_vault=0,
                 **self._passing("SCHEDULING_DELETION", call.now),
             )
@@ -297,7 +300,7 @@ class Keys:
     async def cancel_deletion(self, call: Call) -> Answer:
         """CancelKeyDeletion: back to the state before (§8.3). Raises NotFound, Conflict."""
 
-        def act(key: Key) -> Key:
+        def act(tx: Tx, key: Key) -> Key:
             return msgspec.structs.replace(
                 key,
                 state=key.previous_state or rules.State.ENABLED.value,
@@ -313,9 +316,9 @@ class Keys:
         """ChangeKeyCompartment, within the tenancy; the vault stays. Raises NotFound, Conflict, Invalid."""
         body = read_body(call.body, wire.ChangeKeyCompartmentDetails)
 
-        def act(key: Key) -> Key:
-            if not call.sight.may(Verb.MANAGE, body.compartment_id):
-                raise related_absent("The compartment")
+        def act(tx: Tx, key: Key) -> Key:
+            check_place(tx, call, body.compartment_id)
+            telling(from_compartment=key.compartment_id, to_compartment=body.compartment_id)
             passing = self._passing("UPDATING", call.now)
             return msgspec.structs.replace(key, compartment_id=body.compartment_id, **passing)
 

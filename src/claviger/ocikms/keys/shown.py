@@ -8,7 +8,6 @@ from claviger.ocikms.calls import Answer
 from claviger.ocikms.keys import wire
 from claviger.ocikms.keys.records import Key
 from claviger.ocikms.keys.rules import day_of
-from claviger.ocikms.states import etag
 from claviger.ocikms.texts import written
 
 
@@ -63,11 +62,13 @@ def shown_summary(key: Key, now: float) -> wire.KeySummary:
 
 
 def answered(key: Key, now: float, state: str = "") -> Answer:
-    """The answer of an operation on a key, in the state that it shows ("" for the one that the key is in)."""
-    state = state or key.shown_at(now)
+    """The answer of an operation on a key, in the state that it shows ("" for the one that the key is in).
+
+    Its etag is that of the state in which the next call finds the key.
+    """
     return Answer(
-        body=shown_key(key, state),
-        etag=etag(key.id, key.revision, state),
+        body=shown_key(key, state or key.shown_at(now)),
+        etag=key.etag_at(now),
         subject=key.id,
         compartment_id=key.compartment_id,
     )

@@ -8,8 +8,8 @@ from claviger.audit.trail import telling
 from claviger.core.errors import Conflict, NotFound
 from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call, Verb
-from claviger.ocikms.errors import related_absent
 from claviger.ocikms.listing import listed, page_of
+from claviger.ocikms.placing import check_place
 from claviger.ocikms.secrets import records, rules, wire
 from claviger.ocikms.secrets.changes import Empty, changed, deletion_at, visible
 from claviger.ocikms.secrets.records import Secret, Wanted
@@ -68,8 +68,7 @@ class Secrets:
         passing, until = rules.passing(rules.UPDATING, call.now, self._settle_s)
 
         def act(tx: Tx, secret: Secret) -> Secret:
-            if not call.sight.may(Verb.MANAGE, body.compartment_id):
-                raise related_absent("The compartment")
+            check_place(tx, call, body.compartment_id)
             telling(from_compartment=secret.compartment_id, to_compartment=body.compartment_id)
             return msgspec.structs.replace(
                 secret, compartment_id=body.compartment_id, passing=passing, passing_until=until

@@ -21,6 +21,7 @@ from claviger.ocikms.errors import related_absent, wrong, wrong_state
 from claviger.ocikms.keys import records as keys
 from claviger.ocikms.keys.records import Key
 from claviger.ocikms.materials import scope
+from claviger.ocikms.placing import check_place, check_right
 from claviger.ocikms.secret_versions import records as versions
 from claviger.ocikms.secret_versions.records import Version, Which
 from claviger.ocikms.secrets import contents, records, rules, wire
@@ -48,8 +49,7 @@ class Uploads:
     async def create(self, call: Call) -> Answer:
         """CreateSecret. Raises Invalid, Conflict."""
         body = read_body(call.body, wire.CreateSecretDetails)
-        if not call.sight.may(Verb.MANAGE, body.compartment_id):
-            raise related_absent("The compartment")
+        check_right(call, body.compartment_id)
         vault_num = _vault_for(call, await vaults.find(self._store, body.vault_id)).num
         remembered = _without_content(call)
 
@@ -67,6 +67,7 @@ class Uploads:
     def _created(
         self, tx: Tx, call: Call, body: wire.CreateSecretDetails, vault: Vault, key: Key, data_key_id: int
     ) -> Answer:
+        check_place(tx, call, body.compartment_id)
         vault_rules.decide(vault_rules.Operation.FILL, vault.shown_at(call.now), vault.id)
         if key.shown_at(call.now) != rules.ENABLED:
             raise wrong_state("Key", key.id, key.shown_at(call.now))

@@ -14,9 +14,10 @@ import msgspec
 from claviger.audit.trail import about
 from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call, Verb
-from claviger.ocikms.errors import related_absent, wrong
+from claviger.ocikms.errors import wrong
 from claviger.ocikms.listing import listed, page_of
 from claviger.ocikms.ocids import new_regional_ocid
+from claviger.ocikms.placing import check_place, check_right
 from claviger.ocikms.storage import contents, preauthenticated, records, rules, wire
 from claviger.ocikms.storage.records import BucketRow, ObjectRow
 from claviger.ocikms.texts import check_tags, read_body, written
@@ -57,8 +58,7 @@ class Storage:
         """Makes a bucket. Raises Invalid for one of a kind that is not offered, Conflict("BucketExists")."""
         namespace = await self._asked(call)
         details = read_body(call.body, wire.CreateBucketDetails)
-        if not call.sight.may(Verb.MANAGE, details.compartment_id):
-            raise related_absent("Compartment")
+        check_right(call, details.compartment_id)
         rules.check_bucket_name(details.name)
         _check_kind(details)
         check_tags(details.freeform_tags, details.defined_tags)
@@ -76,7 +76,11 @@ class Storage:
             call.now,
         )
 
-        await self._store.write(lambda tx: add_bucket(tx, made, namespace))
+        def change(tx: Tx) -> None:
+            check_place(tx, call, made.compartment_id)
+            add_bucket(tx, made, namespace)
+
+        await self._store.write(change)
         return self._bucket_answer(made, namespace, None)
 
     async def get_bucket(self, call: Call) -> Answer:

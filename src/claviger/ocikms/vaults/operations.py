@@ -17,10 +17,11 @@ from claviger.core.errors import Invalid, NotFound
 from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call, Verb
 from claviger.ocikms.changing import Change, Standing, check_etag, once
-from claviger.ocikms.errors import absent, related_absent, wrong
+from claviger.ocikms.errors import absent, wrong
 from claviger.ocikms.keys import records as keys
 from claviger.ocikms.listing import listed, page_of
 from claviger.ocikms.ocids import new_prefix, new_regional_ocid
+from claviger.ocikms.placing import check_place, check_right
 from claviger.ocikms.texts import check_tags, display_name, read_body, read_time, written
 from claviger.ocikms.vaults import records, rules, wire
 from claviger.ocikms.vaults.records import Vault
@@ -117,10 +118,10 @@ class Vaults:
     async def create(self, call: Call) -> Answer:
         """CreateVault. Raises Invalid."""
         body = read_body(call.body, wire.CreateVaultDetails)
-        if not call.sight.may(Verb.MANAGE, body.compartment_id):
-            raise related_absent("The compartment")
+        check_right(call, body.compartment_id)
 
         def change(tx: Tx) -> Answer:
+            check_place(tx, call, body.compartment_id)
             vault = records.insert(tx, self._drafted(tx, call, body))
             about("vault", vault.id, vault.display_name, vault.compartment_id)
             return answered(call, vault, "CREATING")
@@ -229,8 +230,7 @@ class Vaults:
         passing, until = self._passing("UPDATING", call)
 
         def act(tx: Tx, vault: Vault) -> tuple[Vault, str]:
-            if not call.sight.may(Verb.MANAGE, body.compartment_id):
-                raise related_absent("The compartment")
+            check_place(tx, call, body.compartment_id)
             telling(from_compartment=vault.compartment_id, to_compartment=body.compartment_id)
             return msgspec.structs.replace(
                 vault, compartment_id=body.compartment_id, passing=passing, passing_until=until

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call
 from claviger.ocikms.texts import written
 from claviger.ocikms.vaults import wire
@@ -49,11 +48,10 @@ def shown_summary(call: Call, vault: Vault) -> wire.VaultSummary:
 
 
 def answered(call: Call, vault: Vault, showing: str = "") -> Answer:
-    """The answer of an operation on a vault, with its etag."""
-    state = showing or vault.shown_at(call.now)
+    """The answer of an operation on a vault. Its etag is that of the state in which the next call finds the vault."""
     return Answer(
-        body=shown_vault(call, vault, state),
-        etag=states.etag(vault.id, vault.revision, state),
+        body=shown_vault(call, vault, showing),
+        etag=vault.etag_at(call.now),
         subject=vault.id,
         compartment_id=vault.compartment_id,
     )

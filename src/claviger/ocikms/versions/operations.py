@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from claviger.audit.trail import about
+from claviger.audit.trail import about, telling
 from claviger.core.errors import Conflict, Invalid, Refusal
 from claviger.crypto.material import Material, Shape
 from claviger.ocikms import states
@@ -24,7 +24,7 @@ from claviger.ocikms.keys.records import Key
 from claviger.ocikms.listing import listed, page_of
 from claviger.ocikms.materials import Materials, binding, scope
 from claviger.ocikms.ocids import new_version_ocid
-from claviger.ocikms.texts import check_tags, read_body, read_time
+from claviger.ocikms.texts import check_tags, read_body, read_time, written
 from claviger.ocikms.vaults.operations import vault_at
 from claviger.ocikms.versions import records, rules, wire
 from claviger.ocikms.versions.records import Version
@@ -189,10 +189,12 @@ class Versions:
 
         def act(key: Key, version: Version) -> Version:
             rules.check_not_current(version.id, key.current_version_id)
+            deletes_at = states.deletion_at(read_time("timeOfDeletion", body.time_of_deletion), call.now)
+            telling(time_of_deletion=written(deletes_at))
             return msgspec.structs.replace(
                 version,
                 state=states.PENDING_DELETION,
-                deletes_at=states.deletion_at(read_time("timeOfDeletion", body.time_of_deletion), call.now),
+                deletes_at=deletes_at,
                 **self._passing("SCHEDULING_DELETION", call.now),
             )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from claviger.ocikms.calls import Answer
 from claviger.ocikms.keys.records import Key
-from claviger.ocikms.states import etag
 from claviger.ocikms.texts import written
 from claviger.ocikms.versions import wire
 from claviger.ocikms.versions.records import Version
@@ -43,11 +42,13 @@ def shown_summary(key: Key, version: Version, now: float) -> wire.KeyVersionSumm
 
 
 def answered(key: Key, version: Version, now: float, state: str = "") -> Answer:
-    """The answer of an operation on a version, in the state that it shows ("" for the one that it is in)."""
-    state = state or version.shown_at(now, key)
+    """The answer of an operation on a version, in the state that it shows ("" for the one that it is in).
+
+    Its etag is that of the state in which the next call finds the version.
+    """
     return Answer(
-        body=shown_version(key, version, state),
-        etag=etag(version.id, version.revision, state),
+        body=shown_version(key, version, state or version.shown_at(now, key)),
+        etag=version.etag_at(now, key),
         subject=version.id,
         compartment_id=key.compartment_id,
     )

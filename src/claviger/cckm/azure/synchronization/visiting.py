@@ -75,7 +75,7 @@ class AzureVisit(Visit[VaultRow]):
             ground.store,
             ground.clock,
             vault,
-            await source(self._clouds, connection, vault.azure_name, vault.vault_uri, gate.ask),
+            await source(self._clouds, connection, vault.azure_name, vault.vault_uri, self.asking(gate)),
             self.work.choice,
             noted,
         )

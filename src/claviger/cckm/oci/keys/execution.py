@@ -19,7 +19,7 @@ from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.keys import conclusions
 from claviger.cckm.oci.keys.cloud import VaultKeys
 from claviger.cckm.oci.keys.work import KIND as KINDS
-from claviger.cckm.oci.keys.work import SETTLING_S, Doubt, Material, Outcome, Saved, Trade, Work, code_of
+from claviger.cckm.oci.keys.work import SETTLING_S, Doubt, Material, Outcome, Saved, Trade, Work, code_of, passed_on
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
@@ -181,7 +181,7 @@ class Execution:
         elif code_of(problem) == _TOKEN_USED:
             outcome = await self._read()
         if outcome is None:
-            problem = _told(problem)
+            problem = passed_on(problem)
             await self._given_up(problem)
             raise problem
         return outcome
@@ -212,7 +212,7 @@ class Execution:
         try:
             return await self._act(ACT_LIMIT_S)
         except NotFound as refusal:
-            final: Refusal = _told(refusal)
+            final: Refusal = passed_on(refusal)
         except (Conflict, Forbidden, Invalid) as refusal:
             if refusal.reason == "TakenOver":
                 raise
@@ -268,13 +268,6 @@ class Execution:
         if not saved.as_wanted:
             raise _differs(outcome)
         return saved.record_id
-
-
-def _told(refusal: Refusal) -> Refusal:
-    """A cloud's refusal as it is passed on: its 404 is no 404 of ours, which would say that there is no record."""
-    if isinstance(refusal, NotFound):
-        return Conflict("CloudConflict", message=refusal.facts.get("message"), code=code_of(refusal))
-    return refusal
 
 
 def _differs(outcome: Outcome) -> Conflict:

@@ -16,13 +16,14 @@ from claviger.cckm.oci.keys.reading import versions_of
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.keys.rules import State
 from claviger.cckm.oci.keys.running import keys_of
+from claviger.cckm.oci.keys.work import passed_on
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.versions import records as versions
 from claviger.cckm.oci.versions import rows as version_rows
 from claviger.cckm.oci.versions.rows import VersionRow
 from claviger.cckm.planning.draft import Effect, foresee
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, NotFound
+from claviger.core.errors import NotFound
 from claviger.store.contract import Store, Tx
 
 _BEGINNING = frozenset({State.CREATING.value, State.RESTORING.value})
@@ -48,7 +49,7 @@ class Looking:
         """Reads a key, and its versions where there is news of them or `everything` is wanted; the row as it is then.
 
         None where the record has changed meanwhile, and nothing was stored. A key that is not there any more after the
-        date of its deletion is DELETED and gone. Raises Conflict("CloudConflict") for one that OCI does not show
+        date of its deletion is DELETED and gone. Raises Forbidden("CloudRefused") for one that OCI does not show
         before, Conflict("ConnectionMissing"), the cloud's other refusals. `tries` as in `rows.told`;
         `effect` is for plans.
         """
@@ -58,7 +59,7 @@ class Looking:
             key = await cloud.get(row.ocid)
         except NotFound as refusal:
             if row.deletes_at is None or row.deletes_at > self._clock.now():
-                raise Conflict("CloudConflict", message=refusal.facts.get("message")) from None
+                raise passed_on(refusal) from None
             at = self._clock.now()
             return await store.write(lambda tx: conclusions.note_absent(tx, row, at))
         named = await self._named(store, cloud, vault, row, key)
@@ -83,7 +84,7 @@ class Looking:
             said = await cloud.version(key.ocid, row.ocid)
         except NotFound as refusal:
             if row.deletes_at is None or row.deletes_at > self._clock.now():
-                raise Conflict("CloudConflict", message=refusal.facts.get("message")) from None
+                raise passed_on(refusal) from None
         now = self._clock.now()
 
         def change(tx: Tx) -> None:

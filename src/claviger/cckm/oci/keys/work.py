@@ -14,7 +14,7 @@ import msgspec
 from claviger.audit.trail import Kept
 from claviger.cckm.oci.keys.cloud import CloudKey, CloudVersion, VaultKeys
 from claviger.cckm.oci.vaults.records import OciVault
-from claviger.core.errors import Refusal, Unavailable
+from claviger.core.errors import Conflict, Forbidden, NotFound, Refusal, Unavailable
 from claviger.core.sensitive import Sensitive
 from claviger.store.contract import Tx
 
@@ -144,6 +144,16 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
 def code_of(refusal: Refusal) -> str:
     """OCI's own word for what is wrong."""
     return str(refusal.facts.get("code", ""))
+
+
+def passed_on(refusal: Refusal) -> Refusal:
+    """A cloud's refusal as callers get it: its 404 is no 404 of ours, which would say that there is no record."""
+    if not isinstance(refusal, NotFound):
+        return refusal
+    message, code = refusal.facts.get("message"), code_of(refusal)
+    if refusal.reason == "CloudHidden":  # a right may be missing (CCKM contract, OCI §12)
+        return Forbidden("CloudRefused", message=message, code=code)
+    return Conflict("CloudConflict", message=message, code=code)
 
 
 def settling(what: str = "OCI is still changing the key's state") -> Unavailable:

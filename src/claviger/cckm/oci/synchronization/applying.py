@@ -109,7 +109,6 @@ class Applier:
                 finding = Finding(new_uuid(), vault.num, key.name, key.ocid, MISSING, {}, key.id, now, now)
                 self._find(tx, finding, key)
         if keys:
-            records.bump(tx)
             records.change(tx, keys, versions)
         return Applied(gone=len(keys), left=left)
 
@@ -179,7 +178,6 @@ def _is_recent(rows: Known, at: float, now: float) -> bool:
 def _store(tx: Tx, settled: Sequence[Settled]) -> None:
     if not settled:
         return
-    records.bump(tx)
     new = [done.key for done in settled if done.key is not None and done.is_new]
     nums = records.add(tx, new) if new else {}
     fresh = [

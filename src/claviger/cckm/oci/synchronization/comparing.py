@@ -95,7 +95,8 @@ def settle(
     fields = {name: (was[name], facts[name]) for name in facts if was[name] != facts[name]}
     if _was_on_its_way(row.state, row.deletes_at, now):
         fields = {name: pair for name, pair in fields.items() if name not in _PASSING}
-    fields |= _of_versions(known, moved, now)
+    else:
+        fields |= _of_versions(known, moved, now)
     return Settled(key, added, changed, fields, facts)
 
 

@@ -12,7 +12,7 @@ from claviger.cckm.drift.records import Findings
 from claviger.cckm.oci.keys.parts.records import note_moved
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.versions.rows import VersionRow
-from claviger.cckm.records import bump_keys_revision, marks, portions
+from claviger.cckm.records import marks, portions
 from claviger.cckm.synchronization.records import JobVaults
 from claviger.store.contract import Row, Store, Tx
 
@@ -167,11 +167,6 @@ def change(tx: Tx, keys: Sequence[KeyRow], versions: Sequence[VersionRow]) -> No
         for row in rows:
             values = msgspec.structs.astuple(row)
             tx.execute(f"UPDATE {table} SET {columns} WHERE num = ?", *values[1:], values[0])
-
-
-def bump(tx: Tx) -> None:
-    """To be called by every change of keys, in its own transaction."""
-    bump_keys_revision(tx)
 
 
 def note_whole(tx: Tx, vault_num: int, began: float, now: float) -> None:

@@ -75,7 +75,7 @@ class OciVisit(Visit[OciVault]):
         gate = self._gates.of(f"{connection.details.domain}/{connection.details.tenancy_ocid}")
         noted = self.noting(vault, gate)
         await noted(0)
-        tenancy = Tenancy(await self._clouds.reach(connection), gate.ask)
+        tenancy = Tenancy(await self._clouds.reach(connection), self.asking(gate))
         reading = await VaultReader(ground.store, ground.clock, vault, tenancy, self.work.choice, noted).read()
         try:
             if reading.brake is not None:

@@ -297,10 +297,14 @@ class ListReads:
 
     async def views(self, nums: Sequence[int], where: Clause) -> list[View]:
         """The rows of these nums, in this order. One that does not match (any more) is left out."""
+        found = await self.views_by_num(nums, where)
+        return [found[num] for num in nums if num in found]
+
+    async def views_by_num(self, nums: Sequence[int], where: Clause) -> dict[int, View]:
+        """The rows of these nums, by num. One that does not match (any more) is left out."""
         clause = every([self.among("s.num", nums, numbers=True), where])
         rows = await self._all(f"SELECT {VIEWED}, s.num FROM {JOINED} WHERE {clause.sql}", clause)
-        found = {row[-1]: view_of(row[:-1]) for row in rows}
-        return [found[num] for num in nums if num in found]
+        return {row[-1]: view_of(row[:-1]) for row in rows}
 
     # scans
 

@@ -53,8 +53,11 @@ _SAID = msgspec.json.Decoder(KeyDetails)
 
 def note_moved(tx: Tx, nums: Iterable[int]) -> None:
     """To be called by every change of rows, in its own transaction: they have changed, come or gone."""
+    parts = sorted({num // ROWS_A_PART for num in nums})
+    if not parts:
+        return
     bump_keys_revision(tx)
-    for part in sorted({num // ROWS_A_PART for num in nums}):
+    for part in parts:
         tx.execute(
             "INSERT INTO cckm_oci_key_parts (part, revision) SELECT CAST(? AS BIGINT), CAST(value AS INTEGER) "
             "FROM meta WHERE key = ? ON CONFLICT (part) DO UPDATE SET revision = excluded.revision",
@@ -78,8 +81,8 @@ async def rows_of(store: Store, part: int) -> list[KeyPartRow]:
     """The rows of a part as they are now, by num."""
     first = part * ROWS_A_PART
     rows = await store.read(
-        "SELECT num, vault_num, name_key, state, algorithm, protection_mode, auto_rotate, gone, created_at, updated_at, "
-        "oci_created_at, deletes_at, details FROM cckm_oci_keys WHERE num >= ? AND num < ? ORDER BY num",
+        "SELECT num, vault_num, name_key, state, algorithm, protection_mode, auto_rotate, gone, created_at, "
+        "updated_at, oci_created_at, deletes_at, details FROM cckm_oci_keys WHERE num >= ? AND num < ? ORDER BY num",
         first,
         first + ROWS_A_PART,
     )
@@ -101,4 +104,3 @@ def _part_row(row: Row) -> KeyPartRow:
         expires_at=0,
         purge_at=int(row[11]) if row[11] is not None and state_of(row[3]) in _WAITING else 0,
     )
-
