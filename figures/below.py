@@ -11,10 +11,11 @@ import contextlib
 import random
 import socket
 import ssl
+from typing import Protocol
 
 from figures.connection import TlsConnection, connect
 from figures.mutations import STRANGERS, cuts, flip_bits, insert, noise, remove, repeat, truncate
-from figures.target import Target
+from figures.target import SetProduct
 
 CLOSE_LIMIT_S = 5.0
 QUIET_S = 0.05
@@ -26,20 +27,40 @@ _FORGED = (
 )  # fmt: skip
 
 
-async def attack(target: Target, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
+class Attacked(Protocol):
+    """A server, as far as bytes need to know it."""
+
+    product: SetProduct
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        ...
+
+    @property
+    def tls_name(self) -> str:
+        """The name that TLS is asked for."""
+        ...
+
+    def without_tokens(self, raw: bytes) -> bytes:
+        """A request without credentials, to be shown."""
+        ...
+
+
+async def attack(target: Attacked, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
     """One attack, drawn with the dice; what was found."""
     way = dice.choice((_no_tls, _no_tls, _hello, _hello, _hello, _records, _records, _leaves))
     return await way(target, good, dice)
 
 
-async def _no_tls(target: Target, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
+async def _no_tls(target: Attacked, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
     raw = dice.choice((good, dice.randbytes(dice.randrange(1, 3000)), *STRANGERS))
     return await _on_plain_socket(target, cuts(raw, dice), "without TLS")
 
 
-async def _hello(target: Target, _: bytes, dice: random.Random) -> list[tuple[str, str]]:
+async def _hello(target: Attacked, _: bytes, dice: random.Random) -> list[tuple[str, str]]:
     to_server = ssl.MemoryBIO()
-    tls = target.product.context.wrap_bio(ssl.MemoryBIO(), to_server, server_hostname=target.host(target.vault))
+    tls = target.product.context.wrap_bio(ssl.MemoryBIO(), to_server, server_hostname=target.tls_name)
     with contextlib.suppress(ssl.SSLWantReadError):
         tls.do_handshake()
     hello = to_server.read()
@@ -48,7 +69,7 @@ async def _hello(target: Target, _: bytes, dice: random.Random) -> list[tuple[st
     return await _on_plain_socket(target, cuts(hello, dice), "a spoilt ClientHello")
 
 
-async def _on_plain_socket(target: Target, pieces: list[bytes], what: str) -> list[tuple[str, str]]:
+async def _on_plain_socket(target: Attacked, pieces: list[bytes], what: str) -> list[tuple[str, str]]:
     loop = asyncio.get_running_loop()
     plain = await connect(target.port)
     said = b""
@@ -70,17 +91,17 @@ async def _on_plain_socket(target: Target, pieces: list[bytes], what: str) -> li
     return [("not an answer", f"{what}: {said[:200]!r}")] if b"HTTP/" in said else []
 
 
-async def _records(target: Target, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
+async def _records(target: Attacked, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
     """After a good handshake: records that do not open, or that nobody asked for."""
-    connection = await TlsConnection.open(target.port, target.product.context, target.host(target.vault))
+    connection = await TlsConnection.open(target.port, target.product.context, target.tls_name)
     record = connection.seal(good)
     ways = (*(damage(record, dice) for damage in _DAMAGE), dice.choice(_FORGED), record + dice.choice(_FORGED))
     return await _then_ends(connection, cuts(dice.choice(ways), dice), "spoilt records", plainly=dice.random() < 0.5)
 
 
-async def _leaves(target: Target, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
+async def _leaves(target: Attacked, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
     """Ends in the middle, with or without a word."""
-    connection = await TlsConnection.open(target.port, target.product.context, target.host(target.vault))
+    connection = await TlsConnection.open(target.port, target.product.context, target.tls_name)
     record = connection.seal(good[: dice.randrange(len(good))])
     pieces = [] if dice.random() < 0.3 else [record[: dice.randrange(len(record) + 1)]]
     return await _then_ends(connection, pieces, "leaving early", plainly=dice.random() < 0.5)

@@ -15,7 +15,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from figures.databases import Database, Reports, kinds, on_each
 from figures.judging import Judge
@@ -37,7 +37,9 @@ _KEPT_FINDINGS = 200
 
 @dataclass
 class FuzzReport:
-    """What so many inputs came to. Times in seconds."""
+    """What so many inputs came to. Times in seconds. `all_kinds` are what is looked for."""
+
+    all_kinds: ClassVar[tuple[str, ...]] = KINDS
 
     seed: int
     name: str = NAME
@@ -73,7 +75,7 @@ class FuzzReport:
             "operations_never_successful": sorted(name for name, count in self.reached.items() if not count),
             "longest_answer_s": round(self.longest_s, 3),
             "memory_growth_mib": round(self.growth_mib, 1),
-            "found": {kind: self.kinds[kind] for kind in KINDS},
+            "found": {kind: self.kinds[kind] for kind in self.all_kinds},
             "findings": self.findings[:50],
         }
 
@@ -85,7 +87,7 @@ class FuzzReport:
         lines = [
             f"{self.name}: {self.inputs:,} inputs on {self.database}: {parts}",
             f"  answered: {statuses}; longest {self.longest_s:.2f} s; memory grown by {self.growth_mib:.0f} MiB",
-            *(f"  {kind:<29} {self.kinds[kind]} found {within}" for kind in KINDS),
+            *(f"  {kind:<29} {self.kinds[kind]} found {within}" for kind in self.all_kinds),
         ]
         return "\n".join([*lines, *(f"  ! {kind}: {detail[:600]}" for kind, detail in self.findings[:10])])
 

@@ -1,19 +1,21 @@
 """Operators of the trial of operations: each takes secrets through their lives, and remembers what it was told.
 
 A secret is one operator's alone, so of each at most one operation is in doubt. What became of that is judged by the
-record, once nothing is open any more: it happened once, or it did not.
+record, once nothing is open any more: it happened once, or it did not. `figures.ocilives` does the same to keys of OCI.
 """
 
 from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx
 
 from tests.desk import PASSWORD, SECRETS, Desk, Managed, Operator
+from tests.server import RunningServer
 
 Finding = tuple[str, str]
 
@@ -91,20 +93,39 @@ def _newest(records: list[Any]) -> Any:
     return max(records, key=lambda each: (each["azure_param"]["attributes"]["created"], each["createdAt"]))
 
 
-class Worker:
+class Living(Protocol):
+    """One thing of an operator's, and what may have happened to it."""
+
+    name: str
+    ident: str
+    state: Any
+    doubt: tuple[str, Any] | None
+
+    def judge(self, records: list[Any]) -> tuple[Finding | None, bool]:
+        """See `Life.judge`."""
+        ...
+
+
+L = TypeVar("L", bound=Living)
+
+
+class Worker(Generic[L]):
     """One operator at work, in a thread of its own. `findings` are (kind, detail) pairs."""
 
-    def __init__(self, number: int, seed: int, desk: Desk, vault: Managed, count: int = 4) -> None:
+    following: Mapping[str, tuple[str, ...]] = NEXT
+    """What may be done to a thing, by its status."""
+    making: frozenset[str] = frozenset({"create"})
+    """What answers with a record's new id."""
+
+    def __init__(self, number: int, seed: int, server: RunningServer, count: int) -> None:
         self.findings: list[Finding] = []
         self.acknowledged = self.doubtful = self.happened = 0
         self.stopping = threading.Event()
         self._dice = random.Random(f"{seed}/{number}")
         self._prefix = f"life-{number}"
-        self._desk = desk
-        self._vault = vault
         self._made = 0
+        self.operator = Operator(server, "admin", PASSWORD)
         self._lives = [self._born() for _ in range(count)]
-        self.operator = Operator(desk.server, "admin", PASSWORD)
 
     def work(self) -> None:
         """Operates until the connection is lost or `stopping` is set."""
@@ -113,11 +134,11 @@ class Worker:
             if not lives:
                 return
             life = self._dice.choice(lives)
-            operation = self._dice.choice(NEXT[life.state.status])
+            operation = self._dice.choice(self.following[life.state.status])
             self._made += 1
             tag = f"{self._made}"
             try:
-                answer = self._ask(life, operation, tag)
+                answer = self.ask(life, operation, tag)
             except (httpx.TransportError, AssertionError):  # also a sign-in that got no answer
                 life.doubt = (operation, life.state.after(operation, tag))
                 self.doubtful += 1
@@ -125,21 +146,71 @@ class Worker:
             self._note(life, operation, tag, answer)
 
     def look(self) -> None:
-        """Judges all secrets of this operator, once nothing is open any more."""
+        """Judges everything of this operator, once nothing is open any more."""
         for at, life in enumerate(self._lives):
             had_doubt = life.doubt is not None
-            finding, happened = life.judge(self._desk.admin.records(self._vault, life.name))
+            finding, happened = life.judge(self.records(life))
             self.happened += had_doubt and happened
             if finding is not None:
                 self.findings.append(finding)
             if finding is not None or life.state.status == "":
                 self._lives[at] = self._born()
 
-    def _born(self) -> Life:
+    def _born(self) -> L:
         self._made += 1
-        return Life(f"{self._prefix}-{self._made}")
+        return self.born(f"{self._prefix}-{self._made}")
 
-    def _ask(self, life: Life, operation: str, tag: str) -> httpx.Response:
+    def _note(self, life: L, operation: str, tag: str, answer: httpx.Response) -> None:
+        after = life.state.after(operation, tag)
+        if answer.status_code < 300:
+            life.state = after
+            if operation in self.making:
+                life.ident = answer.json()["id"]
+            if after.status == "":
+                self._lives[self._lives.index(life)] = self._born()
+            self.acknowledged += 1
+        elif answer.status_code == 504:
+            life.doubt = (operation, after)
+            self.doubtful += 1
+        elif not self.is_undone(answer):
+            told = f"{life.name}: {operation} of {life.state} was answered {answer.status_code} {answer.text[:300]}"
+            self.findings.append(("wrong answer", told))
+            life.doubt = (operation, after)
+
+    # ------------------------------------------------------------------ what things are
+
+    def born(self, name: str) -> L:
+        """A thing that nothing was done to yet."""
+        raise NotImplementedError
+
+    def ask(self, life: L, operation: str, tag: str) -> httpx.Response:
+        """The answer to an operation on it."""
+        raise NotImplementedError
+
+    def records(self, life: L) -> list[Any]:
+        """The records of it, whoever asks."""
+        raise NotImplementedError
+
+    @staticmethod
+    def is_undone(answer: httpx.Response) -> bool:
+        """Whether a refusal is one for now, and certainly nothing was done."""
+        return answer.status_code in UNDONE
+
+
+class SecretWorker(Worker[Life]):
+    """One who works on secrets of a vault in Azure."""
+
+    def __init__(self, number: int, seed: int, desk: Desk, vault: Managed, count: int = 4) -> None:
+        super().__init__(number, seed, desk.server, count)
+        self._desk = desk
+        self._vault = vault
+
+    def born(self, name: str) -> Life:
+        """A secret that is not there yet."""
+        return Life(name)
+
+    def ask(self, life: Life, operation: str, tag: str) -> httpx.Response:
+        """One call."""
         path = f"{SECRETS}/{life.ident}"
         if operation == "create":
             param = {"value": f"{life.name} {tag}"}
@@ -151,19 +222,6 @@ class Worker:
             return self.operator.ask("DELETE", path)
         return self.operator.ask("POST", f"{path}/{operation}")
 
-    def _note(self, life: Life, operation: str, tag: str, answer: httpx.Response) -> None:
-        after = life.state.after(operation, tag)
-        if answer.status_code < 300:
-            life.state = after
-            if operation == "create":
-                life.ident = answer.json()["id"]
-            if operation == "remove":
-                self._lives[self._lives.index(life)] = self._born()
-            self.acknowledged += 1
-        elif answer.status_code == 504:
-            life.doubt = (operation, after)
-            self.doubtful += 1
-        elif answer.status_code not in UNDONE:
-            told = f"{life.name}: {operation} of {life.state} was answered {answer.status_code} {answer.text[:300]}"
-            self.findings.append(("wrong answer", told))
-            life.doubt = (operation, after)
+    def records(self, life: Life) -> list[Any]:
+        """Those of its name."""
+        return self._desk.admin.records(self._vault, life.name)

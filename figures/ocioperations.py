@@ -76,10 +76,21 @@ GetTenancy                     identity    GET   /20160918/tenancies/{}
 ListRegionSubscriptions        identity    GET   /20160918/tenancies/{}/regionSubscriptions
 ListRegions                    identity    GET   /20160918/regions
 GetUser                        identity    GET   /20160918/users/{}
+CreateCompartment              identity    POST  /20160918/compartments
+DeleteUser                     identity    DELETE /20160918/users/{}
+ListTagNamespaces              identity    GET   /20160918/tagNamespaces
 GetNamespace                   storage     GET   /n
+ListBuckets                    storage     GET   /n/{}/b
 CreateBucket                   storage     POST  /n/{}/b
+GetBucket                      storage     GET   /n/{}/b/{}
+DeleteBucket                   storage     DELETE /n/{}/b/{}
 ListObjects                    storage     GET   /n/{}/b/{}/o
 GetObject                      storage     GET   /n/{}/b/{}/o/{}
+HeadObject                     storage     HEAD  /n/{}/b/{}/o/{}
+PutObject                      storage     PUT   /n/{}/b/{}/o/{}
+DeleteObject                   storage     DELETE /n/{}/b/{}/o/{}
+CreatePreauthenticatedRequest  storage     POST  /n/{}/b/{}/p
+ListPreauthenticatedRequests   storage     GET   /n/{}/b/{}/p
 """
 
 _HOSTS: Mapping[str, str] = {
@@ -107,7 +118,7 @@ class Operation:
     @property
     def changes(self) -> bool:
         """Whether it is there to change something."""
-        return self.method != "GET" and self.plane not in ("crypto", "bundles")
+        return self.method not in ("GET", "HEAD") and self.plane not in ("crypto", "bundles")
 
     def target(self, *idents: str, query: Mapping[str, object] | None = None) -> str:
         """The path with its identifiers, and the query, as clients write them."""

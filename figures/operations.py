@@ -1,9 +1,9 @@
-"""The trial of operations: whatever changes secrets in a cloud is done exactly once, whoever is killed or cut off.
+"""The trial of operations: what changes secrets and keys in a cloud is done exactly once, whoever is killed or cut off.
 
-Three parts on each kind of database. `claviger serve` is killed at every named point of every changing operation
-(`points.py`), then at random moments while operators work on its own Azure; and a cloud on another server is killed,
-cut off, or cut in the middle of an answer while operators work on that. After each blow the server is started again,
-everything that is open has to be finished, and then records and cloud must agree.
+Three parts on each kind of database and for each cloud. `claviger serve` is killed at every named point of every
+changing operation (`points.py`, `ocipoints.py`), then at random moments while operators work in its own Azure, or OCI;
+and a cloud on another server is killed, cut off, or cut in the middle of an answer while operators work in that. After
+each blow the server is started again, whatever is open has to be finished, and then records and cloud must agree.
 """
 
 from __future__ import annotations
@@ -11,29 +11,32 @@ from __future__ import annotations
 import random
 import socket
 import statistics
-import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from claviger.testing.names import knowing_localhost, resolves
+from figures.crews import WORKERS, Crew, on_keys, on_secrets
 from figures.databases import Database, Reports, on_each
-from figures.lives import Worker
-from figures.points import FINISH_LIMIT_S, POINTS, Point, Scene
-from tests.agreeing import disagreements, finished, left_over
+from figures.ocipoints import OCI_POINTS, OciScene
+from figures.points import FINISH_LIMIT_S, POINTS, Finding, Point, Scene
 from tests.cutting import Wire
-from tests.desk import SETTINGS, Desk, Managed
+from tests.desk import SETTINGS, Desk
+from tests.oci_plane import OciDesk
 from tests.server import RunningServer
 
 NAME = "operations"
 SIZE, QUICK_SIZE = 40, 4
 QUICK_POINTS = 6
 ROUNDS_A_KILL = 8  # a round of trouble in the cloud takes as long as so many kills
-WORKERS = 4
+FEW_THINGS, MANY_THINGS = 4, 40
+"""How many secrets or keys an operator has; many where he waits for half a minute to know what became of some."""
+AZURE, OCI = "Azure", "OCI"
+CLOUDS = (AZURE, OCI)
 SHORTEST_S, LONGEST_S = 0.2, 2.5
 TROUBLE_S = 6.0
 CLOUD_LIMIT_S = 120.0  # what was sent and not answered is not sent again for half a minute
@@ -55,6 +58,10 @@ class OperationsReport:
     happened: int = 0
     ready_s: list[float] = field(default_factory=list)
     findings: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, cloud: str, findings: Iterable[Finding]) -> None:
+        """Notes what was found with a cloud."""
+        self.findings += [(kind, f"{cloud}: {detail}") for kind, detail in findings]
 
     def count(self, kind: str) -> int:
         """How many findings of a kind."""
@@ -106,8 +113,8 @@ class OperationsReport:
 
 
 def run(folder: Path, size: int, seed: int) -> Reports:
-    """On each kind of database: every point (a few for a short run), `size` random kills, and trouble in the cloud."""
-    points = POINTS if size >= SIZE else None
+    """On each kind of database: every point (a few for a short run), `size` random kills, and trouble in each cloud."""
+    points = (*POINTS, *OCI_POINTS) if size >= SIZE else None
     return on_each(lambda database: run_on(database, folder / f"{NAME}-{database.kind}", size, seed, points))
 
 
@@ -120,10 +127,11 @@ def run_on(
     *,
     rounds: int | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
+    clouds: Sequence[str] = CLOUDS,
 ) -> OperationsReport:
     """The same on one database; without `points` on a few of them, drawn by the seed.
 
-    `rounds` of trouble in the cloud follow from the size if they are not given. `environment` is for the server.
+    `rounds` of trouble in each cloud follow from the size if they are not given. `environment` is for the server.
     """
     dice = random.Random(f"{NAME}/{seed}")
     report = OperationsReport(seed, database.kind)
@@ -132,17 +140,22 @@ def run_on(
     cloud = RunningServer(folder / "cloud", None, SETTINGS)
     for each in (server, cloud):
         each.data.parent.mkdir(parents=True, exist_ok=True)
+    if rounds is None:
+        rounds = max(1, size // ROUNDS_A_KILL)
     with _names():
         try:
             report.ready_s.append(server.start())
             cloud.start()
-            _points(report, Desk(server, cloud), dice.sample(POINTS, QUICK_POINTS) if points is None else points)
-            if size:
-                _kills(report, Desk(server), size, seed, dice)
-            if rounds is None:
-                rounds = max(1, size // ROUNDS_A_KILL)
-            if rounds:
-                _troubles(report, Desk(server, cloud), rounds, seed, dice)
+            for which in clouds:
+                every = OCI_POINTS if which == OCI else POINTS
+                chosen = (
+                    dice.sample(every, QUICK_POINTS) if points is None else [each for each in points if each in every]
+                )
+                _points(report, which, server, cloud, chosen)
+                if size:
+                    _kills(report, which, server, size, seed, dice)
+                if rounds:
+                    _troubles(report, which, server, cloud, rounds, seed, dice)
         finally:
             server.kill()
             cloud.kill()
@@ -163,48 +176,68 @@ def _names() -> Iterator[None]:
         socket.getaddrinfo = real
 
 
-def _points(report: OperationsReport, desk: Desk, points: list[Point] | tuple[Point, ...]) -> None:
-    scene = Scene(desk)
+def _points(
+    report: OperationsReport, which: str, server: RunningServer, cloud: RunningServer, points: Sequence[Point]
+) -> None:
+    if not points:
+        return
+    scene: Scene | OciScene = OciScene(OciDesk(server, cloud)) if which == OCI else Scene(Desk(server, cloud))
     for point in points:
         found, ready_s = scene.kill_at(point)
         report.points += 1
-        report.findings += found
+        report.add(which, found)
         report.ready_s.append(ready_s)
-    desk.close()
+    scene.desk.close()
 
 
-def _kills(report: OperationsReport, desk: Desk, kills: int, seed: int, dice: random.Random) -> None:
+def _kills(
+    report: OperationsReport, which: str, server: RunningServer, kills: int, seed: int, dice: random.Random
+) -> None:
     """Random moments, amid operators at work; what they have of the cloud is killed with it."""
-    vault = desk.vault()
-    workers = [Worker(number, seed, desk, vault) for number in range(WORKERS)]
+    desk = OciDesk(server) if which == OCI else Desk(server)
+    if isinstance(desk, OciDesk):
+        crew = on_keys(desk, desk.vault(), seed, 0, FEW_THINGS)
+    else:
+        crew = on_secrets(desk, desk.vault(), seed, 0, FEW_THINGS, backups=True)
     for _ in range(kills):
-        with _working(workers):
+        with crew.working():
             time.sleep(dice.uniform(SHORTEST_S, LONGEST_S))
-            desk.server.kill()
+            server.kill()
         desk.admin.close()
-        report.ready_s.append(desk.server.start())
+        report.ready_s.append(server.start())
         report.kills += 1
-        _judge(report, desk, vault, workers, FINISH_LIMIT_S)
-    _add_up(report, workers)
+        report.add(which, crew.judge(FINISH_LIMIT_S))
+    _add_up(report, which, crew)
     desk.close()
 
 
-def _troubles(report: OperationsReport, desk: Desk, rounds: int, seed: int, dice: random.Random) -> None:
+def _troubles(
+    report: OperationsReport,
+    which: str,
+    server: RunningServer,
+    cloud: RunningServer,
+    rounds: int,
+    seed: int,
+    dice: random.Random,
+) -> None:
     """The control plane lives, and reaches a cloud that does not always."""
-    wire = Wire(desk.cloud.server.port)
-    vault = desk.manage(desk.cloud.make_vault(), desk.wired(wire))
-    workers = [Worker(number + WORKERS, seed, desk, vault, count=40) for number in range(WORKERS)]
+    wire = Wire(cloud.port)
+    desk = OciDesk(server, cloud) if which == OCI else Desk(server, cloud)
+    if isinstance(desk, OciDesk):
+        crew = on_keys(desk, desk.vault(connection=desk.connect(wire.port)), seed, WORKERS, MANY_THINGS)
+    else:
+        vault = desk.manage(desk.cloud.make_vault(), desk.wired(wire))
+        crew = on_secrets(desk, vault, seed, WORKERS, MANY_THINGS, backups=False)
     for _ in range(rounds):
         until = time.monotonic() + TROUBLE_S
-        with _working(workers):
+        with crew.working():
             while time.monotonic() < until:
                 time.sleep(dice.uniform(0.1, 0.8))
-                report.troubles[_trouble(desk.cloud.server, wire, dice)] += 1
-            for worker in workers:
-                worker.stopping.set()
+                report.troubles[_trouble(cloud, wire, dice)] += 1
+            crew.stop()
         report.rounds += 1
-        _judge(report, desk, vault, workers, CLOUD_LIMIT_S, backups=False)
-    _add_up(report, workers)
+        report.add(which, crew.judge(CLOUD_LIMIT_S))
+    _add_up(report, which, crew)
     wire.close()
     desk.close()
 
@@ -224,42 +257,9 @@ def _trouble(cloud: RunningServer, wire: Wire, dice: random.Random) -> str:
     return what
 
 
-@contextmanager
-def _working(workers: list[Worker]) -> Iterator[None]:
-    threads = []
-    for worker in workers:
-        worker.stopping.clear()
-        threads.append(threading.Thread(target=worker.work))
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for thread in threads:
-            thread.join()
-        for worker in workers:
-            worker.operator.close()
-
-
-def _judge(
-    report: OperationsReport,
-    desk: Desk,
-    vault: Managed,
-    workers: list[Worker],
-    limit_s: float,
-    *,
-    backups: bool = True,
-) -> None:
-    report.findings += [("still open", str(row)) for row in finished(desk.server, limit_s)]
-    for worker in workers:
-        worker.look()
-    report.findings += [("not agreed", told) for told in disagreements(desk, vault, backups=backups)]
-    report.findings += [("left over", told) for told in left_over(desk.server)]
-
-
-def _add_up(report: OperationsReport, workers: list[Worker]) -> None:
-    for worker in workers:
+def _add_up(report: OperationsReport, which: str, crew: Crew) -> None:
+    for worker in crew.workers:
         report.acknowledged += worker.acknowledged
         report.doubtful += worker.doubtful
         report.happened += worker.happened
-        report.findings += worker.findings
+        report.add(which, worker.findings)

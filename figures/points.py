@@ -1,12 +1,14 @@
-"""Kills at the named points between an intent and its outcome, one operation after the other.
+"""Kills at the named points between an intent and its outcome, one operation on secrets after the other.
 
 The cloud is a second server, which lives on and counts: after the restart the operation must have succeeded there
-exactly once, record and cloud must agree, nothing may be left open, and the control plane must answer.
+exactly once, record and cloud must agree, nothing may be left open, and the control plane must answer. The points of
+operations on keys of OCI are those of `figures.ocipoints`.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ import httpx
 
 from tests.agreeing import disagreements, finished, left_over
 from tests.desk import SECRETS, Desk, Managed
+from tests.oci_plane import OciDesk
 from tests.vaults import spare_name
 
 Finding = tuple[str, str]
@@ -38,13 +41,19 @@ _COUNTED = re.compile(r"claviger_requests_total\{(?P<labels>[^}]*)\} (?P<count>[
 
 @dataclass(frozen=True)
 class Point:
-    """Where in which operation the process ends."""
+    """Where in which operation the process ends. `kind` is how the server calls the operation, if not so itself."""
 
     operation: str
     point: str
+    kind: str = ""
 
     def __str__(self) -> str:
         return f"{self.operation}:{self.point}"
+
+    @property
+    def switch(self) -> str:
+        """How the switches call it."""
+        return f"{self.kind or self.operation}:{self.point}"
 
 
 POINTS = tuple(
@@ -58,6 +67,25 @@ POINTS = tuple(
         else _ALL
     )
 )
+
+
+def killed_at(
+    point: Point, desk: Desk | OciDesk, ask: Callable[[], httpx.Response]
+) -> tuple[list[Finding], float | None]:
+    """Ends the server at a point of what is asked, and starts it again; what was found once it had time to finish.
+
+    And how long it took to be ready; None where the point was never reached.
+    """
+    desk.board().fault_add(kind="crash", service="cckm", operation=point.switch, count=1)
+    try:
+        answer = ask()
+        return [("not killed", f"{point} was answered {answer.status_code} {answer.text[:200]}")], None
+    except httpx.TransportError:
+        pass
+    desk.server.kill()
+    desk.admin.close()
+    ready_s = desk.server.start()
+    return [("still open", f"{point}: {row}") for row in finished(desk.server, FINISH_LIMIT_S)], ready_s
 
 
 class Scene:
@@ -74,17 +102,9 @@ class Scene:
         vault = self.final if point.operation == "delete-for-good" else self.plain
         record = self._prepared(point.operation, vault)
         counted = self._counted(point.operation)
-        self.desk.board().fault_add(kind="crash", service="cckm", operation=str(point), count=1)
-        try:
-            answer = self._ask(point.operation, vault, record)
-            return [("not killed", f"{point} was answered {answer.status_code} {answer.text[:200]}")], 0.0
-        except httpx.TransportError:
-            pass
-        self.desk.server.kill()
-        self.desk.admin.close()
-        ready_s = self.desk.server.start()
-        left = finished(self.desk.server, FINISH_LIMIT_S)
-        found: list[Finding] = [("still open", f"{point}: {row}") for row in left]
+        found, ready_s = killed_at(point, self.desk, lambda: self._ask(point.operation, vault, record))
+        if ready_s is None:
+            return found, 0.0
         times = self._counted(point.operation) - counted
         if point.operation != "remove" and times != 1:
             found.append(("twice" if times > 1 else "lost", f"{point}: done {times} times"))

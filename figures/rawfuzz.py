@@ -13,16 +13,17 @@ import asyncio
 import contextlib
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import urlencode
 
 import h11
 
 from figures import below
 from figures.answers import Answer, AnswerReader, NotAnAnswer
+from figures.below import Attacked
 from figures.connection import TlsConnection
 from figures.fuzz import FuzzReport
 from figures.judging import Judge
@@ -102,7 +103,8 @@ def run(folder: Path, inputs: int, seed: int, held: int = HELD) -> FuzzReport:
         product.start()
         target = prepare(product, seed)
         target.begin()
-        asyncio.run(_Trial(target, report).send_all(inputs, held))
+        trial = ByteTrial(target, report, good_requests(target), Judge())
+        asyncio.run(trial.send_all(inputs, held))
         report.growth_mib = target.growth_mib()
         for kind, detail in target.findings():
             report.add(kind, detail)
@@ -111,26 +113,37 @@ def run(folder: Path, inputs: int, seed: int, held: int = HELD) -> FuzzReport:
     return report
 
 
-class _Trial:
-    def __init__(self, target: Target, report: FuzzReport) -> None:
+class Judges(Protocol):
+    """Who says what is wrong with an answer."""
+
+    def of_bytes(self, answer: Answer) -> list[tuple[str, str]]:
+        """Of one to bytes of which nobody knows what they are."""
+        ...
+
+
+class ByteTrial:
+    """Spoils `good` requests as bytes and sends them."""
+
+    def __init__(self, target: Attacked, report: FuzzReport, good: Sequence[bytes], judge: Judges) -> None:
         self._target = target
         self._report = report
-        self._judge = Judge()
-        self._host = target.host(target.vault)
-        self._good = good_requests(target)
+        self._judge = judge
+        self._host = target.tls_name
+        self._good = good
         self._health = f"GET /health HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode()
 
-    async def send_all(self, count: int, held: int) -> None:
-        line = self._inputs(count)
+    async def send_all(self, count: int, held: int, *, first: int = 0) -> None:
+        """So many inputs, their numbers from `first` on, and `held` more that are left unfinished."""
+        line = self._inputs(range(first, first + count))
         workers = [self._work(line) for _ in range(WORKERS)]
         dice = random.Random(f"held/{self._report.seed}")
         patient = [self._hold(dice.choice(self._good), dice.random()) for _ in range(held)]
         await asyncio.gather(*workers, *patient)
 
-    def _inputs(self, count: int) -> Iterator[Input]:
+    def _inputs(self, numbers: range) -> Iterator[Input]:
         """Each input has dice of its own, so that one can be made again without the others."""
         spoiler = Spoiler(self._good, f"{self._host}:{self._target.port}".encode())
-        for number in range(count):
+        for number in numbers:
             dice = random.Random(f"{self._report.seed}/{number}")
             if dice.random() < BELOW_SHARE:
                 yield Input(number, b"", ("below",), (), False, 0.0, False)
@@ -207,7 +220,7 @@ class _Trial:
 class _Talk:
     """One connection's answers, and what is wrong with them."""
 
-    def __init__(self, connection: TlsConnection, raw: bytes, judge: Judge) -> None:
+    def __init__(self, connection: TlsConnection, raw: bytes, judge: Judges) -> None:
         self._connection = connection
         self._judge = judge
         self._reader = AnswerReader(may_lack_body=b"head" in raw.lower())

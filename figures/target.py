@@ -104,6 +104,11 @@ class Target:
         """Where it listens."""
         return self.product.port
 
+    @property
+    def tls_name(self) -> str:
+        """The name that TLS is asked for."""
+        return self.host(self.vault)
+
     def host(self, vault: str) -> str:
         """The name of a vault's host, without port."""
         return f"{vault}.vault.localhost"

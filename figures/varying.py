@@ -256,7 +256,7 @@ def _texts(_: Varying, draft: _Draft, dice: random.Random) -> None:
         told = json.loads(draft.body)
     except (ValueError, RecursionError):
         return
-    places = list(_places_in(told))
+    places = list(places_in(told))
     if not places:
         return
     within, key = dice.choice(places)
@@ -273,12 +273,12 @@ def _texts(_: Varying, draft: _Draft, dice: random.Random) -> None:
     draft.oddities.append(f"field {key}"[:40])
 
 
-def _places_in(told: Any) -> Iterator[tuple[Any, Any]]:
+def places_in(told: Any) -> Iterator[tuple[Any, Any]]:
     """Every place of a JSON text: what it lies in, and its name or number there."""
     inside = told.items() if isinstance(told, dict) else enumerate(told) if isinstance(told, list) else ()
     for key, value in list(inside):
         yield told, key
-        yield from _places_in(value)
+        yield from places_in(value)
 
 
 def _chunked(_: Varying, draft: _Draft, dice: random.Random) -> None:

@@ -1,11 +1,13 @@
 """An operator's desk for OCI: the control plane of a real server over HTTPS, with vaults in its own embedded OCI.
 
 The same vaults are seen from the other side too, by the official SDK (`OciManaged.sdk`), as somebody sees and changes
-them who knows nothing of the control plane. The switches move the clock of both sides at once.
+them who knows nothing of the control plane. Of one server the switches move the clock of both sides at once; the cloud
+may also be another server's.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,8 +52,9 @@ class OciManaged:
 
     @property
     def sdk(self) -> Any:
-        """The official SDK on its keys, as any program uses it."""
-        return self.desk.client(KmsManagementClient, self.record["management_endpoint"])
+        """The official SDK on its keys, as any program uses it: never by a wire."""
+        endpoint = re.sub(r":\d+$", f":{self.desk.cloud.port}", self.record["management_endpoint"])
+        return self.desk.client(KmsManagementClient, endpoint)
 
     def in_oci(self, record: Any) -> Any:
         """A key as OCI shows it."""
@@ -78,15 +81,33 @@ class OciManaged:
 
 
 class OciDesk:
-    """A server with `admin` at work on its own OCI."""
+    """A server with `admin` at work. `cloud` is whose OCI it manages: its own, or that of another server."""
 
-    def __init__(self, server: RunningServer) -> None:
+    def __init__(self, server: RunningServer, cloud: RunningServer | None = None) -> None:
         self.server = server
+        self.cloud = cloud or server
         self.admin = Operator(server)
-        self.config = oci.config.from_file(server.exported["OCI_CONFIG_FILE"])
+        self.config = oci.config.from_file(self.cloud.exported["OCI_CONFIG_FILE"])
         self._compartments: dict[str, str] = {}
         self._boards: dict[int, Switchboard] = {}
         self._buckets: dict[str, str] = {}
+        self.connection = EMBEDDED if cloud is None else self.connect()
+
+    def connect(self, port: int | None = None) -> str:
+        """A connection to the cloud as its demo user, at another port than its own; its name."""
+        told, name = self.config, spare_name("connection")
+        body = {
+            "name": name,
+            "user_ocid": told["user"],
+            "tenancy_ocid": told["tenancy"],
+            "fingerprint": told["fingerprint"],
+            "region": told["region"],
+            "credentials": {"key_file": Path(told["key_file"]).read_text()},
+            "realm_domain": f"localhost:{port or self.cloud.port}",
+            "server_certificate": (self.cloud.data / "tls" / "ca.pem").read_text(),
+        }
+        self.admin.accept("POST", "/connectionmgmt/services/oci/connections", body, 201)
+        return name
 
     # ------------------------------------------------------------------ the other side
 
@@ -94,18 +115,18 @@ class OciDesk:
         """A client of the SDK for an endpoint, which trusts this server; the demo user's."""
         given: dict[str, Any] = {"service_endpoint": endpoint, "circuit_breaker_strategy": _breaker()}
         made = kind(dict(self.config), **given)
-        made.base_client.session.verify = str(self.server.authority)
+        made.base_client.session.verify = str(self.cloud.authority)
         return made
 
     @property
     def vaults_sdk(self) -> Any:
         """The official SDK on vaults."""
-        return self.client(KmsVaultClient, f"https://kms.{REGION}.localhost:{self.server.port}")
+        return self.client(KmsVaultClient, f"https://kms.{REGION}.localhost:{self.cloud.port}")
 
     @property
     def storage_sdk(self) -> Any:
         """The official SDK on Object Storage."""
-        return self.client(ObjectStorageClient, f"https://objectstorage.{REGION}.localhost:{self.server.port}")
+        return self.client(ObjectStorageClient, f"https://objectstorage.{REGION}.localhost:{self.cloud.port}")
 
     @property
     def tenancy(self) -> str:
@@ -115,7 +136,7 @@ class OciDesk:
     def compartment(self, name: str = "production") -> str:
         """OCID of a compartment of the demo, by its last name."""
         if not self._compartments:
-            found = self.admin.accept("POST", "/cckm/oci/get-compartments", {"connection": EMBEDDED})
+            found = self.admin.accept("POST", "/cckm/oci/get-compartments", {"connection": self.connection})
             self._compartments = {each["name"]: each["id"] for each in found["data"]}
         return self._compartments[name]
 
@@ -134,12 +155,13 @@ class OciDesk:
         name, namespace = self.bucket()
         return [each.name for each in self.storage_sdk.list_objects(namespace, name).data.objects]
 
-    def vault(self, kind: str = "DEFAULT", *, bucket: bool = False) -> OciManaged:
+    def vault(self, kind: str = "DEFAULT", *, bucket: bool = False, connection: str | None = None) -> OciManaged:
         """A new vault, brought under management."""
         asked = models.CreateVaultDetails(
             compartment_id=self.compartment(), display_name=spare_name("vault"), vault_type=kind
         )
-        return self.manage(str(self.vaults_sdk.create_vault(asked).data.id), bucket=bucket)
+        made = self.vaults_sdk.create_vault(asked).data
+        return self.manage(str(made.id), bucket=bucket, connection=connection)
 
     def settled_vault(self, kind: str = "DEFAULT", *, bucket: bool = False) -> OciManaged:
         """The same of an OCI that takes its time: the vault is ACTIVE before it is brought under management."""
@@ -152,9 +174,9 @@ class OciDesk:
             time.sleep(0.1)
         return self.manage(ocid, bucket=bucket)
 
-    def manage(self, ocid: str, *, bucket: bool = False, connection: str = EMBEDDED) -> OciManaged:
+    def manage(self, ocid: str, *, bucket: bool = False, connection: str | None = None) -> OciManaged:
         """Brings a vault of OCI under management."""
-        body: dict[str, Any] = {"connection": connection, "region": REGION, "vault_id": [ocid]}
+        body: dict[str, Any] = {"connection": connection or self.connection, "region": REGION, "vault_id": [ocid]}
         if bucket:
             body["bucket_name"], body["bucket_namespace"] = self.bucket()
         record = self.admin.accept("POST", "/cckm/oci/add-vaults", body)["vaults"][0]
@@ -242,13 +264,14 @@ class OciDesk:
         """Has more than one person needed for what destroys a key of a vault."""
         self.admin.accept("PATCH", f"{VAULTS}/{vault.id}", {"protected": True, **more})
 
-    def board(self) -> Switchboard:
-        """The switches of the server."""
-        found = self._boards.get(self.server.pid)
+    def board(self, server: RunningServer | None = None) -> Switchboard:
+        """The switches of the server, or of the cloud's."""
+        asked = server or self.server
+        found = self._boards.get(asked.pid)
         if found is None:
-            told = self.server.command("switches", "--token")
-            found = Switchboard(told["url"], Sensitive(told["token"]), self.server.data / "tls" / "ca.pem")
-            self._boards = {self.server.pid: found}
+            told = asked.command("switches", "--token")
+            found = Switchboard(told["url"], Sensitive(told["token"]), asked.data / "tls" / "ca.pem")
+            self._boards = {asked.pid: found} | self._boards
         return found
 
     def close(self) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
-import pytest
 
 from claviger.cckm.app import ControlPlane, permits
 from claviger.cckm.azure.connections import records as connections
@@ -154,31 +152,18 @@ class Plane:
         return made
 
 
-async def open_plane(url: str, *cleared: str) -> Plane:
-    """A plane on a database, with the root domain and another one, users and groups; nothing is in `cleared` tables."""
+async def open_plane(url: str) -> Plane:
+    """A plane on a database, with the root domain and another one, users and groups."""
     clock = ManualClock(START)
     store = await open_store(url, clock)
     keyring = Keyring(store, EnvironmentKeys(Sensitive("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="), None), clock)
     await keyring.load()
     safe = Safe(store, keyring)
     await store.write(_people)
-    for table in cleared:
-        await store.write(lambda tx, name=table: tx.execute(f"DELETE FROM {name}"))
     return Plane(store, clock, safe, AzureClouds(safe))
 
 
-def shared_database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """A database of that kind for all tests of a module, for which `open_plane` clears some of it each time."""
-    databases = request.getfixturevalue("postgres_databases") if kind == "postgresql" else None
-    url = f"sqlite://{folder}/claviger.db" if databases is None else databases.create()
-    yield url
-    if databases is not None:
-        databases.drop(url)
-
-
 def _people(tx: Tx) -> None:
-    if tx.fetch_one("SELECT 1 FROM cckm_users WHERE id = ?", user_id(USERS[0])) is not None:
-        return
     for domain_id, name in ((ROOT_DOMAIN, "root"), (OTHER_DOMAIN, "other")):
         if tx.fetch_one("SELECT 1 FROM cckm_domains WHERE id = ?", domain_id) is None:
             tx.execute("INSERT INTO cckm_domains VALUES (?, ?, '{}', 0, 0)", domain_id, name)

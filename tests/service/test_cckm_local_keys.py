@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,21 +19,16 @@ from cryptography.hazmat.primitives.serialization import (
 from claviger.cckm.local.keys.operations import LocalKeys
 from claviger.cckm.local.keys.records import MATERIAL
 from claviger.cckm.local.keys.routes import LocalKeyRoutes
-from tests.plane import ELSEWHERE, Plane, open_plane, shared_database
+from tests.plane import ELSEWHERE, Plane, open_plane
 
 MANY = "https://cckm.localhost/api/v1/vault/keys2"
 OFFICER = "ada;Key Admins"
 AES_HEX = "000102030405060708090a0b0c0d0e0f"
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from shared_database(request.param, request, tmp_path_factory.mktemp(f"local-keys-{request.param}"))
-
-
 @pytest.fixture
-async def plane(shared_url: str) -> AsyncIterator[Plane]:
-    found = await open_plane(shared_url, "cckm_local_keys", "cckm_sealed")
+async def plane(database_url: str) -> AsyncIterator[Plane]:
+    found = await open_plane(database_url)
     found.serve(LocalKeyRoutes(LocalKeys(found.store, found.safe, found.clock)).routes())
     yield found
     await found.store.close()

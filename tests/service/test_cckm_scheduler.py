@@ -80,7 +80,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"run_at": "9" * 300}, "run_at:"),
     ({"run_at": 5}, "run_at:"),
     ({"run_on": "node-1"}, "run_on: must be any"),
-    ({"operation": "cckm_key_rotation"}, "operation: this server does not have cckm_key_rotation yet"),
+    ({"operation": "cckm_key_backup"}, "operation: this server does not have cckm_key_backup yet"),
+    ({"operation": "cckm_key_rotation"}, "cckm_key_rotation_params: is required"),
+    ({"operation": "cckm_key_rotation"}, "cckm_synchronization_params: is not for cckm_key_rotation"),
     ({"operation": "x"}, "operation: is not an operation"),
     ({"start_date": "tomorrow"}, "start_date: must be a date"),
     ({"start_date": "2027-02-30T00:00:00Z"}, "start_date: must be a date"),
@@ -88,7 +90,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"start_date": "2028-01-01T00:00:00Z", "end_date": "2028-01-01T00:00:00Z"}, "end_date: must be after"),
     ({"cckm_synchronization_params": None}, "cckm_synchronization_params: is required"),
     ({"cckm_synchronization_params": {"synchronize_all": True}}, "params.cloud_name: is required"),
-    (params(cloud_name="oci", synchronize_all=True), "does not synchronize oci yet"),
+    (params(cloud_name="gcp", synchronize_all=True), "does not synchronize gcp yet"),
     (params(cloud_name="moon", synchronize_all=True), "params.cloud_name: is not a cloud"),
     (params(), "params.key_vaults: names no vault"),
     (params(key_vaults=[]), "params.key_vaults: names no vault"),
@@ -117,7 +119,7 @@ async def test_what_is_wrong_is_named(scheduling: Scheduling) -> None:
 
 
 async def test_all_that_is_wrong_is_named_at_once(scheduling: Scheduling) -> None:
-    wrong = {"run_at": "x", "run_on": "y", "start_date": "z", **params(cloud_name="oci")}
+    wrong = {"run_at": "x", "run_on": "y", "start_date": "z", **params(cloud_name="gcp")}
     told = await scheduling.refused("POST", CONFIGS, {**DAILY, **wrong}, status=400, part="Validation errors:")
     for field in ("run_at", "run_on", "start_date", "cckm_synchronization_params.cloud_name"):
         assert f"\n{field}: " in told
@@ -163,7 +165,7 @@ WRONG_CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"run_on": "node"}, "run_on:"),
     ({"end_date": "2027-01-31T00:00:00Z"}, "end_date: must be after start_date"),
     ({"start_date": "x"}, "start_date: must be a date"),
-    (params(cloud_name="oci"), "does not synchronize oci yet"),
+    (params(cloud_name="gcp"), "does not synchronize gcp yet"),
     (params(key_vaults=["x"], synchronize_all=True), "excludes"),
     (params(key_vaults=["x"]), "there is no vault 'x'"),
 ]
@@ -337,11 +339,13 @@ async def test_the_oldest_jobs_are_forgotten(scheduling: Scheduling, monkeypatch
 async def test_operations_are_told_as_they_are(scheduling: Scheduling) -> None:
     page = await scheduling.plane.accept("GET", f"{BASE}/operations?limit=-1")
     told = {found["name"]: (found["supported"], found["clouds"]) for found in page["resources"]}
-    assert told["cckm_synchronization"] == (True, ["AzureCloud"])
-    assert told["cckm_key_rotation"] == (False, [])
+    assert told["cckm_synchronization"] == (True, ["AzureCloud", "oci"])
+    assert told["cckm_key_rotation"] == (True, ["oci"])
+    assert told["cckm_key_backup"] == (False, [])
     assert page["total"] == len(told) == 6
     page = await scheduling.plane.accept("GET", f"{BASE}/operations/?supported=true")
-    assert [found["name"] for found in page["resources"]] == ["cckm_synchronization"]
+    here = [found["name"] for found in page["resources"]]
+    assert sorted(here) == ["cckm_key_rotation", "cckm_synchronization"]
     for name in sorted(told):
-        if name != "cckm_synchronization":
+        if name not in here:
             await scheduling.refused("POST", CONFIGS, {**DAILY, "operation": name}, status=400, part="does not have")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -17,6 +18,9 @@ from claviger.cckm.calls import ROOT_DOMAIN
 from claviger.cckm.notices import announcing
 from claviger.cckm.notices.nearing import records, watch
 from claviger.cckm.notices.nearing.watch import Watch
+from claviger.cckm.oci.keys.rules import State
+from claviger.cckm.resource import seconds
+from tests.many_keys import add_keys, add_versions, changed, draw_key, draw_version, make_oci_vault
 from tests.notices import MANY, Office, office
 from tests.plane import OTHER_DOMAIN, START
 from tests.receiving import Receiver, receiving
@@ -244,6 +248,46 @@ async def test_many_with_one_date_are_all_told_in_portions(
     assert await home.plane.count("cckm_notices_told") == 0
 
 
+async def test_the_deletion_of_a_key_and_of_a_version_is_told(home: Office, receiver: Receiver) -> None:
+    """By the nearest number of days, once for a date, anew for another; never of what is not to be deleted any more."""
+    chance = random.Random(6)
+    place = await make_oci_vault(home.store, ROOT_DOMAIN, chance, "hsm")
+    hidden = await make_oci_vault(home.store, ROOT_DOMAIN, chance, "hidden", removed=True)
+    pending = State.PENDING_DELETION
+    drawn = [
+        changed(draw_key(chance, [place], pending), name="leaves", deletes_at=NOW + 6.5 * DAY_S, gone=0),
+        changed(draw_key(chance, [place], pending), name="later", deletes_at=NOW + 9.5 * DAY_S, gone=0),
+        changed(draw_key(chance, [place], pending), name="passed", deletes_at=NOW - 1.5, gone=0),
+        changed(draw_key(chance, [place], pending), name="gone", deletes_at=NOW + 2.5 * DAY_S, gone=1),
+        changed(draw_key(chance, [place], State.DELETED), name="dead", deletes_at=NOW + 2.5 * DAY_S, gone=0),
+        changed(draw_key(chance, [hidden], pending), name="hidden", deletes_at=NOW + 2.5 * DAY_S, gone=0),
+        changed(draw_key(chance, [place], State.ENABLED), name="stays", gone=0),
+    ]
+    leaves, *_, stays = await add_keys(home.store, drawn)
+    version = msgspec.structs.replace(draw_version(chance, stays, pending), deletes_at=NOW + DAY_S, gone=0)
+    await add_versions(home.store, [version])
+    await home.subscribe(receiver.url, types=["near-final-deletion"])
+    assert await watching(home).look() == 2
+    assert await watching(home).look() == 0
+    await home.courier.deliver_due()
+    told = {event["subject"]: event["data"] for event in (each.event for each in receiver.received)}
+    assert told[f"kylo:kylo:cckm:oci-key:{leaves.id}"] == {
+        "cloud": "oci",
+        "id": leaves.id,
+        "name": "leaves",
+        "vault": "hsm",
+        "vault_id": place.id,
+        "final_at": seconds(leaves.deletes_at or 0),
+        "days": 7,
+    }
+    of_version = told[f"kylo:kylo:cckm:oci-key-version:{version.id}"]
+    assert (of_version["name"], of_version["version"], of_version["days"]) == ("stays", version.ocid, 1)
+    await add_keys(home.store, [changed(leaves, deletes_at=NOW + 0.5 * DAY_S), changed(stays, state="DELETED")])
+    assert await watching(home).look() == 1
+    await home.courier.deliver_due()
+    assert [event["data"]["days"] for event in (each.event for each in receiver.received)][2:] == [1]
+
+
 async def test_the_watch_runs_and_is_woken(home: Office, receiver: Receiver) -> None:
     await home.subscribe(receiver.url)
     watcher = watching(home, every_s=3600)
@@ -261,7 +305,7 @@ async def test_the_watch_runs_and_is_woken(home: Office, receiver: Receiver) -> 
 
 async def test_dates_are_found_by_their_index(sqlite_url: str) -> None:
     async with office(sqlite_url) as home:
-        for kind in ("near-expiry", "near-final-deletion"):
+        for dates in records.ALL:
             seen: list[str] = []
             real = home.store.read
 
@@ -270,11 +314,17 @@ async def test_dates_are_found_by_their_index(sqlite_url: str) -> None:
                 return await real(sql, *args)
 
             home.store.read = explained  # type: ignore[method-assign]
-            await records.nums_from(home.store, kind, (NOW, 0), NOW + DAY_S, 10)
+            await records.nums_from(home.store, dates, (NOW, 0), NOW + DAY_S, 10)
             home.store.read = real  # type: ignore[method-assign]
-            index = "cckm_azure_secrets_expiring" if kind == "near-expiry" else "cckm_azure_secrets_leaving"
+            index = {
+                "near-expiry": "cckm_azure_secrets_expiring",
+                "azure-secret": "cckm_azure_secrets_leaving",
+                "oci-key": "cckm_oci_keys_leaving",
+                "oci-key-version": "cckm_oci_key_versions_leaving",
+            }[dates.of if dates.kind == "near-final-deletion" else dates.kind]
             assert len(seen) == 1
-            assert f"USING COVERING INDEX {index}" in seen[0]
+            prefix = "" if "oci" in index else "COVERING "
+            assert f"USING {prefix}INDEX {index}" in seen[0]
 
 
 def test_days_are_checked_at_the_start() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from claviger.cckm.calls import Query
-from claviger.cckm.oci.keys import asks, effects, records, requests, rows
+from claviger.cckm.oci.keys import effects, records, requests, rows
 from claviger.cckm.oci.keys.backups import place_for, place_of
 from claviger.cckm.oci.keys.cloud import CloudKey
 from claviger.cckm.oci.keys.listing import wanted_of
@@ -26,7 +26,7 @@ from claviger.cckm.oci.keys.rules import (
 )
 from claviger.cckm.oci.keys.trades import KEY_TRADES
 from claviger.cckm.oci.keys.wire import CreateOciKey, ScheduleDeletion, UpdateOciKey
-from claviger.cckm.oci.keys.work import TOKEN_S, Work
+from claviger.cckm.oci.keys.work import TOKEN_S, Doubt, Work
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.core.errors import Conflict, Invalid, Unavailable
 
@@ -340,13 +340,14 @@ UNSURE = "CloudSettling"
     ],
 )
 async def test_what_the_cloud_shows_tells_what_happened(operation: str, shown: dict[str, Any], verdict: str) -> None:
-    more: dict[str, Any] = {
+    given: dict[str, dict[str, Any]] = {
         "change-compartment": {"compartment_ocid": "there", "before": {"compartment_id": "here"}},
         "update": {"details": {"display_name": "new"}, "before": {"display_name": "orders"}},
         "cancel-deletion": {"deletes_at": NOW + DAY_S},
-    }.get(operation, {})
+    }
+    more = given.get(operation, {})
     cloud: Any = Shows(said(**shown))
-    asked = KEY_TRADES[operation].ask(cloud, work_for(operation, **more), asks.Doubt(NOW))
+    asked = KEY_TRADES[operation].ask(cloud, work_for(operation, **more), Doubt(NOW))
     if verdict == UNSURE:
         with pytest.raises(Unavailable, match=UNSURE):
             await asked
@@ -362,13 +363,13 @@ async def test_a_made_key_is_told_by_the_token_and_later_by_what_is_new() -> Non
     other = said(ocid="other", algorithm="RSA", length=256)
     cloud: Any = Shows(known, old, other, ours)
     trade = KEY_TRADES["create"]
-    assert await trade.ask(cloud, work, asks.Doubt(NOW)) is None
-    outcome = await trade.ask(cloud, work, asks.Doubt(NOW, by_reading=True))
+    assert await trade.ask(cloud, work, Doubt(NOW)) is None
+    outcome = await trade.ask(cloud, work, Doubt(NOW, by_reading=True))
     assert outcome is not None
     assert outcome.key is not None
     assert outcome.key.ocid == "ours"
     nothing: Any = Shows(known, old, other)
-    assert await trade.ask(nothing, work, asks.Doubt(NOW, by_reading=True)) is None
+    assert await trade.ask(nothing, work, Doubt(NOW, by_reading=True)) is None
 
 
 def test_what_may_be_sent_again() -> None:

@@ -215,7 +215,7 @@ class Tenancy:
         self.marks = list(marks)
         self.asked: list[Any] = []
 
-    async def once(self, at: Any, work: Any, kind: str) -> Any:
+    async def once(self, at: Any, work: Any, kind: str, calls: int = 1) -> Any:
         return work(self)
 
     def page(self, client: Any, more: Mapping[str, Any]) -> tuple[list[str], str]:

@@ -201,13 +201,13 @@ def test_dates_are_rfc_3339() -> None:
 
 
 def test_what_this_server_lacks_is_named() -> None:
-    assert operation_problem("cckm_synchronization") is None
-    for offer in OFFERS[1:]:
+    assert operation_problem("cckm_synchronization") is operation_problem("cckm_key_rotation") is None
+    for offer in OFFERS[2:]:
         assert "does not have" in (operation_problem(offer.name) or "")
     assert "is not an operation" in (operation_problem("x") or "")
     assert params_problems(Params("AzureCloud", ("a",))) == {}
     assert params_problems(Params("AzureCloud", synchronize_all=True)) == {}
-    assert "yet" in params_problems(Params("oci", ("a",)))["cloud_name"]
+    assert "yet" in params_problems(Params("gcp", ("a",)))["cloud_name"]
     assert "not a cloud" in params_problems(Params("azure", ("a",)))["cloud_name"]
     assert "excludes" in params_problems(Params("AzureCloud", ("a",), synchronize_all=True))["synchronize_all"]
     assert "no vault" in params_problems(Params("AzureCloud"))["key_vaults"]

@@ -20,7 +20,13 @@ MAX_TAGS = 64
 MAX_TAG_KEY_LENGTH = 100
 MAX_TAG_VALUE_LENGTH = 256
 MAX_TIME_LENGTH = 64
+MAX_DEPTH = 64
+"""So deep objects and lists of a body may be within one another."""
 
+_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?(?:[Zz]|[+-][0-9]{2}:?[0-9]{2})?",
+    re.ASCII,
+)
 _PLACE = re.compile(r" - at `\$\.?(?P<place>.*)`$")
 _MISSING = re.compile(r"Object missing required field `(?P<field>[^`]+)`")
 
@@ -33,11 +39,15 @@ def written(at: float) -> str:
 
 
 def read_time(name: str, text: str | None) -> float | None:
-    """Epoch seconds of an RFC 3339 time with any fraction and offset; without an offset it is UTC. Raises Invalid."""
-    if not text:
+    """Epoch seconds of an RFC 3339 time with any fraction and offset; without an offset it is UTC. Raises Invalid.
+
+    A day alone is no time: what is to be deleted is not left to a guess.
+    """
+    if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text) if len(text) <= MAX_TIME_LENGTH else None
+        is_time = len(text) <= MAX_TIME_LENGTH and _TIME.fullmatch(text) is not None
+        found = datetime.fromisoformat(text.upper()) if is_time else None
         at = None if found is None else (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         at = None
@@ -64,7 +74,7 @@ def read_body(raw: bytes, kind: type[S]) -> S:
     if not isinstance(found, dict):
         raise wrong("The body", "must be a JSON object")
     try:
-        body = msgspec.convert(_without_nulls(found), kind, strict=False)
+        body = msgspec.convert(_without_nulls(found, MAX_DEPTH), kind, strict=False)
     except msgspec.ValidationError as problem:
         raise _told(str(problem)) from None
     if b"\\u0000" in raw:
@@ -79,7 +89,7 @@ def _quickly(raw: bytes, kind: type[S]) -> S | None:
     """
     try:
         found = msgspec.json.decode(raw)
-        if type(found) is not dict or b"\\u0000" in raw:
+        if type(found) is not dict or b"\\u0000" in raw or raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
             return None
         names = len(found)
         for value in found.values():
@@ -102,12 +112,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _without_nulls(found: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: _without_nulls(value) if isinstance(value, dict) else value
-        for name, value in found.items()
-        if value is not None
-    }
+def _without_nulls(found: Any, depth: int) -> Any:
+    """What was read, of each object only the names that are not null. Raises Invalid for what is nested too deeply."""
+    if not isinstance(found, dict | list):
+        return found
+    if depth == 0:
+        raise wrong("The body", f"must not be nested deeper than {MAX_DEPTH} levels")
+    if isinstance(found, list):
+        return [_without_nulls(value, depth - 1) for value in found]
+    return {name: _without_nulls(value, depth - 1) for name, value in found.items() if value is not None}
 
 
 def _told(problem: str) -> Invalid:

@@ -50,6 +50,9 @@ OCI: Mapping[str, Word] = {
     "OciVaultRecord.hard_delete_quorum": Word(
         "How many people must agree before a key's deletion is scheduled, who asks included; null: one is enough."
     ),
+    # what is leaving
+    "Leaving.object_kind": Word("What it is: `azure-secret`, `oci-key` or `oci-key-version`.", "oci-key"),
+    "Leaving.version": Word("Azure's version of the secret, or OCID of the version of a key."),
     # local keys
     "curveid": Word("Curve of an EC key: secp256r1, secp384r1 or secp521r1.", "secp256r1"),
     "usageMask": Word("What the key is for, as a sum of KMIP's bits; kept and shown.", 12),
@@ -116,6 +119,41 @@ OCI: Mapping[str, Word] = {
     "OciKeyRecord.gone": Word("Whether OCI no longer had the key when it was last asked."),
     "OciKeyRecord.created_at": Word("The same as `createdAt`."),
     "OciKeyRecord.updated_at": Word("The same as `updatedAt`."),
+    # uploads, versions
+    "UploadOciKey.vault": Word("The vault to upload to: id of its record, its OCID, or its name.", "demo"),
+    "UploadOciKey.name": Word("Name of the key in OCI, where several may have the same one.", "payments"),
+    "source_key_identifier": Word("The local key whose material it is, by id; in a call by name too."),
+    "source_key_name": Word("Name of that local key, as it was then."),
+    "source_key_tier": Word("Where the source key is: always `local`; empty in native versions.", "local"),
+    "UploadOciKey.source_key_tier": Word("Where the source key is; `local` is all that this server has.", "local"),
+    "AddOciVersion.source_key_tier": Word("Where the source key is; `local` is all that this server has.", "local"),
+    "is_native": Word("Whether OCI makes the material; else it is that of a local key.", True),
+    "rotation_type": Word("Taken, and not looked at."),
+    "oci_key_version_params": Word("What OCI says of the version."),
+    "OciVersionRecord.labels": Word("Always empty."),
+    "OciVersionRecord.gone": Word("Whether OCI no longer had the version when it was last asked."),
+    "OciVersionParams.lifecycle_state": Word("Where the version stands, in OCI's words.", "ENABLED"),
+    "origin": Word("`INTERNAL` or `EXTERNAL`, as OCI says it.", "INTERNAL"),
+    "OciVersionParams.public_key": Word("Public half of an asymmetric key, in PEM."),
+    "restored_from_key_version_id": Word("OCID of the version that it was restored from, if it was."),
+    "version_id": Word("OCID of the version.", "ocid1.keyversion.oc1.iad.aaaa"),
+    # rotation by jobs
+    "job_config_id": Word("Id of the job configuration.", ID),
+    "EnableAutoRotation.job_config_id": Word("The job that is to rotate it: a configuration of the scheduler.", ID),
+    "auto_rotate_key_source": Word(
+        "Where new material is from: `native` (OCI makes it) or `ciphertrust` (a local key that is made for it).",
+        "native",
+    ),
+    "auto_rotate_partition_id": Word("Of a Luna HSM, which this server lacks; not looked at."),
+    "auto_rotate_domain_id": Word("Of a Data Security Manager, which this server lacks; not looked at."),
+    "auto_rotate_external_cm_domain_id": Word("Of another CipherTrust Manager; not looked at."),
+    "cckm_key_rotation_params": Word("How to rotate the keys that are linked to it."),
+    "RotationParams.cloud_name": Word("Which cloud's keys: `oci`.", "oci"),
+    "expiration": Word("Life of new material; of no effect, since keys in OCI do not expire.", "365d"),
+    "expire_in": Word("Which keys expire soon enough; of no effect, since keys in OCI do not expire.", "30d"),
+    "rotation_after": Word(
+        "How old a key's current version has to be, such as 90d or 12h; without it every run rotates every key.", "90d"
+    ),
     # all
     "time_created": Word("When OCI made it."),
     "lifecycle_state": Word("Where it stands, in OCI's words.", "ACTIVE"),
@@ -131,6 +169,7 @@ OCI_SEGMENTS: Mapping[str, str] = {
     "keys2": "Id or name of the local key.",
     "keys": "Id of the key's record.",
     "compartments": "Id of the compartment's record.",
+    "versions": "Id of the version's record.",
 }
 
 OCI_TAGS: Mapping[str, str] = {

@@ -15,7 +15,6 @@ from claviger.cckm.leaving.operations import Found, Leavings
 from claviger.cckm.leaving.wire import Leaving
 from claviger.cckm.listing import PAGING
 from claviger.cckm.oci.keys.routes import PATH as KEYS
-from claviger.core.errors import Conflict
 
 TAG = "Leaving"
 PATH = "/claviger/leaving"
@@ -60,12 +59,7 @@ class LeavingRoutes:
     def __init__(self, leavings: Leavings, others: Sequence[Route]) -> None:
         """`others` are the routes of secrets, and of keys and their versions."""
         self._leavings = leavings
-        self._undoing = {
-            (kind, found.operation): route
-            for (kind, _), found in WAYS.items()
-            for route in others
-            if _SEGMENT.sub("{}", route.path) == f"{_BASES[kind]}/{found.operation}"
-        }
+        self._others = others
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -114,9 +108,8 @@ class LeavingRoutes:
 
     async def _undo(self, call: Call) -> Answer:
         found = await self._leavings.find(call.caller.domain_id, call.params["id"])
-        route = self._undoing.get((found.object_kind, WAYS[found.object_kind, found.kind].operation))
-        if route is None:
-            raise Conflict("NotDone", message="nothing undoes the deletion of this")
+        path = f"{_BASES[found.object_kind]}/{WAYS[found.object_kind, found.kind].operation}"
+        route = next(each for each in self._others if _SEGMENT.sub("{}", each.path) == path)
         call.params = segments_of(route, found, call.params["id"])
         call.go_on_as(route)
         return await call.route.handler(call)

@@ -94,7 +94,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _OfSecret(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which version of a secret a notice is about. `vault` is the name of the vault's record."""
+    """Which version of a secret, or which key or version of one, a notice is about.
+
+    `id` is of its record, `vault` the name of the vault's record. A version of a key has the key's name.
+    """
 
     cloud: str
     id: str
@@ -112,19 +115,46 @@ class NearExpiry(_OfSecret, frozen=True, kw_only=True):
 
 
 class NearFinalDeletion(_OfSecret, frozen=True, kw_only=True):
-    """A soft-deleted secret can be recovered until `final_at`, for at most `days` days more."""
+    """A soft-deleted secret can be recovered, and a key's deletion cancelled, until `final_at`: `days` days at most."""
 
     final_at: str
     days: int
 
 
 class Drift(_OfSecret, frozen=True, kw_only=True):
-    """A secret is not in its cloud as it was known: `change` is `missing`, `new` or `different`, then in `fields`."""
+    """A secret or key is not in its cloud as known: `change` is `missing`, `new` or `different`, then in `fields`."""
 
     change: str
     fields: list[str] = []
     since: str
     job_id: str = ""
+
+
+class DeletionScheduled(_OfSecret, frozen=True, kw_only=True):
+    """Somebody has had the cloud delete a key, or a version of one, at `final_at`; until then it can be cancelled."""
+
+    final_at: str
+    by: str
+
+
+class DeletionCancelled(_OfSecret, frozen=True, kw_only=True):
+    """Somebody has had the cloud keep a key, or a version of one, that was to be deleted."""
+
+    by: str
+
+
+class Rotated(_OfSecret, frozen=True, kw_only=True):
+    """A key has a new current version, `version`. `origin`: `native`, or `cckm` where it was uploaded from here."""
+
+    origin: str
+    by: str
+
+
+class FailedRotation(_OfSecret, frozen=True, kw_only=True):
+    """A key should have been given a new version, and was not."""
+
+    by: str
+    reason: str
 
 
 class Brake(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -181,6 +211,10 @@ DATA: dict[Type, type[msgspec.Struct]] = {
     Type.NEAR_FINAL_DELETION: NearFinalDeletion,
     Type.DRIFT: Drift,
     Type.BRAKE: Brake,
+    Type.DELETION_SCHEDULED: DeletionScheduled,
+    Type.DELETION_CANCELLED: DeletionCancelled,
+    Type.ROTATED: Rotated,
+    Type.FAILED_ROTATION: FailedRotation,
     Type.FAILED_JOB: FailedJob,
     Type.REFUSED_PURGE: RefusedPurge,
     Type.APPROVAL_WANTED: ApprovalWanted,

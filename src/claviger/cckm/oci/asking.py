@@ -94,6 +94,18 @@ def paging(limit: int | UnsetType, mark: str | UnsetType) -> dict[str, Any]:
     return asked
 
 
+def page_of(told: Any, shown: Callable[[Any], dict[str, Any]]) -> Found:
+    """A page of the SDK's. In the thread that asked, where a failure is one of the answer's."""
+    return Found([shown(each) for each in told.data], told.headers.get("opc-next-page") or "")
+
+
+def text(told: Any) -> str:
+    """What has to be a text in every answer. Raises ValueError; in the thread that asked."""
+    if not isinstance(told, str) or not told:
+        raise ValueError("a text is missing")
+    return told
+
+
 def tags(told: Mapping[str, Any] | None) -> Tags:
     """Freeform tags with values that are strings."""
     return {str(name): str(value) for name, value in (told or {}).items()}

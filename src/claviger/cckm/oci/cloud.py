@@ -131,8 +131,13 @@ class OciCloud:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         raise AssertionError  # the last try answers or raises
 
-    async def once(self, at: Handle, work: Callable[[Any], T], kind: Kind) -> T:
-        """Runs a call that only reads, once: for who repeats it as he sees fit. Raises as the module says."""
+    async def once(self, at: Handle, work: Callable[[Any], T], kind: Kind, calls: int = 1) -> T:
+        """Runs a call that only reads, or a few one after the other, once: for who repeats it as he sees fit.
+
+        Raises as the module says.
+        """
+        for _ in range(calls - 1):
+            await self._take(at, kind)
         return await self._turn(at, work, kind, self.limits.call_s)
 
     async def change(self, at: Handle, work: Callable[[Any], T], kind: Kind) -> T:
@@ -150,8 +155,7 @@ class OciCloud:
 
     async def _turn(self, at: Handle, work: Callable[[Any], T], kind: Kind, limit_s: float) -> T:
         await self.open()
-        if not is_local(host_alone(at.endpoint)):
-            await budget_of(self._budgets, self._account.realm_domain, self.tenancy_ocid, kind).take()
+        await self._take(at, kind)
         used: list[Any] = []
         try:
             return await self._workers.run(
@@ -167,6 +171,14 @@ class OciCloud:
             raise Unavailable("CloudUndecided", message="OCI did not answer in time") from None
         except Exception as failure:  # noqa: BLE001 - the SDK raises what it likes for answers it does not understand
             raise refusal_of(failure, self._hidden()) from None
+
+    def paces(self, at: Handle) -> bool:
+        """Whether calls wait for their turn there; on this machine there are as many turns as anybody wants."""
+        return not is_local(host_alone(at.endpoint))
+
+    async def _take(self, at: Handle, kind: Kind) -> None:
+        if self.paces(at):
+            await budget_of(self._budgets, self._account.realm_domain, self.tenancy_ocid, kind).take()
 
     def _in_thread(self, at: Handle, work: Callable[[Any], T], used: list[Any]) -> T:
         """One thread uses a client at a time: its session was not made for more. `used` names it meanwhile."""

@@ -31,6 +31,16 @@ ONLY_ASKS: Mapping[tuple[str, str], str] = {
     ("POST", "/connectionmgmt/services/azure/connections/{id}/test"): (
         "signs in at the cloud, and notes on the connection's record how that ended"
     ),
+    ("POST", "/cckm/oci/get-subscribed-regions"): "asks the cloud for the tenancy's regions",
+    ("POST", "/cckm/oci/get-compartments"): "asks the cloud for its compartments",
+    ("POST", "/cckm/oci/get-defined-tags"): "asks the cloud for its tags",
+    ("POST", "/cckm/oci/storage/list-buckets"): "asks the cloud for its buckets",
+    ("POST", "/cckm/oci/get-vaults"): "asks the cloud for its vaults",
+    ("POST", "/connectionmgmt/services/oci/connection-test"): "asks the cloud something, and stores nothing",
+    ("POST", "/connectionmgmt/services/oci/connections/{id}/test"): (
+        "asks the cloud something, and notes on the connection's record how that ended"
+    ),
+    ("POST", "/vault/keys2/{id}/export"): "shows the key's material, if that may be shown",
 }
 """Calls that change nothing worth a plan: they ask. They are not walked, so the cloud is not asked for a plan."""
 

@@ -68,7 +68,7 @@ class JobConfigs:
         if end_at is not None and end_at <= now:
             problems["end_date"] = "is in the past"
         problems.update(blocks.problems_of(asked, asked.operation, is_new=True))
-        params = _given(Params(""), asked)
+        params = _given(Params(""), asked, asked.operation)
         if params is not None:
             problems.update(await self._params_problems(caller.domain_id, asked.operation, params))
         _refuse(problems, start_at, end_at)
@@ -109,7 +109,7 @@ class JobConfigs:
         start_at = _date("start_date", asked.start_date, known.start_at, problems)
         end_at = _date("end_date", asked.end_date, known.end_at, problems)
         problems.update(blocks.problems_of(asked, known.operation, is_new=False))
-        given = _given(known.params, asked)
+        given = _given(known.params, asked, known.operation)
         if given is not None:
             problems.update(await self._params_problems(domain_id, known.operation, given))
         _refuse(problems, start_at, end_at)
@@ -127,7 +127,7 @@ class JobConfigs:
                 start_at=config.start_at if asked.start_date is None else start_at,
                 end_at=config.end_at if asked.end_date is None else end_at,
                 description=config.description if asked.description is None else asked.description,
-                params=_given(config.params, asked) or config.params,
+                params=_given(config.params, asked, config.operation) or config.params,
                 updated_at=now,
             )
             if _timing(fresh) != _timing(config):
@@ -255,10 +255,11 @@ def _refuse(problems: dict[str, str], start_at: float | None, end_at: float | No
         raise validation(problems)
 
 
-def _given(known: Params, asked: blocks.Asked) -> Params | None:
-    """Parameters with the block that was given; None without one."""
-    if asked.cckm_key_rotation_params is not None:
-        return blocks.merged_rotation(known, asked.cckm_key_rotation_params)
+def _given(known: Params, asked: blocks.Asked, operation: str) -> Params | None:
+    """Parameters with the operation's block, where that was given; None without it."""
+    if operation == rules.ROTATION:
+        rotation = asked.cckm_key_rotation_params
+        return None if rotation is None else blocks.merged_rotation(known, rotation)
     given = asked.cckm_synchronization_params
     return None if given is None else _merged(known, given)
 

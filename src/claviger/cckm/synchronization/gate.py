@@ -55,15 +55,15 @@ class Gate:
         """Seconds until calls may be made again; 0 where it may be called now."""
         return max(0.0, self._opens_at - self._steady())
 
-    async def ask(self, call: Callable[[], Awaitable[T]], count: Count | None = None) -> T:
-        """The answer to a call that only reads. Raises the refusal that stays."""
+    async def ask(self, call: Callable[[], Awaitable[T]], count: Count | None = None, weight: int = 1) -> T:
+        """The answer to a call that only reads, or to `weight` of them made as one. Raises the refusal that stays."""
         count = count or Count()
         failures = 0
         async with self._slots:
             while True:
                 await self._open()
-                self.calls += 1
-                count.calls += 1
+                self.calls += weight
+                count.calls += weight
                 try:
                     answer = await call()
                 except Throttled as refusal:

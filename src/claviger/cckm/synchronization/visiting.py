@@ -32,6 +32,12 @@ Noted = Callable[[int], Awaitable[None]]
 """Hears how much was read so far."""
 
 
+class Ask(Protocol):
+    """Runs a call until it succeeds, or raises why it did not; `weight` is how many calls it is."""
+
+    def __call__(self, call: Callable[[], Awaitable[Any]], weight: int = 1) -> Awaitable[Any]: ...
+
+
 class Choice(msgspec.Struct, frozen=True):
     """How a job is to read. `brake_percent` None: nothing stops it."""
 
@@ -117,9 +123,13 @@ class Visit(ABC, Generic[V]):
         """Raises the refusal that stands in the way; then nothing of the vault was written, or only part of what a
         whole reading has found."""
 
-    def asking(self, gate: Gate) -> Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]:
+    def asking(self, gate: Gate) -> Ask:
         """The way through a gate, with the calls of this visit counted."""
-        return lambda call: gate.ask(call, self._count)
+
+        async def ask(call: Callable[[], Awaitable[Any]], weight: int = 1) -> Any:
+            return await gate.ask(call, self._count, weight)
+
+        return ask
 
     def noting(self, vault: V, gate: Gate) -> Noted:
         """What a reading tells how far it is."""

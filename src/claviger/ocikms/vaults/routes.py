@@ -8,6 +8,8 @@ from claviger.ocikms.calls import Handler, Plane, Route, Verb
 from claviger.ocikms.vaults.operations import Vaults
 
 BASE = "/20180608/vaults"
+_ETAG: dict[str, Any] = {"takes_if_match": True}
+_BOTH: dict[str, Any] = {**_ETAG, "takes_retry_token": True}
 
 
 class VaultRoutes:
@@ -18,65 +20,21 @@ class VaultRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
-        vaults = self._vaults
-        one, action = f"{BASE}/{{vaultId}}", f"{BASE}/{{vaultId}}/actions"
-        etag: dict[str, Any] = {"takes_if_match": True}
-        both: dict[str, Any] = {"takes_if_match": True, "takes_retry_token": True}
+        vaults, one, act = self._vaults, f"{BASE}/{{vaultId}}", f"{BASE}/{{vaultId}}/actions"
+        schedule, cancel, register = vaults.schedule_deletion, vaults.cancel_deletion, vaults.update_registered_for_mtls
         return [
-            _change("CreateVault", "POST", BASE, Verb.MANAGE, vaults.create, body="json", takes_retry_token=True),
+            _change("CreateVault", BASE, vaults.create, body="json", takes_retry_token=True),
             _read("ListVaults", BASE, Verb.INSPECT, vaults.list, kind="list"),
             _read("GetVault", one, Verb.READ, vaults.get),
-            _change("UpdateVault", "PUT", one, Verb.USE, vaults.update, body="json", **etag),
-            _change(
-                "ScheduleVaultDeletion",
-                "POST",
-                f"{action}/scheduleDeletion",
-                Verb.MANAGE,
-                vaults.schedule_deletion,
-                body="json",
-                **both,
-            ),
-            _change(
-                "CancelVaultDeletion", "POST", f"{action}/cancelDeletion", Verb.MANAGE, vaults.cancel_deletion, **both
-            ),
-            _change(
-                "ChangeVaultCompartment",
-                "POST",
-                f"{action}/changeCompartment",
-                Verb.MANAGE,
-                vaults.move,
-                body="json",
-                **both,
-            ),
             _read("GetVaultUsage", f"{one}/usage", Verb.READ, vaults.usage),
-            _read("ListVaultReplicas", f"{action}/listReplicas", Verb.READ, vaults.list_replicas, kind="list", **etag),
-            _change(
-                "CreateVaultReplica",
-                "POST",
-                f"{action}/createReplica",
-                Verb.MANAGE,
-                vaults.create_replica,
-                body="json",
-                **both,
-            ),
-            _change(
-                "DeleteVaultReplica",
-                "POST",
-                f"{action}/deleteReplica",
-                Verb.MANAGE,
-                vaults.delete_replica,
-                body="json",
-                **both,
-            ),
-            _change(
-                "UpdateRegisteredVaultForMtls",
-                "PUT",
-                f"{one}/updateRegisteredVaultForMtls",
-                Verb.USE,
-                vaults.update_registered_for_mtls,
-                body="json",
-                **etag,
-            ),
+            _update("UpdateVault", one, vaults.update),
+            _change("ScheduleVaultDeletion", f"{act}/scheduleDeletion", schedule, body="json", **_BOTH),
+            _change("CancelVaultDeletion", f"{act}/cancelDeletion", cancel, **_BOTH),
+            _change("ChangeVaultCompartment", f"{act}/changeCompartment", vaults.move, body="json", **_BOTH),
+            _read("ListVaultReplicas", f"{act}/listReplicas", Verb.READ, vaults.list_replicas, kind="list", **_ETAG),
+            _change("CreateVaultReplica", f"{act}/createReplica", vaults.create_replica, body="json", **_BOTH),
+            _change("DeleteVaultReplica", f"{act}/deleteReplica", vaults.delete_replica, body="json", **_BOTH),
+            _update("UpdateRegisteredVaultForMtls", f"{one}/updateRegisteredVaultForMtls", register),
         ]
 
 
@@ -89,5 +47,9 @@ def _read(operation: str, path: str, verb: Verb, handler: Handler, **more: Any) 
     return _route(operation, path, verb, handler, **{"method": "GET", "kind": "read", **more})
 
 
-def _change(operation: str, method: str, path: str, verb: Verb, handler: Handler, **more: Any) -> Route:
-    return _route(operation, path, verb, handler, method=method, kind="change", **more)
+def _change(operation: str, path: str, handler: Handler, **more: Any) -> Route:
+    return _route(operation, path, Verb.MANAGE, handler, method="POST", kind="change", **more)
+
+
+def _update(operation: str, path: str, handler: Handler) -> Route:
+    return _route(operation, path, Verb.USE, handler, method="PUT", kind="change", body="json", **_ETAG)

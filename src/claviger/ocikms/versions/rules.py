@@ -63,7 +63,8 @@ SETTLES: Mapping[State, State] = {
 
 def decide(operation: Operation, shown: str, version_id: str) -> State:
     """The state that the answer shows. Raises Conflict("WrongState"), or NotFound for use of a deleted version."""
-    message = f"Key version {version_id} is in state {shown}, which does not allow {operation.value}."
+    refused = "its use" if operation is Operation.USE else operation.value
+    message = f"Key version {version_id} is in state {shown}, which does not allow {refused}."
     if operation is Operation.USE and shown == State.DELETED.value:
         message = "Key version does not exist or you are not authorized to access it."
     return TRANSITIONS.decide(operation, State(shown), message=message)

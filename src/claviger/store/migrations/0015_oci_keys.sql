@@ -141,6 +141,15 @@ CREATE INDEX cckm_oci_key_versions_due ON cckm_oci_key_versions (refresh_at) WHE
 CREATE INDEX cckm_oci_key_versions_leaving ON cckm_oci_key_versions (deletes_at, num, key_num, gone)
     WHERE state IN ('SCHEDULING_DELETION', 'PENDING_DELETION');
 
+-- Which date of a deletion was told last by a notice, and how many days ahead that was. version_num 0 is the key itself.
+CREATE TABLE cckm_oci_notices_told (
+    key_num INTEGER NOT NULL REFERENCES cckm_oci_keys (num) ON DELETE CASCADE,
+    version_num INTEGER NOT NULL,
+    at REAL NOT NULL,
+    days INTEGER NOT NULL,
+    PRIMARY KEY (key_num, version_num)
+);
+
 -- The vaults of a synchronisation job, as for Azure.
 CREATE TABLE cckm_oci_synchronizations (
     run_id TEXT NOT NULL REFERENCES job_runs (id) ON DELETE CASCADE,

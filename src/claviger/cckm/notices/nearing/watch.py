@@ -1,7 +1,7 @@
-"""Tells of secrets that expire soon, and of deleted ones that soon cannot be brought back any more.
+"""Tells of secrets that expire soon, and of deleted secrets and keys that soon cannot be brought back any more.
 
 Each number of days is told once for each object and date, by whichever server comes first; a date that has changed is
-told anew. A secret that is met within several of the numbers at once is told by the nearest alone. In a domain where
+told anew. One that is met within several of the numbers at once is told by the nearest alone. In a domain where
 nobody hears of it nothing is noted, so the first subscription hears of all that is near at that time.
 """
 
@@ -16,7 +16,7 @@ import msgspec
 from claviger.cckm.notices import records as subscriptions
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.nearing import records
-from claviger.cckm.notices.nearing.records import Dated, Kind
+from claviger.cckm.notices.nearing.records import ALL, Dated, Dates, Kind
 from claviger.cckm.notices.rules import MOST_WAITING, Type, bands
 from claviger.cckm.notices.wire import NearExpiry, NearFinalDeletion
 from claviger.cckm.resource import seconds, uri
@@ -26,6 +26,7 @@ from claviger.store.contract import Store, Tx
 
 DAY_S = 86_400
 EVERY_S = 900.0
+_NEVER_A_NUM = 2**62
 EXPIRY_DAYS = (30, 7, 1)
 FINAL_DAYS = (7, 1)
 ROWS_AT_ONCE = 250
@@ -76,29 +77,29 @@ class Watch:
                 continue
 
     async def look(self) -> int:
-        """Tells of all that is near now and was not told yet; how many secrets."""
+        """Tells of all that is near now and was not told yet; of how many objects."""
         told = 0
-        for kind, parts in self._bands.items():
-            hearing = await subscriptions.domains_that_hear(self._store, Type(kind), MOST_WAITING)
+        for dates in ALL:
+            hearing = await subscriptions.domains_that_hear(self._store, Type(dates.kind), MOST_WAITING)
             if not hearing:
                 continue
             now = int(self._clock.now())
-            for low, high in parts:
-                told += await self._tell_from(kind, now + low * DAY_S, now + high * DAY_S, high, hearing)
+            for low, high in self._bands[dates.kind]:
+                told += await self._tell_from(dates, now + low * DAY_S, now + high * DAY_S, high, hearing)
         return told
 
-    async def _tell_from(self, kind: Kind, first: int, last: int, days: int, hearing: Set[str]) -> int:
+    async def _tell_from(self, dates: Dates, first: int, last: int, days: int, hearing: Set[str]) -> int:
         """Tells of the dates after `first` and until `last`, in portions that other work can come between."""
         told = 0
-        place = (first + 1, 0)  # numbers of rows begin at 1
+        place: tuple[float, int] = (first, _NEVER_A_NUM)
         while True:
-            rows = await records.nums_from(self._store, kind, place, last, ROWS_AT_ONCE)
+            rows = await records.nums_from(self._store, dates, place, last, ROWS_AT_ONCE)
             if rows:
                 place = rows[-1]
-                found = await records.look(self._store, kind, days, [num for _, num in rows])
+                found = await records.look(self._store, dates, days, [num for _, num in rows])
                 fresh = [row.num for row in found if _is_due(row, hearing)]
                 if fresh:
-                    count, full = await self._tell(kind, days, fresh, (first, last), hearing)
+                    count, full = await self._tell(dates, days, fresh, (first, last), hearing)
                     told += count
                     hearing = hearing - full  # those hear the rest when there is room again
             if len(rows) < ROWS_AT_ONCE:
@@ -106,18 +107,18 @@ class Watch:
             await asyncio.sleep(0)
 
     async def _tell(
-        self, kind: Kind, days: int, nums: Sequence[int], within: tuple[int, int], hearing: Set[str]
+        self, dates: Dates, days: int, nums: Sequence[int], within: tuple[int, int], hearing: Set[str]
     ) -> tuple[int, set[str]]:
         """Emits and notes what still is as it was read; how many, and the domains whose outbox is full."""
 
         def change(tx: Tx) -> tuple[int, set[str]]:
             told = 0
             full: set[str] = set()
-            for row in records.look_again(tx, kind, days, nums):
+            for row in records.look_again(tx, dates, days, nums):
                 if row.domain_id in full or not _is_due(row, hearing) or not within[0] < row.at <= within[1]:
                     continue
-                if self._emit(tx, kind, days, row):
-                    records.note_told(tx, kind, row.num, row.at, days)
+                if self._emit(tx, dates, days, row):
+                    records.note_told(tx, dates, row, days)
                     told += 1
                 else:
                     full.add(row.domain_id)
@@ -125,19 +126,20 @@ class Watch:
 
         return await self._store.write(change)
 
-    def _emit(self, tx: Tx, kind: Kind, days: int, row: Dated) -> int:
-        subject = uri("cckm", "azure-secret", row.id, row.name)
-        return self._notices.emit(tx, row.domain_id, kind, subject, _data(kind, days, row), object_key=row.id)
+    def _emit(self, tx: Tx, dates: Dates, days: int, row: Dated) -> int:
+        subject = uri("cckm", dates.of, row.id, row.name if dates.of == "azure-secret" else "")
+        data = _data(dates, days, row)
+        return self._notices.emit(tx, row.domain_id, dates.kind, subject, data, object_key=row.id)
 
 
 def _is_due(row: Dated, hearing: Set[str]) -> bool:
     return row.stands and not row.told and row.domain_id in hearing
 
 
-def _data(kind: Kind, days: int, row: Dated) -> msgspec.Struct:
+def _data(dates: Dates, days: int, row: Dated) -> msgspec.Struct:
     date = seconds(row.at)
-    of = {"cloud": "azure", "id": row.id, "name": row.name, "version": row.version}
+    of = {"cloud": dates.of.partition("-")[0], "id": row.id, "name": row.name, "version": row.version}
     where = {"vault": row.vault, "vault_id": row.vault_id}
-    if kind == "near-expiry":
+    if dates.kind == "near-expiry":
         return NearExpiry(**of, **where, expires_at=date, days=days)
     return NearFinalDeletion(**of, **where, final_at=date, days=days)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from claviger.cckm.oci.asking import Found, defined_tags, of_each, tags, written
+from claviger.cckm.oci.asking import Found, defined_tags, of_each, page_of, tags, text, written
 from claviger.cckm.oci.cloud import OciCloud
 
 MOST_TAGS = 100
@@ -14,29 +14,36 @@ async def list_compartments(cloud: OciCloud, paging: dict[str, Any]) -> Found:
     """One page of the whole tree; the first one begins with the root compartment, which is the tenancy."""
     tenancy = cloud.tenancy_ocid
 
-    def page(client: Any) -> Any:
-        return client.list_compartments(
+    def page(client: Any) -> Found:
+        told = client.list_compartments(
             tenancy, compartment_id_in_subtree=True, access_level="ACCESSIBLE", lifecycle_state="ACTIVE", **paging
         )
+        return page_of(told, shown)
 
-    told = await cloud.ask(cloud.identity(), page, "others")
-    found = [shown(each) for each in told.data]
+    found = await cloud.ask(cloud.identity(), page, "others")
     if "page" not in paging:
-        found.insert(0, await get_compartment(cloud, tenancy))
-    return Found(found, told.headers.get("opc-next-page") or "")
+        found.data.insert(0, await get_compartment(cloud, tenancy))
+    return found
 
 
 async def get_compartment(cloud: OciCloud, ocid: str) -> dict[str, Any]:
     """One compartment, or the tenancy as the root of them. Raises NotFound("CloudNotFound") among the others."""
-    return shown(await cloud.ask(cloud.identity(), lambda client: client.get_compartment(ocid).data, "others"))
+
+    def look(client: Any) -> dict[str, Any]:
+        told = client.get_compartment(ocid).data
+        if told.id != ocid:
+            raise ValueError("another compartment")
+        return shown(told)
+
+    return await cloud.ask(cloud.identity(), look, "others")
 
 
 def shown(told: Any) -> dict[str, Any]:
     """A compartment of the SDK by the names of the wire; what OCI does not say is left out."""
     found = {
-        "id": told.id,
+        "id": text(told.id),
         "compartment_id": told.compartment_id,
-        "name": told.name,
+        "name": text(told.name),
         "description": told.description,
         "time_created": written(told.time_created),
         "lifecycle_state": told.lifecycle_state,
@@ -48,53 +55,59 @@ def shown(told: Any) -> dict[str, Any]:
 
 
 async def list_defined_tags(cloud: OciCloud, paging: dict[str, Any]) -> Found:
-    """One page of the tenancy's tag namespaces, each with its tags' names."""
+    """One page of the tenancy's tag namespaces, each with its tags."""
     tenancy = cloud.tenancy_ocid
     at = cloud.identity()
-    told = await cloud.ask(
-        at,
-        lambda client: client.list_tag_namespaces(tenancy, include_subcompartments=True, **paging),
-        "others",
-    )
 
-    async def keys_of(space: Any) -> Any:
-        return await cloud.ask(at, lambda client: client.list_tags(space.id, limit=MOST_TAGS).data, "others")
+    def page(client: Any) -> Found:
+        told = client.list_tag_namespaces(tenancy, include_subcompartments=True, **paging)
+        return page_of(told, _tag_namespace)
 
-    keys = await of_each(told.data, keys_of)
-    found = [
-        {
-            "id": space.id,
-            "compartment_id": space.compartment_id,
-            "namespace_name": space.name,
-            "name": space.name,
-            "description": space.description,
-            "is_retired": bool(space.is_retired),
-            "time_created": written(space.time_created),
-            "tags": [
-                {"name": key.name, "description": key.description, "is_retired": bool(key.is_retired)} for key in own
-            ],
-        }
-        for space, own in zip(told.data, keys, strict=True)
-    ]
-    return Found(found, told.headers.get("opc-next-page") or "")
+    async def tags_of(space: dict[str, Any]) -> list[dict[str, Any]]:
+        ident = space["id"]
+        return await cloud.ask(
+            at, lambda client: [_tag(each) for each in client.list_tags(ident, limit=MOST_TAGS).data], "others"
+        )
+
+    found = await cloud.ask(at, page, "others")
+    for space, own in zip(found.data, await of_each(found.data, tags_of), strict=True):
+        space["tags"] = own
+    return found
+
+
+def _tag_namespace(told: Any) -> dict[str, Any]:
+    return {
+        "id": text(told.id),
+        "compartment_id": told.compartment_id,
+        "namespace_name": text(told.name),
+        "name": told.name,
+        "description": told.description,
+        "is_retired": bool(told.is_retired),
+        "time_created": written(told.time_created),
+    }
+
+
+def _tag(told: Any) -> dict[str, Any]:
+    return {"name": text(told.name), "description": told.description, "is_retired": bool(told.is_retired)}
 
 
 async def list_buckets(cloud: OciCloud, compartment_ocid: str, paging: dict[str, Any]) -> Found:
     """One page of the buckets of a compartment, in the connection's region."""
     at = cloud.storage()
-    namespace = str(await cloud.ask(at, lambda client: client.get_namespace().data, "others"))
-    told = await cloud.ask(
-        at, lambda client: client.list_buckets(namespace, compartment_ocid, fields=["tags"], **paging), "others"
+    namespace = await cloud.ask(at, lambda client: text(client.get_namespace().data), "others")
+    return await cloud.ask(
+        at,
+        lambda client: page_of(client.list_buckets(namespace, compartment_ocid, fields=["tags"], **paging), _bucket),
+        "others",
     )
-    found = [
-        {
-            "namespace": each.namespace,
-            "name": each.name,
-            "compartment_id": each.compartment_id,
-            "time_created": written(each.time_created),
-            "freeform_tags": tags(each.freeform_tags),
-            "defined_tags": defined_tags(each.defined_tags),
-        }
-        for each in told.data
-    ]
-    return Found(found, told.headers.get("opc-next-page") or "")
+
+
+def _bucket(told: Any) -> dict[str, Any]:
+    return {
+        "namespace": text(told.namespace),
+        "name": text(told.name),
+        "compartment_id": told.compartment_id,
+        "time_created": written(told.time_created),
+        "freeform_tags": tags(told.freeform_tags),
+        "defined_tags": defined_tags(told.defined_tags),
+    }

@@ -16,7 +16,7 @@ from claviger.audit.trail import DONE, OPEN, about, silently, staged, turn_down,
 from claviger.cckm.errors import kind_of
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.oci.connections.cloud import OciClouds
-from claviger.cckm.oci.keys import conclusions
+from claviger.cckm.oci.keys import announcing, conclusions
 from claviger.cckm.oci.keys.cloud import VaultKeys
 from claviger.cckm.oci.keys.work import KIND as KINDS
 from claviger.cckm.oci.keys.work import SETTLING_S, Doubt, Material, Outcome, Saved, Trade, Work, code_of, passed_on
@@ -34,6 +34,7 @@ ASK_LIMIT_S = 30.0
 _UNDECIDED = "CloudUndecided"
 _TOKEN_USED = "InvalidatedRetryToken"  # noqa: S105 - OCI's word
 _PASSES = frozenset({"IncorrectState"})
+_HIDES = frozenset({"NotAuthorizedOrNotFound"})
 
 log = logging.getLogger("claviger.cckm")
 
@@ -235,13 +236,14 @@ class Execution:
 
     async def _given_up(self, problem: Refusal) -> None:
         """Ends the intent with nothing done, and the record of why; what contradicts a record has it looked at."""
-        now = self.now()
+        now, contradicts = self.now(), isinstance(problem, Conflict) or code_of(problem) in _HIDES
 
         def change(tx: Tx) -> None:
             staged(DONE)
             self._ground.give_up(tx, self._intent)
-            if isinstance(problem, Conflict):
+            if contradicts:
                 conclusions.look_soon(tx, self._work, now)
+            announcing.refused(tx, self._ground.notices, self._vault, self._work, problem)
 
         await write_refused(self._ground.store, change, problem, kind_of(problem).status)
         self._ground.poke()
@@ -258,7 +260,9 @@ class Execution:
             ground.give_up(tx, self._intent)
             saved = self._trade.save(tx, self._vault, work, outcome, now)
             about(work.record[0], saved.record_id, work.name, self._vault.name)
-            if not saved.as_wanted:
+            if saved.as_wanted:
+                announcing.concluded(tx, ground.notices, self._vault, work, outcome)
+            else:
                 differs = _differs(outcome)
                 turn_down(differs, kind_of(differs).status)
             return saved

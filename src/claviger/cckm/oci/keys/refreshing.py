@@ -25,7 +25,9 @@ AT_ONCE = 8
 MOST_A_ROUND = 64
 LONGEST_SLEEP_S = 10.0
 CLAIM_S = 90.0
-ASTRAY_S = 4 * LONGEST_LOOK_S
+UNREACHABLE_S = 10 * LONGEST_LOOK_S
+"""The pause after so many looks of which none was answered."""
+ASTRAY_S = 2 * UNREACHABLE_S
 """Nothing that passes is dated later than so; what is was dated by a clock that has been moved back since."""
 
 log = logging.getLogger("claviger.cckm")
@@ -72,7 +74,12 @@ class Refresher:
 
     async def _in_turn(self, look: Coroutine[None, None, None]) -> None:
         async with self._room:
-            await look
+            try:
+                await look
+            except Refusal as refusal:
+                log.warning("a record of OCI could not be looked after: %s", refusal.reason)
+            except Exception as failure:  # noqa: BLE001 - one record must not stop the others
+                log.error("a record of OCI could not be looked after: %s", type(failure).__name__)
 
     async def _look_at_key(self, num: int, now: float) -> None:
         row = await self._store.write(lambda tx: records.claim(tx, num, now, now + ASTRAY_S, now + CLAIM_S))
@@ -102,10 +109,11 @@ class Refresher:
             at, tries = self._later(row.tries)
             await self._store.write(lambda tx: versions.put_off(tx, row, at, tries))
 
-    def _later(self, tries: int) -> tuple[float | None, int]:
-        if tries >= MOST_LOOKS:
-            return None, tries
-        return self._clock.now() + pause_s(tries), tries + 1
+    def _later(self, tries: int) -> tuple[float, int]:
+        """When to try again where OCI did not answer: at ever longer intervals, and without end."""
+        most = MOST_LOOKS // 2  # so that there are looks left for a state that passes, once it does answer
+        pause = UNREACHABLE_S if tries >= most else pause_s(tries)
+        return self._clock.now() + pause, max(tries, min(tries + 1, most))
 
     def _now(self) -> float:
         """The product's time; where that stands still, what has passed since the last look is added."""

@@ -29,6 +29,7 @@ from claviger.cckm.oci.keys.rules import State
 from claviger.cckm.oci.rotation import records, rules
 from claviger.cckm.oci.rotation.operations import KIND, Request
 from claviger.cckm.oci.rotation.records import Linked
+from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.versions import records as version_records
 from claviger.cckm.oci.versions.operations import OciVersions
 from claviger.cckm.resource import timestamp, uri
@@ -43,9 +44,8 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Between attempts at a key on which another operation is under way."""
 ACTION = "Rotate keys that are due"
 _UNDECIDED = frozenset({"CloudUndecided", "TakenOver"})
-_MAY_BE_USED = _UNDECIDED | {"OperationUnderWay"}
+_MAY_BE_USED = _UNDECIDED | {"OperationUnderWay", "RotatedAlready"}
 """Refusals after which a local key that was made for a rotation may yet become a version."""
-
 log = logging.getLogger("claviger.cckm")
 
 
@@ -57,6 +57,9 @@ class End(Enum):
     NOT_DUE = "not due yet"
     NOT_ENABLED = "not ENABLED"
     FAILED = "failed"
+
+
+_DECIDED_ELSE = {"RotatedAlready": End.ROTATED, "NotDue": End.NOT_DUE}
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -168,33 +171,41 @@ class Rotator:
         row = await self._keys.current(view.row, vault)
         if row.gone or row.state != State.ENABLED.value:
             return Told(End.NOT_ENABLED)
-        since = await records.current_since(self._store, row)
-        if not rules.is_due(since, request.rotation_after_s, self._clock.now()):
+        if not self._is_due(request, await records.current_since(self._store, row)):
             return Told(End.NOT_DUE)
+        try:
+            await self._rotated(run, request, row, vault, ident)
+        except Conflict as refusal:
+            if refusal.reason not in _DECIDED_ELSE:
+                raise
+            return Told(_DECIDED_ELSE[refusal.reason])
+        return Told(End.ROTATED)
+
+    async def _rotated(self, run: Run, request: Request, row: KeyRow, vault: OciVault, ident: str) -> None:
+        """Rotates a key, where it is still to be rotated at the moment of the intent."""
 
         def check(tx: Tx, current: KeyRow) -> None:
-            """What is decided on is what the key is at that moment."""
-            if current.job_config_id != request.config_id or version_records.load(tx, ident) is not None:
-                raise Conflict("NotDue")
-            since = records.current_since_in(tx, current)
-            if not rules.is_due(since, request.rotation_after_s, self._clock.now()):
+            if version_records.load(tx, ident) is not None:
+                raise Conflict("RotatedAlready")
+            is_linked = current.job_config_id == request.config_id
+            if not is_linked or not self._is_due(request, records.current_since_in(tx, current)):
                 raise Conflict("NotDue")
 
-        source = await self._fresh_source(run, request, row) if _takes_local(row) else None
+        source, is_fresh = await self._source(run, request, row) if _takes_local(row) else (None, False)
         try:
             with following(self._trail(request, run)):
                 await self._versions.rotate(row, vault, run.by, source, ident, check)
         except Refusal as refusal:
-            if source is not None and refusal.reason not in _MAY_BE_USED:
+            if source is not None and is_fresh and refusal.reason not in _MAY_BE_USED:
                 await self._discard(run, request, source)
-            if refusal.reason == "NotDue":
-                return Told(End.NOT_DUE)
             raise
-        return Told(End.ROTATED)
 
-    async def _fresh_source(self, run: Run, request: Request, row: KeyRow) -> LocalMaterial:
-        """A local key in the shape of the key; the same one for as often as this run tries."""
-        name = rules.local_name(row.name, row.id, run.id)
+    def _is_due(self, request: Request, since: float) -> bool:
+        return rules.is_due(since, request.rotation_after_s, self._clock.now())
+
+    async def _source(self, run: Run, request: Request, row: KeyRow) -> tuple[LocalMaterial, bool]:
+        """A local key in the shape of the key, the same for as often as this run tries; whether it was just made."""
+        name, is_fresh = rules.local_name(row.name, row.id, run.id), True
         who = Caller(run.by, "", run.domain_id, frozenset(), "", "")
         asked = CreateLocalKey(name=name, algorithm=row.algorithm, size=row.length * 8, unexportable=True)
         with following(self._trail(request, run)):
@@ -203,7 +214,8 @@ class Rotator:
             except Conflict as refusal:
                 if refusal.reason != "NameTaken":
                     raise
-        return await self._local_keys.material(run.domain_id, name)
+                is_fresh = False  # what tried before may yet become a version
+        return await self._local_keys.material(run.domain_id, name), is_fresh
 
     async def _discard(self, run: Run, request: Request, source: LocalMaterial) -> None:
         with following(self._trail(request, run)), contextlib.suppress(Refusal):

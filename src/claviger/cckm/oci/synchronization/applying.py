@@ -165,7 +165,7 @@ class Applier:
             since=timestamp(finding.since),
             job_id=self._job.run_id,
         )
-        subject = uri("cckm", KIND, row.id, row.name)
+        subject = uri("cckm", KIND, row.id, "")
         self._notices.emit(tx, vault.domain_id, Type.DRIFT, subject, data, object_key=row.id)
 
 

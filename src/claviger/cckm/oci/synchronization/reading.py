@@ -9,7 +9,7 @@ that there is nothing. Memory does not grow with the vault: who was seen is a bi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from claviger.cckm.oci.compartments import records as compartments
 from claviger.cckm.oci.keys.cloud import CloudKey, CloudVersion
 from claviger.cckm.oci.synchronization import records
-from claviger.cckm.oci.synchronization.cloud import Keys, Tenancy
+from claviger.cckm.oci.synchronization.cloud import Keys, Tenancy, Whole
 from claviger.cckm.oci.synchronization.comparing import Sighting, Stamp, is_over, settle
 from claviger.cckm.oci.synchronization.records import Known, Missing
 from claviger.cckm.oci.vaults.cloud import CloudVault
@@ -27,7 +27,7 @@ from claviger.cckm.synchronization.records import Brake
 from claviger.cckm.synchronization.rules import braked
 from claviger.cckm.synchronization.seen import Seen
 from claviger.cckm.synchronization.spool import Spool
-from claviger.cckm.synchronization.visiting import Choice, Noted
+from claviger.cckm.synchronization.visiting import Choice, Noted, few
 from claviger.core.clock import Clock
 from claviger.core.errors import Forbidden, NotFound
 from claviger.store.contract import Store
@@ -150,8 +150,8 @@ class VaultReader:
             known = await records.known(self._store, self._vault.num, page)
             for each in known.values():
                 self._seen.add(each.key.num, counts=each.key.state != _DELETED and not each.key.gone)
-            looked = await _all(self._look(keys, ocid, known.get(ocid)) for ocid in page)
-            self._keep(looked, known)
+            looked = await _all(self._look(keys, some, known) for some in few(page, keys.a_turn))
+            self._keep([sighting for some in looked for sighting in some], known)
         self._reading.read += len(page)
         await self._noted(self._reading.read)
 
@@ -173,14 +173,17 @@ class VaultReader:
                     if each.ocid in sighting.lost
                 )
 
-    async def _look(self, keys: Keys, ocid: str, known: Known | None) -> Sighting | None:
-        """A key with all its versions; None where OCI does not show it, though it may have listed it."""
+    async def _look(self, keys: Keys, ocids: Sequence[str], known: Mapping[str, Known]) -> list[Sighting | None]:
+        """Keys with all their versions; None for one that OCI does not show, though it may have listed it."""
         at = self._clock.now()
-        try:
-            key = await keys.key(ocid)
-            said = await self._versions(keys, key)
-        except NotFound:
-            return None
+        found = await keys.several(ocids)
+        return [
+            None if whole is None else await self._sighted(keys, at, whole, known.get(ocid))
+            for ocid, whole in zip(ocids, found, strict=True)
+        ]
+
+    async def _sighted(self, keys: Keys, at: float, whole: Whole, known: Known | None) -> Sighting:
+        key, said, _ = whole
         standing = {each.ocid: each for each in (() if known is None else known.versions)}
         versions = await _all(self._whole(keys, key, each, standing.get(each.ocid)) for each in said)
         there = {each.ocid for each in said}
@@ -189,14 +192,6 @@ class VaultReader:
         lost = await _all(self._lost(keys, key, each) for each in asked)
         name = self._names.get(key.compartment_ocid) or None
         return Sighting(at, key, versions, [each for each in lost if each], name)
-
-    async def _versions(self, keys: Keys, key: CloudKey) -> list[CloudVersion]:
-        try:
-            return await keys.versions(key.ocid)
-        except NotFound:
-            if key.state != _DELETED:  # of a deleted key, OCI forgets one thing after the other
-                raise
-            return []
 
     async def _whole(self, keys: Keys, key: CloudKey, said: CloudVersion, row: VersionRow | None) -> CloudVersion:
         """A version with what lists leave out, where nobody has noted that yet."""
@@ -247,9 +242,7 @@ class VaultReader:
         except Forbidden:  # nobody says that it is gone
             return True
         known = await records.known(self._store, self._vault.num, [missing.ocid])
-        sighting = await self._look(keys, missing.ocid, known.get(missing.ocid))
-        if sighting is not None:
-            self._keep([sighting], known)
+        self._keep(await self._look(keys, [missing.ocid], known), known)
         return True
 
 

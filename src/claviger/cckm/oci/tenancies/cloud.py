@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from claviger.cckm.oci.asking import text
 from claviger.cckm.oci.cloud import OciCloud
 
 READY = "READY"
@@ -10,11 +13,15 @@ READY = "READY"
 async def subscribed_regions(cloud: OciCloud) -> list[str]:
     """The names of the regions that the tenancy can use, in OCI's order."""
     tenancy = cloud.tenancy_ocid
-    told = await cloud.ask(cloud.identity(), lambda client: client.list_region_subscriptions(tenancy).data, "others")
-    return [str(each.region_name) for each in told if each.status == READY]
+
+    def names(client: Any) -> list[str]:
+        told = client.list_region_subscriptions(tenancy).data
+        return [text(each.region_name) for each in told if text(each.status) == READY]
+
+    return await cloud.ask(cloud.identity(), names, "others")
 
 
 async def tenancy_name(cloud: OciCloud) -> str:
     """The tenancy's name."""
     tenancy = cloud.tenancy_ocid
-    return str(await cloud.ask(cloud.identity(), lambda client: client.get_tenancy(tenancy).data.name, "others"))
+    return await cloud.ask(cloud.identity(), lambda client: text(client.get_tenancy(tenancy).data.name), "others")

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from claviger.cckm.oci.asking import DefinedTags, Found, Tags, defined_tags, epoch, tags, written
+from claviger.cckm.oci.asking import DefinedTags, Found, Tags, defined_tags, epoch, page_of, tags, text, written
 from claviger.cckm.oci.cloud import OciCloud
 
 
@@ -31,24 +31,25 @@ class CloudVault(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_vaults(cloud: OciCloud, region: str, compartment_ocid: str, paging: dict[str, Any]) -> Found:
     """One page of the vaults of a compartment in a region, as discovery shows them."""
-    told = await cloud.ask(
-        cloud.control(region), lambda client: client.list_vaults(compartment_ocid, **paging), "provisioning reads"
+    return await cloud.ask(
+        cloud.control(region),
+        lambda client: page_of(client.list_vaults(compartment_ocid, **paging), _seen),
+        "provisioning reads",
     )
-    found = [
-        {
-            "compartment_id": each.compartment_id,
-            "display_name": each.display_name,
-            "vault_id": each.id,
-            "lifecycle_state": each.lifecycle_state,
-            "management_endpoint": each.management_endpoint,
-            "time_created": written(each.time_created),
-            "vault_type": each.vault_type,
-            "freeform_tags": tags(each.freeform_tags),
-            "defined_tags": defined_tags(each.defined_tags),
-        }
-        for each in told.data
-    ]
-    return Found(found, told.headers.get("opc-next-page") or "")
+
+
+def _seen(told: Any) -> dict[str, Any]:
+    return {
+        "compartment_id": told.compartment_id,
+        "display_name": told.display_name,
+        "vault_id": text(told.id),
+        "lifecycle_state": told.lifecycle_state,
+        "management_endpoint": told.management_endpoint,
+        "time_created": written(told.time_created),
+        "vault_type": told.vault_type,
+        "freeform_tags": tags(told.freeform_tags),
+        "defined_tags": defined_tags(told.defined_tags),
+    }
 
 
 async def get_vault(cloud: OciCloud, region: str, ocid: str) -> CloudVault:
@@ -62,8 +63,8 @@ def vault_of(told: Any) -> CloudVault:
     """A vault of the SDK."""
     replica = told.replica_details
     return CloudVault(
-        ocid=told.id,
-        compartment_ocid=told.compartment_id,
+        ocid=text(told.id),
+        compartment_ocid=text(told.compartment_id),
         display_name=told.display_name or "",
         vault_type=told.vault_type or "",
         state=told.lifecycle_state or "",
