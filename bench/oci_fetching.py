@@ -20,6 +20,7 @@ from typing import Any
 from oci.key_management import KmsManagementClient
 
 from claviger.cckm.oci.transport import set_up
+from claviger.cckm.trust import trust
 
 PAGE = 100
 MOST_BYTES = 16 * 1024 * 1024
@@ -31,6 +32,7 @@ class Fetcher:
     def __init__(self, told: Any) -> None:
         self.calls = 0
         self._told = told
+        self._trust = trust(told["authority"])
         self._lock = threading.Lock()
         self._own = threading.local()
 
@@ -39,7 +41,7 @@ class Fetcher:
         if endpoint not in known:
             made = known[endpoint] = KmsManagementClient(dict(self._told["account"]), endpoint)
             # Nothing is set about the SDK but where *.localhost lies, which few machines know, and whom to trust.
-            set_up(made.base_client.session, self._told["authority"], None, MOST_BYTES)
+            set_up(made.base_client.session, self._trust, None, MOST_BYTES)
         return known[endpoint]
 
     def _pages(self, call: Callable[..., Any], ident: str) -> list[Any]:

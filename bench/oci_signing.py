@@ -66,7 +66,7 @@ class Signer:
     def headers(self, method: str, host: str, target: str, body: bytes | None, at: float) -> Headers:
         """All headers that a request dated `at` (epoch seconds) needs; `host` with its port."""
         given = {"host": host, "date": formatdate(at, usegmt=True), "content-type": "application/json"}
-        names = GET_NAMES
+        names: tuple[str, ...] = GET_NAMES
         if method in WITH_BODY:
             content = body or b""
             given["content-length"] = str(len(content))

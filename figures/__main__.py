@@ -13,12 +13,31 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from figures import audit, crash, fuzz, leaks, operations, planefuzz, rawfuzz, recorded, retention, synchronization
+from figures import (
+    audit,
+    crash,
+    fuzz,
+    leaks,
+    ocicrash,
+    ocifuzz,
+    ocileaks,
+    ocistates,
+    ociwalk,
+    operations,
+    planefuzz,
+    rawfuzz,
+    recorded,
+    retention,
+    synchronization,
+)
 from figures.crash import CrashReport
 from figures.retention import RetentionReport
 
 RESULTS = Path(__file__).with_name("results.json")
-HOSTILE = {each.NAME: each for each in (operations, synchronization, fuzz, planefuzz, rawfuzz, leaks, audit, recorded)}
+_OCI = (ocistates, ociwalk, ocicrash, ocifuzz, ocileaks)
+HOSTILE = {
+    each.NAME: each for each in (operations, synchronization, fuzz, planefuzz, rawfuzz, leaks, audit, recorded, *_OCI)
+}
 TRIALS = ("crash", "retention", *HOSTILE)
 KILLS, QUICK_KILLS = 200, 12
 DELETIONS, QUICK_DELETIONS = 10_000, 1_000
@@ -45,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(retention_table(kept), flush=True)
         for name, trial in HOSTILE.items():
             if name in given.trials:
-                chosen = {operations: given.kills, synchronization: None}.get(trial, given.inputs)
+                own = {operations: given.kills, ocicrash: given.kills, synchronization: None, ocistates: None}
+                chosen = own.get(trial, given.inputs)
                 report = trial.run(Path(made), chosen or (trial.QUICK_SIZE if given.quick else trial.SIZE), seed)
                 told[name] = report.as_json()
                 found += report.found
@@ -94,11 +114,14 @@ def retention_table(report: RetentionReport) -> str:
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m figures", description=__doc__)
     parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"which: {', '.join(TRIALS)} (default: all)")
-    inputs = fuzz.QUICK_SIZE + planefuzz.QUICK_SIZE + rawfuzz.QUICK_SIZE
-    sizes = f"{inputs:,} hostile inputs, {leaks.QUICK_SIZE:,} values"
-    short = f"{QUICK_KILLS} and {operations.QUICK_SIZE} kills, {QUICK_DELETIONS:,} deletions, {sizes}"
+    inputs = fuzz.QUICK_SIZE + planefuzz.QUICK_SIZE + rawfuzz.QUICK_SIZE + ocifuzz.QUICK_SIZE
+    sizes = f"{inputs:,} hostile inputs, {leaks.QUICK_SIZE + ocileaks.QUICK_SIZE:,} values"
+    kills = f"{QUICK_KILLS}, {operations.QUICK_SIZE} and {ocicrash.QUICK_SIZE} kills"
+    short = f"{kills}, {QUICK_DELETIONS:,} deletions, {ociwalk.QUICK_SIZE:,} steps, {sizes}"
     parser.add_argument("--quick", action="store_true", help=short)
-    parser.add_argument("--kills", type=int, help=f"how often to kill (default: {KILLS}, {operations.SIZE})")
+    parser.add_argument(
+        "--kills", type=int, help=f"how often to kill (default: {KILLS}, {operations.SIZE}, {ocicrash.SIZE})"
+    )
     parser.add_argument("--deletions", type=int, help=f"how many secrets to delete (default: {DELETIONS:,})")
     parser.add_argument("--inputs", type=int, help="how many inputs, or values, for each of the other trials")
     parser.add_argument("--seed", type=int, help="of an earlier run (default: a new one)")

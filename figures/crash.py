@@ -161,9 +161,7 @@ async def kill_amid(product: Product, writers: Sequence[Writes], after_s: float)
         await writer.client.close()
 
 
-def orphans(
-    database: Path, *, whole: bool = False, queries: Mapping[str, str] = ORPHANS
-) -> list[tuple[str, str]]:
+def orphans(database: Path, *, whole: bool = False, queries: Mapping[str, str] = ORPHANS) -> list[tuple[str, str]]:
     """Findings in the database itself; `whole` has SQLite check every page and index as well."""
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READWRITE)
     try:

@@ -47,6 +47,7 @@ class LeakReport(Findings):
     seed: int
     database: str
     values: int = 0
+    name: str = NAME
     ways: int = 0
     searched_bytes: int = 0
     places: int = 0
@@ -73,7 +74,7 @@ class LeakReport(Findings):
     def table(self) -> str:
         """Counts, a line each."""
         within = f"in {self.values:,} values (seed {self.seed})"
-        title = f"leaks: {self.values:,} values by {self.ways} ways on {self.database}, {self.made} of its own; "
+        title = f"{self.name}: {self.values:,} values by {self.ways} ways on {self.database}, {self.made} of its own; "
         title += (
             f"{self.searched_bytes / 2**20:.0f} MiB in {self.places} places searched; {self.controls} controls found"
         )

@@ -1,4 +1,4 @@
-"""The request of any operation on a scene (`figures.ociscenes`), right in every part, so that only its state decides."""
+"""The request of any operation on a scene (`figures.ociscenes`), right in every part: only its state decides."""
 
 from __future__ import annotations
 

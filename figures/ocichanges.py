@@ -18,7 +18,7 @@ from figures.ocijournal import (
     Secret,
     moment,
 )
-from figures.ocimodel import FINE, WRONG_STATE, DAY_S, Expected, Key, Model, Vault
+from figures.ocimodel import DAY_S, FINE, WRONG_STATE, Expected, Key, Model, Vault
 from figures.ocioperations import prefix_of
 
 Draw = Callable[[Journal, random.Random, str], Change | None]
@@ -45,7 +45,9 @@ def _of_vault(name: str, body: Any, journal: Journal, act: Callable[[Model, Vaul
 
 
 def _update_vault(journal: Journal, dice: random.Random, mark: str) -> Change:
-    return _of_vault("UpdateVault", {"displayName": mark}, journal, lambda model, vault: model.update_vault(vault, mark))
+    return _of_vault(
+        "UpdateVault", {"displayName": mark}, journal, lambda model, vault: model.update_vault(vault, mark)
+    )
 
 
 def _schedule_vault(journal: Journal, dice: random.Random, mark: str) -> Change:
@@ -82,13 +84,11 @@ def _create_key(journal: Journal, dice: random.Random, mark: str) -> Change | No
 def _of_key(
     name: str, body: Any, journal: Journal, dice: random.Random, act: Callable[[Model, Key], Expected]
 ) -> Change | None:
-    keys = list(journal.model.keys())
+    keys = list(journal.model.all_keys())
     if not keys:
         return None
     key = dice.choice(keys)
-    return Change(
-        name, (key.ident,), body, prefix_of(key.ident), lambda after: act(after.model, after.key(key.number))
-    )
+    return Change(name, (key.ident,), body, prefix_of(key.ident), lambda after: act(after.model, after.key(key.number)))
 
 
 def _update_key(journal: Journal, dice: random.Random, mark: str) -> Change | None:
@@ -129,7 +129,7 @@ def _rotate(journal: Journal, dice: random.Random, mark: str) -> Change | None:
 def _of_version(
     name: str, body: Any, journal: Journal, dice: random.Random, act: Callable[[Journal, int], Expected]
 ) -> Change | None:
-    versions = [one for key in journal.model.keys() for one in key.versions]
+    versions = [one for key in journal.model.all_keys() for one in key.versions]
     if not versions:
         return None
     version = dice.choice(versions)
@@ -168,7 +168,7 @@ def _content(dice: random.Random, mark: str) -> str:
 
 
 def _create_secret(journal: Journal, dice: random.Random, mark: str) -> Change | None:
-    keys = [key for key in journal.model.keys() if key.algorithm == "AES"]
+    keys = [key for key in journal.model.all_keys() if key.algorithm == "AES"]
     if not keys or journal.vault is None or len(journal.secrets) >= MOST_SECRETS:
         return None
     key, content = dice.choice(keys), _content(dice, mark)

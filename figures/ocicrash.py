@@ -43,9 +43,7 @@ ORPHANS: Mapping[str, str] = {
         "SELECT COUNT(*) FROM oci_keys WHERE (state IN ('ENABLED', 'DISABLED')) <> (deletes_at IS NULL)"
         " OR (state IN ('ENABLED', 'DISABLED')) <> (previous_state IS NULL)"
     ),
-    "a vault half scheduled": (
-        "SELECT COUNT(*) FROM oci_vaults WHERE (state = 'ACTIVE') <> (deletes_at IS NULL)"
-    ),
+    "a vault half scheduled": ("SELECT COUNT(*) FROM oci_vaults WHERE (state = 'ACTIVE') <> (deletes_at IS NULL)"),
     "a key that was left behind by its vault, or went without it": (
         "SELECT COUNT(*) FROM oci_keys k JOIN oci_vaults v ON v.num = k.vault_num"
         " WHERE (v.state = 'ACTIVE' AND k.by_vault = 1)"
@@ -64,9 +62,7 @@ ORPHANS: Mapping[str, str] = {
         "SELECT COUNT(*) FROM oci_secret_versions r LEFT JOIN data_keys d ON d.id = r.data_key_id"
         " WHERE (r.sealed IS NULL) <> (d.id IS NULL)"
     ),
-    "a secret half scheduled": (
-        "SELECT COUNT(*) FROM oci_secrets WHERE (state = 'ACTIVE') <> (deletes_at IS NULL)"
-    ),
+    "a secret half scheduled": ("SELECT COUNT(*) FROM oci_secrets WHERE (state = 'ACTIVE') <> (deletes_at IS NULL)"),
 }
 
 
@@ -84,10 +80,10 @@ class OciCrashReport(CrashReport):
         """Counts, a line each."""
         within = f"in {self.kills} kills (seed {self.seed})"
         ready = f"median {statistics.median(self.ready_s):.2f} s, longest {max(self.ready_s):.2f} s"
+        title = f"{NAME}: {self.kills} kills under {WRITERS} writers and {self.kills_at_start} while starting, "
+        title += f"{self.acknowledged:,} changes acknowledged, {self.under_way} under way at a kill: "
         lines = [
-            f"{NAME}: {self.kills} kills under {WRITERS} writers and {self.kills_at_start} while starting, "
-            f"{self.acknowledged:,} changes acknowledged, {self.under_way} under way at a kill: {self.happened} of them "
-            f"carried out, {self.again} asked for again with their retry token",
+            f"{title}{self.happened} carried out, {self.again} asked for again with their retry token",
             f"  acknowledged and lost         {self.count('lost')} found {within}",
             f"  half-written                  {self.count('half-written')} found {within}",
             f"  rows that do not belong       {self.count('orphan rows')} found {within}",

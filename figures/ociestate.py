@@ -1,4 +1,4 @@
-"""Compares the whole estate of the embedded OCI with the model: what lists and reads show, and what the database keeps."""
+"""Compares the whole estate of the embedded OCI with the model: what lists and reads show, what the database keeps."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def compare_material(desk: OciDesk, model: Model, report: Counts) -> None:
     """After a sweep: there is sealed material of exactly the versions that are not deleted."""
     rows = await desk.house.store.read("SELECT id FROM oci_key_versions WHERE sealed IS NOT NULL")
     kept = {str(row[0]) for row in rows}
-    versions = [version for key in model.keys() for version in key.versions]
+    versions = [version for key in model.all_keys() for version in key.versions]
     right = {version.ident for version in versions if version.shown(model.now) != "DELETED"}
     for what, idents in (("destroyed early", right - kept), ("kept too long", kept - right)):
         report.findings += [("material", f"{what} at {model.now}: {ident}") for ident in sorted(idents)]
@@ -87,7 +87,9 @@ class _Comparison:
         for compartment in self._desk.product.compartments.values():
             here = [key for key in vault.keys if key.compartment == compartment]
             by, limit = self._dice.choice(("TIMECREATED", "DISPLAYNAME")), self._dice.choice((1, 3, 1000))
-            listed = await self._desk.listed("ListKeys", limit=limit, vault=prefix, compartmentId=compartment, sortBy=by)
+            listed = await self._desk.listed(
+                "ListKeys", limit=limit, vault=prefix, compartmentId=compartment, sortBy=by
+            )
             shown = [(one["id"], one["lifecycleState"], one["displayName"], one["algorithm"]) for one in listed]
             ordered = self._ordered(here, by)
             right = [(key.ident, key.shown(self._model.now), key.name, key.algorithm) for key in ordered]
@@ -100,7 +102,9 @@ class _Comparison:
     async def of_ended(self, vault: Vault) -> None:
         """One that is deleted: its hosts list nothing any more, and what was in it is shown as DELETED."""
         await self._one(vault, "DELETED", {})
-        listing = await self._desk.ask("ListKeys", vault=prefix_of(vault.ident), query={"compartmentId": vault.compartment})
+        listing = await self._desk.ask(
+            "ListKeys", vault=prefix_of(vault.ident), query={"compartmentId": vault.compartment}
+        )
         self._same("ListKeys of a deleted vault", (listing.status, code_of(listing)), (404, "NotAuthorizedOrNotFound"))
         for key in self._dice.sample(vault.keys, min(len(vault.keys), DELETED_LOOKED_AT)):
             await self._key(key)

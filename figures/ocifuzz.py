@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from figures.answers import Answer
@@ -44,10 +45,12 @@ def run(folder: Path, inputs: int, seed: int) -> Reports:
     return on_each(lambda database: run_on(database, folder, inputs // kinds(), seed))
 
 
-def run_on(database: Database, folder: Path, inputs: int, seed: int) -> FuzzReport:
+def run_on(
+    database: Database, folder: Path, inputs: int, seed: int, environment: Mapping[str, str] | None = None
+) -> FuzzReport:
     """Sends so many inputs to a fresh server below `folder`, on an empty database."""
     report = OciFuzzReport(seed, NAME, database.kind)
-    product = SetProduct(folder / f"{NAME}-{database.kind.lower()}", dict(database.settings))
+    product = SetProduct(folder / f"{NAME}-{database.kind.lower()}", {**database.settings, **(environment or {})})
     try:
         product.start()
         target = OciTarget(product)

@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from figures.ocimodel import DAY_S, Expected, Key, Model, Vault, Version
 
 MOST_KEYS, MOST_VERSIONS, MOST_SECRETS, MOST_CONTENTS = 5, 6, 3, 8
 TRIES = 200
+
+
+class Known(Protocol):
+    """What has an OCID, which is empty until it was told."""
+
+    ident: str
 
 
 @dataclass
@@ -93,11 +99,11 @@ class Journal:
 
     def key(self, number: int) -> Key:
         """A key by its number, which all copies of a journal have in common."""
-        return next(key for key in self.model.keys() if key.number == number)
+        return next(key for key in self.model.all_keys() if key.number == number)
 
     def version(self, number: int) -> Version:
         """A version by its number."""
-        return next(one for key in self.model.keys() for one in key.versions if one.number == number)
+        return next(one for key in self.model.all_keys() for one in key.versions if one.number == number)
 
     def seen(self) -> Seen:
         """What a server shows that stands where the journal does."""
@@ -132,15 +138,17 @@ class Journal:
         if vault is None:
             return True
         vault.ident = vault.ident or seen.ident
-        for thing, known, shown in (
-            *((key, {key.ident for key in vault.keys}, seen.keys) for key in vault.keys),
-            *((one, {one.ident for one in self.secrets}, seen.secrets) for one in self.secrets),
-        ):
-            if not thing.ident:
-                fresh = set(shown) - known
-                if len(fresh) != 1:
-                    return False
-                thing.ident = fresh.pop()
+        pairs: tuple[tuple[Sequence[Known], Mapping[str, object]], ...] = (
+            (vault.keys, seen.keys),
+            (self.secrets, seen.secrets),
+        )
+        for things, shown in pairs:
+            fresh = set(shown) - {thing.ident for thing in things}
+            for thing in things:
+                if not thing.ident:
+                    if len(fresh) != 1:
+                        return False
+                    thing.ident = fresh.pop()
         for key in vault.keys:
             if not key.current.ident and key.ident in seen.keys:
                 key.current.ident = seen.keys[key.ident].current

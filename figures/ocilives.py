@@ -18,7 +18,7 @@ NEXT: Mapping[str, tuple[str, ...]] = {
         *("update", "update", "disable", "schedule-deletion", "change-compartment"),
         *("add-version", "add-local-version"),
     ),
-    "DISABLED": ("enable", "enable", "update", "schedule-deletion", "change-compartment"),
+    "DISABLED": ("enable", "enable", "schedule-deletion", "change-compartment"),
     "PENDING_DELETION": ("cancel-deletion", "cancel-deletion", "refresh"),
 }
 MAKING = frozenset({"create", "upload"})

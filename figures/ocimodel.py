@@ -53,6 +53,10 @@ class Thing:
         due = self.state == "PENDING_DELETION" and self.deletes_at is not None and self.deletes_at <= now
         return "DELETED" if due else self.state
 
+    def shown(self, now: int) -> str:
+        """The state that it shows, with what it lies in."""
+        return self.own(now)
+
     def change(self, now: int, settle_s: int, passing: str, state: str | None = None) -> None:
         """Moves to a state, through a passing one."""
         self.state = state or self.state
@@ -68,10 +72,6 @@ class Vault(Thing):
     name: str
     kind: str
     keys: list[Key] = field(default_factory=list)
-
-    def shown(self, now: int) -> str:
-        """It lies in nothing else."""
-        return self.own(now)
 
 
 @dataclass(kw_only=True)
@@ -117,7 +117,7 @@ class Model:
         self.vaults: list[Vault] = []
         self._numbers = itertools.count()
 
-    def keys(self) -> Iterator[Key]:
+    def all_keys(self) -> Iterator[Key]:
         """All of them."""
         return (key for vault in self.vaults for key in vault.keys)
 
@@ -328,6 +328,6 @@ class Model:
 
     def dates(self, wanted: Callable[[int], bool]) -> list[int]:
         """All dates of deletion that are `wanted`."""
-        things: list[Thing] = [*self.vaults, *self.keys()]
-        things += [version for key in self.keys() for version in key.versions]
+        things: list[Thing] = [*self.vaults, *self.all_keys()]
+        things += [version for key in self.all_keys() for version in key.versions]
         return sorted({each.deletes_at for each in things if each.deletes_at is not None and wanted(each.deletes_at)})

@@ -135,10 +135,11 @@ class OciScene:
         clocks = [desk.board(server) for server in (desk.cloud, desk.server)]
         for each in clocks:
             each.clock_advance(8 * DAY_S)
-        waiting = "SELECT count(*) FROM oci_keys WHERE state = 'PENDING_DELETION'"
+        there = f"SELECT num FROM oci_vaults WHERE id = '{vault.ocid}'"
+        waiting = f"SELECT id FROM oci_keys WHERE state = 'PENDING_DELETION' AND vault_num IN ({there})"
         assert until(
             lambda: (
-                execute(desk.cloud, waiting) == [(0,)]
+                execute(desk.cloud, waiting) == []
                 and all(state_of(each) == "DELETED" for each in desk.records(cckm_vault_id=vault.id))
             ),
             SETTLE_LIMIT_S,

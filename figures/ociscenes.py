@@ -92,7 +92,7 @@ class Stage:
     async def filled(self, scene: Scene) -> None:
         """Gives an ACTIVE vault a key of each kind and a secret; the scene's own key is an HSM's."""
         main = await self.key_in("ENABLED", vault=scene)
-        kinds = {"ExportKey": {"mode": "SOFTWARE"}, "Sign": {"shape": ECDSA}}
+        kinds: dict[str, dict[str, Any]] = {"ExportKey": {"mode": "SOFTWARE"}, "Sign": {"shape": ECDSA}}
         for operation, kind in kinds.items():
             scene.others[operation] = await self.key_in("ENABLED", vault=scene, **kind)
         scene.others["Verify"] = scene.others["Sign"]
@@ -135,8 +135,8 @@ class Stage:
 
         `days` until its deletion, where it is scheduled.
         """
-        asked = {"compartmentId": self.production, "displayName": f"k{next(self._numbers)}"}
-        asked |= {"keyShape": shape, "protectionMode": mode}
+        named = {"compartmentId": self.production, "displayName": f"k{next(self._numbers)}"}
+        asked = {**named, "keyShape": shape, "protectionMode": mode}
         made = await self.desk.must("CreateKey", vault=vault.prefix, body=asked)
         scene = Scene(vault.vault_id, made["id"], made["currentKeyVersion"], made["currentKeyVersion"])
         scene.to_schedule = scene.to_cancel = scene.current

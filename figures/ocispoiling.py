@@ -161,7 +161,11 @@ def _fields(draft: Draft, _: OciTarget, dice: random.Random) -> None:
     places = list(places_in(told))
     way = dice.randrange(8)
     if not places or way == 0:
-        draft.body = b'{"fuzz":%s' % json.dumps(dice.choice(TEXTS)).encode() + (b"," if places else b"") + json.dumps(told).encode()[1:]
+        draft.body = (
+            b'{"fuzz":%s' % json.dumps(dice.choice(TEXTS)).encode()
+            + (b"," if places else b"")
+            + json.dumps(told).encode()[1:]
+        )
     elif way == 1:
         key = json.dumps(str(dice.choice(places)[1])).encode()
         draft.body = b"{" + key + b":0," + json.dumps(told).encode()[1:]
@@ -208,7 +212,21 @@ def _host(draft: Draft, target: OciTarget, dice: random.Random) -> None:
 
 
 Trick = Callable[[Draft, OciTarget, random.Random], None]
-TRICKS: tuple[Trick, ...] = (_path, _path, _query, _query, _fields, _fields, _fields, _fields, _body, _headers, _headers, _method, _host)
+TRICKS: tuple[Trick, ...] = (
+    _path,
+    _path,
+    _query,
+    _query,
+    _fields,
+    _fields,
+    _fields,
+    _fields,
+    _body,
+    _headers,
+    _headers,
+    _method,
+    _host,
+)
 SIGNED_TRICKS: tuple[Trick, ...] = (_path, _query, _query, _fields, _fields, _body, _method, _host)
 
 
@@ -277,7 +295,9 @@ def _damaged(headers: Values, values: Values, names: Names, signer: Signer, dice
     text = signer.signature(names, values)
     signed = bytearray(base64.b64decode(text))
     signed[dice.randrange(len(signed))] ^= 1 << dice.randrange(8)
-    bad = dice.choice((base64.b64encode(signed).decode(), text[:-8], "", text + "AAAA", text[::-1], "!" * 344, text.lower()))
+    bad = dice.choice(
+        (base64.b64encode(signed).decode(), text[:-8], "", text + "AAAA", text[::-1], "!" * 344, text.lower())
+    )
     headers["authorization"] = headers["authorization"].replace(f'signature="{text}"', f'signature="{bad}"')
     return True
 

@@ -14,8 +14,21 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
 from figures.answers import Answer
-from figures.ocidesk import COMPARTMENTS, MANAGER, READER, OciDesk, code_of
-from figures.ocimodel import DAY_S, FINE, GONE, LEAST_S, MOST_S, TOLERANCE_S, Expected, Key, Model, Thing, Vault, Version
+from figures.ocidesk import MANAGER, READER, OciDesk, code_of
+from figures.ocimodel import (
+    DAY_S,
+    FINE,
+    GONE,
+    LEAST_S,
+    MOST_S,
+    TOLERANCE_S,
+    Expected,
+    Key,
+    Model,
+    Thing,
+    Vault,
+    Version,
+)
 from figures.ocioperations import OPERATIONS, prefix_of
 
 STEPS: Mapping[str, int] = {
@@ -71,6 +84,7 @@ class Walker:
         self._report = report
         self._ciphertexts: list[Kept] = []
         self._signatures: list[Kept] = []
+        self._told: dict[int, tuple[int, str, str]] = {}
         self._tokens = 0
 
     async def step(self, name: str) -> None:
@@ -107,11 +121,11 @@ class Walker:
         return self._one(self.model.vaults, wanted)
 
     def _key(self, wanted: str = "") -> Key:
-        return self._one(list(self.model.keys()), wanted)
+        return self._one(list(self.model.all_keys()), wanted)
 
     def _version(self, wanted: str = "") -> Version:
-        keys = [key for key in self.model.keys() if key.shown(self.model.now) != "DELETED"]
-        return self._one([version for key in keys or self.model.keys() for version in key.versions[-5:]], wanted)
+        keys = [key for key in self.model.all_keys() if key.shown(self.model.now) != "DELETED"]
+        return self._one([version for key in keys or self.model.all_keys() for version in key.versions[-5:]], wanted)
 
     def _compartment(self) -> str:
         return self._dice.choice(list(self.desk.product.compartments.values()))
@@ -137,7 +151,7 @@ class Walker:
             caller = READER
         elif name not in WITHOUT_ETAG and dice.random() < 0.06:
             headers["if-match"] = NOBODYS_ETAG
-        elif name not in WITHOUT_ETAG and dice.random() < 0.06:
+        elif name not in WITHOUT_ETAG and dice.random() < 0.12:
             headers["if-match"] = await self._etag_of(thing)
         if operation.method == "POST" and dice.random() < 0.1:
             self._tokens += 1
@@ -149,6 +163,8 @@ class Walker:
             return None
         expected: Expected = decide()
         self._compare(name, answer, expected)
+        if expected.status == 200 and name not in WITHOUT_ETAG and "etag" in answer.headers:
+            self._told[thing.number] = *self._mark(thing), answer.headers["etag"]
         if "opc-retry-token" in headers and expected.status == 200:
             await self._again(name, idents, given, answer)
         return answer
@@ -162,7 +178,14 @@ class Walker:
             other = {**given, "body": {**given["body"], "freeformTags": {"other": "request"}}}
             self._compare(name, await self.desk.ask(name, *idents, **other), REUSED)
 
+    def _mark(self, thing: Thing) -> tuple[int, str]:
+        return thing.revision, thing.shown(self.model.now)
+
     async def _etag_of(self, thing: Thing) -> str:
+        """The etag that the last change of a thing was answered with, if it stands there still; else what is read."""
+        told = self._told.get(thing.number)
+        if told is not None and told[:2] == self._mark(thing):
+            return told[2]
         name, idents, vault = reading(thing)
         return (await self.desk.ask(name, *idents, vault=vault)).headers["etag"]
 
@@ -231,8 +254,8 @@ class Walker:
         compartment, name = self._compartment(), f"k{dice.randrange(1000)}"
         algorithm = dice.choice(("AES", "AES", "ECDSA"))
         mode, is_shaped = dice.choice(("HSM", "SOFTWARE")), dice.random() > 0.05
-        body = {"compartmentId": compartment, "displayName": name, "protectionMode": mode}
-        body["keyShape"] = SHAPES[algorithm] if is_shaped else NO_SHAPE
+        named = {"compartmentId": compartment, "displayName": name, "protectionMode": mode}
+        body = {**named, "keyShape": SHAPES[algorithm] if is_shaped else NO_SHAPE}
         answer = await self.desk.ask("CreateKey", body=body, vault=prefix_of(vault.ident))
         expected, key = self.model.create_key(vault, compartment, name, algorithm, mode, is_shaped=is_shaped)
         self._compare("CreateKey", answer, expected)
@@ -299,9 +322,7 @@ class Walker:
 
     async def _cancel_version(self) -> None:
         version = self._version("PENDING_DELETION")
-        await self._of_version(
-            "CancelKeyVersionDeletion", version, None, lambda: self.model.cancel_version(version)
-        )
+        await self._of_version("CancelKeyVersionDeletion", version, None, lambda: self.model.cancel_version(version))
 
     async def _read_version(self) -> None:
         version = self._version()

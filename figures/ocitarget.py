@@ -1,8 +1,8 @@
 """The server that hostile OCI requests are sent to: two vaults with keys and secrets, callers, and what must stay.
 
 `open` is the compartment where the main caller may do everything; in `kept` it may do nothing, so what the keeper is
-shown there must be the same after a trial as before it. `Watch` looks at the database behind the server's back: it tells
-whether anything of OCI was changed at all.
+shown there must be the same after a trial as before it. `Watch` looks at the database behind the server's back: it
+tells whether anything of OCI was changed at all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ AES: dict[str, Any] = {"algorithm": "AES", "length": 32}
 ECDSA: dict[str, Any] = {"algorithm": "ECDSA", "length": 32, "curveId": "NIST_P256"}
 BUCKET = "fuzz"
 CALLERS = ("officer", "reader", "nobody", "stranger")
-"""Who asks: one who may do everything in `open`, one who may read there, one without a grant, one of another tenancy."""
+"""Who asks: who may do everything in `open`, who may read there, one without a grant, one of another tenancy."""
 LIMIT_S = 60.0
 _WATCHED = """
 SELECT 'vaults', COUNT(*), COALESCE(SUM(revision), 0) FROM oci_vaults
@@ -163,7 +163,6 @@ class OciTarget:
             tenancy = "elsewhere" if caller == "stranger" else "demo"
             self.product.command("oci", "grant", "add", caller, verb, place, "--tenancy", tenancy)
         idents["namespace"] = self.must("GetNamespace", caller="keeper")
-        self.must("CreateBucket", idents["namespace"], body={"name": BUCKET, "compartmentId": idents["open"]})
         self._fill_kept()
         idents["doomed vault"] = self._vault()
         idents["vault"] = self._vault()
@@ -193,7 +192,9 @@ class OciTarget:
             self.around.idents["kept key"] = made["id"]
         content = {"contentType": "BASE64", "content": base64.b64encode(b"kept").decode()}
         asked = {"compartmentId": here, "vaultId": self.kept_vault, "keyId": made["id"], "secretName": "kept"}
-        self.around.idents["kept secret"] = self.must("CreateSecret", body={**asked, "secretContent": content}, **given)["id"]
+        self.around.idents["kept secret"] = self.must(
+            "CreateSecret", body={**asked, "secretContent": content}, **given
+        )["id"]
 
     def _vault(self) -> str:
         asked = {"compartmentId": self.around.idents["open"], "displayName": "open", "vaultType": "VIRTUAL_PRIVATE"}
@@ -215,7 +216,12 @@ class OciTarget:
             self.must("CancelVaultDeletion", idents["vault"], caller="keeper")
         given = {"vault": self.around.prefix, "caller": "keeper"}
         asked = {"compartmentId": idents["open"], "displayName": "k", "keyShape": AES}
-        kinds = {"key": {"protectionMode": "SOFTWARE"}, "hsm key": {}, "ec key": {"keyShape": ECDSA}, "doomed key": {}}
+        kinds: dict[str, dict[str, Any]] = {
+            "key": {"protectionMode": "SOFTWARE"},
+            "hsm key": {},
+            "ec key": {"keyShape": ECDSA},
+            "doomed key": {},
+        }
         for word, more in kinds.items():
             made = self.must("CreateKey", body={**asked, **more}, **given)
             idents[word], idents[f"{word} version"] = made["id"], made["currentKeyVersion"]
@@ -231,6 +237,8 @@ class OciTarget:
         for word, name in (("secret", idents["secret name"]), ("doomed secret", f"doomed-{self._made}")):
             asked = {**secret, "secretName": name, "secretContent": content}
             idents[word] = self.must("CreateSecret", body=asked, caller="keeper")["id"]
+        bucket = {"name": BUCKET, "compartmentId": idents["open"]}
+        self.ask("CreateBucket", idents["namespace"], body=bucket, caller="keeper")  # unless it is there still
         self.must("PutObject", idents["namespace"], BUCKET, "a", body=b"content", caller="keeper")
 
     # ------------------------------------------------------------------ judging

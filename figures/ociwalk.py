@@ -4,7 +4,7 @@ Vaults, keys and versions are made, changed, rotated, moved, scheduled, brought 
 etags, dates and retry tokens, by somebody who may and somebody who may not, while the clock goes on by seconds up to
 forty days, often to the very edge of a date, and the server comes and goes. `figures.ocimodel` says what must be
 answered; now and then the whole estate is compared, before the sweeper has come by and after, and then the database:
-material must be there exactly as long as its version is.
+material must be there exactly as long as its version is. The walk ends where the two disagree.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ class WalkReport(Findings):
     def table(self) -> str:
         """Counts, a line each."""
         within = f"in {self.steps.total():,} steps (seed {self.seed})"
+        title = f"{NAME}: {self.steps.total():,} steps on {self.database} over {self.days:,.0f} days, "
+        title += f"{self.accepted.total():,} accepted, {self.refused.total():,} refused, {self.restarts} restarts, "
         lines = [
-            f"{NAME}: {self.steps.total():,} steps on {self.database} over {self.days:,.0f} days, "
-            f"{self.accepted.total():,} accepted, {self.refused.total():,} refused, {self.restarts} restarts, "
-            f"the estate compared {self.comparisons} times",
+            f"{title}the estate compared {self.comparisons} times",
             *(f"  {kind + ' not as the model says':<32} {self.count(kind)} found {within}" for kind in KINDS),
         ]
         return "\n".join([*lines, *(f"  ! {kind}: {detail[:400]}" for kind, detail in self.findings[:10])])
@@ -94,6 +94,9 @@ async def run_on(database: Database, folder: Path, steps: int, seed: int) -> Wal
             if report.restarts:  # what fell due while nothing ran is shown as deleted before anybody sweeps
                 await compare_estate(desk, model, report, dice, etags=walker.etags)
             for _ in range(min(steps - done, dice.randrange(1, 2 * RESTARTED_EVERY))):
+                if report.findings:  # from here on the two are of different minds about everything
+                    steps = done
+                    break
                 await walker.step(_chosen(model, dice))
                 done += 1
                 if done % COMPARED_EVERY == 0:
@@ -111,7 +114,7 @@ async def run_on(database: Database, folder: Path, steps: int, seed: int) -> Wal
 def _chosen(model: Model, dice: random.Random) -> str:
     """A step by chance, of those that keep the estate of a fair size."""
     living = [vault for vault in model.vaults if vault.own(model.now) != "DELETED"]
-    keys = sum(key.shown(model.now) != "DELETED" for key in model.keys())
+    keys = sum(key.shown(model.now) != "DELETED" for key in model.all_keys())
     if not living:
         return "create_vault"
     names = [
@@ -125,5 +128,14 @@ def _chosen(model: Model, dice: random.Random) -> str:
 
 
 NEEDS_NO_KEY = frozenset(
-    {"create_vault", "update_vault", "schedule_vault", "cancel_vault", "move_vault", "read_vault", "create_key", "clock"}
+    {
+        "create_vault",
+        "update_vault",
+        "schedule_vault",
+        "cancel_vault",
+        "move_vault",
+        "read_vault",
+        "create_key",
+        "clock",
+    }
 )

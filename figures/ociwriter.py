@@ -14,12 +14,16 @@ from typing import Any
 
 from bench.client import Answer, Client, Lost
 from bench.oci_signing import Signer
-from figures.ocijournal import Change, Journal, KeySeen, SecretSeen, Seen, is_full, judge, next_change
+from figures.ocijournal import Change, Journal, KeySeen, Known, SecretSeen, Seen, is_full, judge, next_change
 from figures.ocioperations import OPERATIONS, host, prefix_of
 
 NEW_VAULT_AFTER = 150
-TAKES_TOKEN = frozenset({"ScheduleSecretDeletion", "CancelSecretDeletion"})
+WITHOUT_TOKEN = frozenset({"ScheduleSecretDeletion", "CancelSecretDeletion"})
 """The POSTs that take none (§10)."""
+
+
+def _takes_token(change: Change) -> bool:
+    return OPERATIONS[change.name].method == "POST" and change.name not in WITHOUT_TOKEN
 
 
 class Unexpected(RuntimeError):
@@ -29,8 +33,8 @@ class Unexpected(RuntimeError):
 class OciWriter:
     """Owns the first of its `compartments` and a vault in it. `findings` are (kind, detail) pairs.
 
-    `doubts_count` changes were cut off by a crash; `happened_count` of them had been carried out, and `again_count` were
-    asked for once more with their retry token.
+    `doubts_count` changes were cut off by a crash; `happened_count` of them had been carried out, and `again_count`
+    were asked for once more with their retry token.
     """
 
     def __init__(self, number: int, seed: int, client: Client, signer: Signer, compartments: tuple[str, ...]) -> None:
@@ -87,11 +91,12 @@ class OciWriter:
         if answer.status != 200:
             raise Unexpected(f"{change.name} was answered {answer.status} {answer.body[:300]!r}")
         told = json.loads(answer.body) if answer.body else {}
-        vault = after.vault
-        assert vault is not None
-        for thing in (vault, *vault.keys, *after.secrets, *(key.current for key in vault.keys)):
-            if not thing.ident:
-                thing.ident = told["currentKeyVersion"] if thing in [key.current for key in vault.keys] and change.name == "CreateKey" else told["id"]
+        assert after.vault is not None
+        for key in after.vault.keys:
+            key.current.ident = key.current.ident or told["currentKeyVersion" if not key.ident else "id"]
+        things: tuple[Known, ...] = (after.vault, *after.vault.keys, *after.secrets)
+        for thing in things:
+            thing.ident = thing.ident or told["id"]
 
     async def _use(self) -> None:
         """Now and then encrypts something with a key that can be used; it must open again as long as that is so."""
@@ -121,7 +126,7 @@ class OciWriter:
             if self._doubt is not None:
                 change, after, token = self._doubt
                 self.doubts_count += 1
-                if OPERATIONS[change.name].method == "POST" and change.name not in TAKES_TOKEN and self._dice.random() < 0.4:
+                if _takes_token(change) and self._dice.random() < 0.4:
                     self.again_count += 1
                     await self._carry_out(change, after, token)
                     before, after = after, None

@@ -258,7 +258,7 @@ def _pieces(value: bytes) -> Iterator[bytes]:
 
     A private key also holds its public half, which is shown to everybody.
     """
-    key = _private_key(value)
+    key = private_key(value)
     if key is not None:
         yield key
         return
@@ -273,10 +273,11 @@ def _pieces(value: bytes) -> Iterator[bytes]:
         if isinstance(each, dict | list):
             left += each.values() if isinstance(each, dict) else each
         elif isinstance(each, str) and len(each) >= LEAST:
-            yield _private_key(each.encode()) or each.encode()
+            yield private_key(each.encode()) or each.encode()
 
 
-def _private_key(value: bytes) -> bytes | None:
+def private_key(value: bytes) -> bytes | None:
+    """The secret number of a private key, as PEM or DER; None for anything else."""
     load = load_pem_private_key if value.startswith(b"-----BEGIN") else load_der_private_key
     try:
         key = load(value, password=None)

@@ -51,6 +51,11 @@ class Point:
         return f"{self.operation}:{self.point}"
 
     @property
+    def is_of_oci(self) -> bool:
+        """Whether it is in an operation on keys of OCI."""
+        return self.kind != ""
+
+    @property
     def switch(self) -> str:
         """How the switches call it."""
         return f"{self.kind or self.operation}:{self.point}"

@@ -1,6 +1,7 @@
 """The trial of records: every operation, with every outcome, by every way, has to leave exactly its audit records.
 
-The table is `tests/recording.py`, which the tests run too; here it is run on a server of its own on each database.
+The tables are `tests/recording.py` and, for keys of OCI, `tests/oci_recording.py`, which the tests run too; here they
+are run on a server of their own on each database.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from figures.databases import Database, Reports, on_each
-from tests import names
+from tests import names, oci_recording
 from tests.desk import SETTINGS, Desk
+from tests.oci_plane import OciDesk
+from tests.oci_recording import STEPS as OCI_STEPS
 from tests.recording import LAST, STEPS, run_table, world_at
 from tests.server import RunningServer
 
@@ -54,12 +57,16 @@ def run(folder: Path, inputs: int, seed: int) -> Reports:
         own.mkdir()
         server = RunningServer(own, database.url, SETTINGS)
         steps = (*STEPS, *LAST)
-        report = RecordedReport(database.kind, len(steps), sum(len(step.records) for step in steps))
+        told = [step.records for step in (*steps, *OCI_STEPS)]
+        report = RecordedReport(database.kind, len(told), sum(map(len, told)))
         try:
             server.start()
             desk = Desk(server)
             report.findings = run_table(world_at(desk), steps)
             desk.close()
+            oci_desk = OciDesk(server)
+            report.findings += oci_recording.run_table(oci_recording.world_at(oci_desk), OCI_STEPS)
+            oci_desk.close()
             server.stop()
         finally:
             server.kill()

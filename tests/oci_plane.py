@@ -116,6 +116,7 @@ class OciDesk:
         given: dict[str, Any] = {"service_endpoint": endpoint, "circuit_breaker_strategy": _breaker()}
         made = kind(dict(self.config), **given)
         made.base_client.session.verify = str(self.cloud.authority)
+        made.base_client.session.trust_env = False
         return made
 
     @property

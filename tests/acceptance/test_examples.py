@@ -15,7 +15,7 @@ from tests.packaging import ROOT, ask
 from tests.serving import Estate
 
 EXAMPLES = ROOT / "examples"
-PROGRAMS = ["javascript/secret_life.mjs", "curl/secret_life.sh", "python/secret_life.py"]
+PROGRAMS = ["javascript/secret_life.mjs", "curl/secret_life.sh", "python/secret_life.py", "python/key_life.py"]
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -16,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from claviger.cckm.local.keys import operations
 from claviger.cckm.local.keys.operations import LocalKeys
 from claviger.cckm.local.keys.records import MATERIAL
 from claviger.cckm.local.keys.routes import LocalKeyRoutes
@@ -150,3 +153,22 @@ async def test_only_those_who_handle_keys_see_them(plane: Plane) -> None:
         await plane.refuse(method, MANY + path, status=401, caller=None)
     await plane.refuse("GET", f"{MANY}/one", status=404, caller=ELSEWHERE)
     assert (await plane.accept("GET", MANY, caller=ELSEWHERE))["total"] == 0
+
+
+async def test_too_many_at_once_are_told_to_come_back(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who makes keys waits for his turn, though not for ever."""
+    let_go, real = threading.Event(), operations._material
+    begun: list[int] = []
+
+    def slow(*given: Any) -> Any:
+        begun.append(1)
+        let_go.wait(20)
+        return real(*given)
+
+    monkeypatch.setattr(operations, "_material", slow)
+    monkeypatch.setattr(operations, "QUEUE_S", 1)
+    making = [asyncio.ensure_future(make(plane)) for _ in range(operations.AT_ONCE)]
+    await plane.refuse("POST", MANY, {}, status=429, part="too many keys", caller=OFFICER)
+    assert len(begun) == operations.AT_ONCE
+    let_go.set()
+    assert len({made["id"] for made in await asyncio.gather(*making)}) == operations.AT_ONCE

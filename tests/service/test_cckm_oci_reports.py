@@ -17,6 +17,7 @@ from claviger.cckm.oci.keys import records as keys
 from claviger.cckm.oci.keys.forms import CloudKey, CloudVersion
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.keys.rows import fresh as fresh_key
+from claviger.cckm.oci.reports import operations, records
 from claviger.cckm.oci.reports.gathering import KIND, Gatherer
 from claviger.cckm.oci.reports.operations import Reports
 from claviger.cckm.oci.reports.routes import ReportRoutes
@@ -173,6 +174,42 @@ async def test_ages_of_keys(office: Office) -> None:
     assert 'filename="one.csv"' in answer.headers["content-disposition"]
     read = list(csv.DictReader(io.StringIO(answer.text)))
     assert sorted(row["key_name"] for row in read) == ["old", "other", "young"]
+
+
+async def test_rows_come_page_by_page(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "PORTION", 2)
+    report = await office.made()
+    names = [row["key_name"] for row in await office.rows(report)]
+    assert len(names) == 3
+    for query in ("", "&key_name=*"):
+        for skip, limit, expected in ((0, 1, 1), (1, 2, 2), (2, 5, 1), (3, 1, 0), (9, -1, 0), (1, -1, 2), (0, 0, 0)):
+            asked = f"{MANY}/{report['id']}/contents?skip={skip}&limit={limit}{query}"
+            page = await office.plane.accept("GET", asked)
+            assert (page["skip"], page["limit"], page["total"]) == (skip, limit, 3)
+            assert [row["key_name"] for row in page["resources"]] == names[skip : skip + expected]
+    page = await office.plane.accept("GET", f"{MANY}/{report['id']}/contents?key_name=o*&skip=1")
+    assert (page["total"], len(page["resources"])) == (2, 1)
+    answer = await office.plane.ask("GET", f"{MANY}/{report['id']}/download")
+    assert [row["key_name"] for row in csv.DictReader(io.StringIO(answer.text))] == names
+
+
+async def test_a_report_that_goes_while_it_is_filled_leaves_nothing(office: Office) -> None:
+    await office.plane.accept("POST", MANY, {"name": "one", "report_type": "key-aging"}, status=201)
+    (run,) = await office.runs.take_up([KIND], 10)
+    save, gone = office.runs.save, False
+
+    async def saving(*given: Any) -> None:
+        nonlocal gone
+        if not gone:
+            gone = True
+            num = (await office.plane.store.read("SELECT num FROM cckm_oci_reports"))[0][0]
+            await office.plane.store.write(lambda tx: records.remove(tx, num))
+        await save(*given)
+
+    office.runs.save = saving  # type: ignore[method-assign, assignment]
+    await office.gatherer.run(run)
+    assert await office.plane.count("cckm_oci_report_rows") == 0
+    assert await office.plane.count("job_runs", "state = 'completed'") == 1
 
 
 async def test_rotations_of_a_period(office: Office) -> None:

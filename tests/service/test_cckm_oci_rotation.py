@@ -16,6 +16,7 @@ from tests.service.test_cckm_oci_versions import exported, local_key, ocid_of, u
 from tests.vaults import spare_name
 
 CONFIGS, JOBS = "/scheduler/job-configs", "/scheduler/jobs"
+NOTICES = "/claviger/notices"
 NEVER = "0 0 1 1 *"
 SOON_S = 40.0
 
@@ -232,6 +233,18 @@ def test_the_scheduler_rotates_once_for_each_slot(desk: OciDesk, vault: OciManag
         assert count(desk, key) == 1 + days
 
 
+def test_the_date_of_a_version_comes(desk: OciDesk, vault: OciManaged) -> None:
+    key = desk.made(vault)
+    many = f"{KEYS}/{key['id']}/versions"
+    desk.admin.accept("POST", many, {"is_native": True}, 201)
+    old = versions(desk, key)[-1]
+    desk.admin.accept("POST", f"{many}/{old['id']}/schedule-deletion")
+    desk.settled_version(key, old, "PENDING_DELETION")
+    desk.board().clock_advance(8 * DAY_S)
+    desk.settled_version(key, old, "DELETED")
+    desk.admin.refuse("POST", f"{many}/{old['id']}/cancel-deletion", status=409, part="the version is DELETED")
+
+
 def test_what_could_not_be_rotated_is_told(desk: OciDesk, vault: OciManaged) -> None:
     job = config(desk)
     assert run(desk, job)["message"] == "no keys are linked to this job"
@@ -242,7 +255,15 @@ def test_what_could_not_be_rotated_is_told(desk: OciDesk, vault: OciManaged) -> 
     for key in (bad, byok):  # behind our back
         vault.sdk.disable_key(key["oci_params"]["key_id"])
     before = desk.admin.accept("GET", "/vault/keys2", query={"limit": 1})["total"]
+    heard = {"url": "https://localhost:1/hook", "types": ["failed-job"]}
+    subscription = desk.admin.accept("POST", f"{NOTICES}/subscriptions", heard, 201)
     told = run(desk, job)
+    [notice] = desk.admin.accept("GET", f"{NOTICES}/deliveries", query={"subscription_id": subscription["id"]})[
+        "resources"
+    ]
+    assert (notice["type"], notice["data"]["kind"]) == ("failed-job", "oci-key-rotation")
+    assert (notice["data"]["job_id"], notice["data"]["message"]) == (told["id"], told["message"])
+    desk.admin.accept("DELETE", f"{NOTICES}/subscriptions/{subscription['id']}", status=204)
     assert told["status"] == "failed"
     assert told["message"].startswith("keys: 1 rotated, 2 failed; ")
     assert f"{bad['key_name']}: " in told["message"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -178,6 +180,26 @@ def test_an_upload_knows_its_first_version_even_if_that_is_not_shown_yet(
     assert (first["source_key_identifier"], state_of(first)) == (source["id"], "CREATING")
     rough.settled_version(made, first, "ENABLED")
     rough.settled(made, "ENABLED")
+
+
+def test_a_version_that_was_met_meanwhile_keeps_the_id_that_it_was_to_have(
+    rough: OciDesk, vault: OciManaged, switches: Switchboard
+) -> None:
+    scene = Scene(rough, vault, LOCAL)
+    switches.fault_add(kind="delay", delay_s=3, service="cckm", operation="oci-key-add-version:acted", count=1)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(scene.ask)
+        give_up_at = time.monotonic() + SOON_S
+        while len(versions(rough, scene.key)) < 3:
+            assert time.monotonic() < give_up_at
+            rough.refresh(scene.key)
+        [met] = [each for each in versions(rough, scene.key) if each["key_material_origin"] != "native"]
+        assert (met["key_material_origin"], met["source_key_identifier"]) == ("unknown", "")
+        made = answer.result(SOON_S).json()
+    assert made["id"] != met["id"]
+    assert ocid_of(made) == ocid_of(met)
+    assert scene.has_happened()
+    rough.admin.refuse("GET", f"{scene.versions}/{met['id']}", status=404)
 
 
 def test_a_cloud_that_refuses_leaves_nothing_open(rough: OciDesk, vault: OciManaged, switches: Switchboard) -> None:

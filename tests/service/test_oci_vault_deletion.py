@@ -12,6 +12,7 @@ from claviger.audit.entry import Entry
 from claviger.audit.trail import AuditedStore
 from claviger.core.clock import ManualClock
 from claviger.core.errors import Busy, Conflict
+from claviger.crypto.root_key import EnvironmentKeys
 from claviger.ocikms.keys import records as keys
 from claviger.ocikms.keys.records import Key
 from claviger.ocikms.materials import binding, scope
@@ -22,8 +23,10 @@ from claviger.ocikms.vaults import deletion, records
 from claviger.ocikms.vaults.operations import Vaults
 from claviger.ocikms.vaults.records import Vault
 from claviger.ocikms.vaults.routes import VaultRoutes
+from claviger.sealing.keyring import Keyring
 from claviger.store.contract import Store, Tx
-from tests.ocikms import DAY_S, START, Desk, open_desk
+from claviger.store.opening import open_store
+from tests.ocikms import DAY_S, ROOT_KEY, START, Desk, open_desk
 
 KEY = (
     "INSERT INTO oci_keys (id, vault_num, compartment_id, display_name, algorithm, length, protection_mode,"
@@ -294,6 +297,36 @@ async def test_every_deletion_has_its_record(desk: Desk) -> None:
     assert all(entry.at == START + 9 * DAY_S for entry in log.entries)
     await sweeper(desk, audited).sweep()
     assert len(log.entries) == 3
+
+
+async def test_two_servers_delete_everything_once(desk: Desk, database_url: str) -> None:
+    vaults = [await a_vault(desk, str(number)) for number in range(3)]
+    due = [await a_key(desk, vault, "PENDING_DELETION", days=7 + number) for vault in vaults for number in range(4)]
+    for vault in vaults:
+        await a_key(desk, vault)
+        await desk.ask("ScheduleVaultDeletion", vault.id, body=on(12))
+    other = await open_store(database_url, desk.clock)
+    try:
+        keyring = Keyring(other, EnvironmentKeys(ROOT_KEY), desk.clock)
+        await keyring.load()
+        logs: list[Any] = [Log(), Log()]
+        stores: list[Any] = [AuditedStore(store, log) for store, log in zip((desk.store, other), logs, strict=True)]
+        sweepers = [
+            Sweeper(deletions(store, ring), store, desk.clock, 60.0)
+            for store, ring in zip(stores, (desk.keyring, keyring), strict=True)
+        ]
+        for days in (7.5, 9.5, 31):
+            desk.clock.set(START + days * DAY_S)
+            await asyncio.gather(*(sweeper.sweep() for sweeper in sweepers for _ in range(2)))
+    finally:
+        await other.close()
+    told = [(entry.action, entry.object.id) for log in logs for entry in log.entries]
+    assert len(told) == len(set(told))
+    assert {ident for action, ident in told if action == "DeleteVault"} == {vault.id for vault in vaults}
+    assert set(due) < {ident for action, ident in told if action == "DeleteKey"}
+    assert await count(desk.store, "oci_keys", "state <> 'DELETED'") == 0
+    assert await count(desk.store, "oci_key_versions", "sealed IS NOT NULL") == 0
+    assert await count(desk.store, "data_keys", "scope LIKE 'ocikms:%'") == 0
 
 
 async def test_a_part_that_fails_keeps_nothing_else_back(desk: Desk) -> None:

@@ -12,11 +12,11 @@ import pytest
 from claviger.cckm.oci.keys import rows
 from claviger.cckm.oci.keys.forms import CloudKey, CloudVersion
 from claviger.cckm.oci.keys.rows import KeyRow
-from claviger.cckm.oci.synchronization.cloud import pages
+from claviger.cckm.oci.synchronization.cloud import Keys, pages
 from claviger.cckm.oci.synchronization.comparing import Settled, Sighting, Stamp, end, is_over, merged, settle
 from claviger.cckm.oci.versions import rows as version_rows
 from claviger.cckm.oci.versions.rows import VersionRow
-from claviger.core.errors import Unavailable
+from claviger.core.errors import NotFound, Throttled, Unavailable
 
 NOW = 1_800_000_000.0
 STAMP = Stamp(vault_num=7, by="somebody", now=NOW)
@@ -233,3 +233,103 @@ async def test_lists_are_read_to_their_end_and_not_in_circles() -> None:
     assert whole.asked == [None, "a", "b"]
     with pytest.raises(Unavailable):
         await read(Tenancy("a", "a", "a", ""))
+
+
+class Cloud:
+    """Keys of OCI as the SDK tells them; a script says what goes wrong at which call."""
+
+    def __init__(self, wrong: Mapping[int, Exception], *, forgotten: tuple[str, ...] = ()) -> None:
+        self.cloud = self
+        self.calls: list[str] = []
+        self._wrong = wrong
+        self._forgotten = forgotten
+
+    def paces(self, at: Any) -> bool:
+        return False
+
+    async def ask(self, call: Any, weight: int = 1) -> Any:
+        while True:
+            try:
+                return await call()
+            except Throttled:
+                continue
+
+    async def once(self, at: Any, work: Any, kind: str, calls: int = 1) -> Any:
+        return work(self)
+
+    def _called(self, what: str) -> None:
+        self.calls.append(what)
+        if (wrong := self._wrong.get(len(self.calls))) is not None:
+            raise wrong
+
+    def get_key(self, ocid: str) -> Any:
+        self._called(f"key {ocid}")
+        if ocid in self._forgotten:
+            raise NotFound("CloudNotFound")
+        state = "DELETED" if ocid.startswith("old") else "ENABLED"
+        fields = dict.fromkeys(KEY_FIELDS) | {"id": ocid, "lifecycle_state": state}
+        return SimpleNamespace(data=SimpleNamespace(**fields))
+
+    def list_key_versions(self, ocid: str, limit: int, page: str = "") -> Any:
+        self._called(f"versions {ocid} {page}".strip())
+        if ocid.startswith("old"):
+            raise NotFound("CloudNotFound")
+        fields = dict.fromkeys(VERSION_FIELDS) | {"id": f"{ocid}-{page or 1}"}
+        mark = "2" if ocid.startswith("long") and not page else ""
+        return SimpleNamespace(data=[SimpleNamespace(**fields)], headers={"opc-next-page": mark})
+
+
+KEY_FIELDS = [
+    "key_shape",
+    "replica_details",
+    "vault_id",
+    "compartment_id",
+    "display_name",
+    "protection_mode",
+    "current_key_version",
+    "time_created",
+    "time_of_deletion",
+    "freeform_tags",
+    "defined_tags",
+    "is_primary",
+    "restored_from_key_id",
+]
+VERSION_FIELDS = [
+    "key_id",
+    "vault_id",
+    "compartment_id",
+    "lifecycle_state",
+    "origin",
+    "time_created",
+    "time_of_deletion",
+]
+
+
+async def several(cloud: Cloud, *ocids: str) -> dict[str, Any]:
+    keys = Keys(cloud, SimpleNamespace())  # type: ignore[arg-type]  # as much of both as is asked for
+    found = await keys.several(ocids)
+    assert [whole[0].ocid for whole in found if whole] == [
+        ocid for ocid, whole in zip(ocids, found, strict=True) if whole
+    ]
+    return {
+        ocid: None if whole is None else [each.ocid for each in whole[1]]
+        for ocid, whole in zip(ocids, found, strict=True)
+    }
+
+
+async def test_several_keys_are_read_in_one_turn() -> None:
+    assert await several(Cloud({}), "a", "long", "b") == {"a": ["a-1"], "long": ["long-1", "long-2"], "b": ["b-1"]}
+
+
+@pytest.mark.parametrize("at", range(1, 7))
+async def test_what_was_read_stays_where_a_call_fails(at: int) -> None:
+    cloud = Cloud({at: Throttled("CloudThrottled")})
+    assert await several(cloud, "a", "long", "b") == {"a": ["a-1"], "long": ["long-1", "long-2"], "b": ["b-1"]}
+    assert len(cloud.calls) <= 9
+    with pytest.raises(Unavailable):
+        await several(Cloud({at: Unavailable("CloudUndecided")}), "a", "long", "b")
+
+
+async def test_a_key_that_is_not_shown_is_left_out_and_a_deleted_one_may_have_no_versions() -> None:
+    found = await several(Cloud({}, forgotten=("x",)), "long", "x", "old", "b")
+    assert found == {"long": ["long-1", "long-2"], "x": None, "old": [], "b": ["b-1"]}

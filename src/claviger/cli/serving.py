@@ -71,11 +71,13 @@ def start_command(data: Path | None, listen: str | None) -> None:
     shown = "" if settings.data == Path(".claviger") else f" --data {settings.data}"
     click.echo(f"Claviger is ready at {found.url} (process {found.pid}, data in {settings.data}).")
     click.echo(f"A vault NAME is at https://NAME.vault.localhost:{found.port}; the first one is called demo.")
+    click.echo(f"OCI is at https://kms.REGION.localhost:{found.port} and beside it; the first tenancy is called demo.")
     click.echo("\nPaste this to use it from a program, an SDK or a script:\n")
     command = _command()
     click.echo(f'  eval "$({command} env{shown})"')
     click.echo("\nand then, for example:\n")
     click.echo(f"  {_python()} examples/python/secret_life.py")
+    click.echo(f"  {_python()} examples/python/key_life.py")
     click.echo(f"\nThe control plane is at {found.url}/api/v1, described at {found.url}/api/v1/docs.")
     _tell_one_time_password(in_house(data, _one_time_password, SHOW, reveals=True))
     click.echo(f"\nStop it with: {command} stop{shown}")

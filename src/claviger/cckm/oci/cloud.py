@@ -19,6 +19,7 @@ import contextlib
 import importlib
 import logging
 import random
+import ssl
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from claviger.cckm.oci.realm import REALM_DOMAIN, Handle, Service, handle, host_
 from claviger.cckm.oci.workers import SHARE, Workers
 from claviger.cckm.pace import Budgets, Limits
 from claviger.cckm.reaching import is_local, said, seconds_asked
+from claviger.cckm.trust import trust
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
 
@@ -81,6 +83,7 @@ class OciCloud:
         self._proxy = proxy
         self._opening = asyncio.Lock()
         self._signer: Any = None
+        self._context: ssl.SSLContext | None = None
         self._idle: OrderedDict[Handle, list[Any]] = OrderedDict()
         self._lock = threading.Lock()
         self._closed = False
@@ -273,11 +276,18 @@ class OciCloud:
         )
         set_up(
             client.base_client.session,
-            account.authority_pem,
+            self._trust(),
             None if is_local(host_alone(at.endpoint)) else self._proxy,
             self.limits.body_bytes,
         )
         return client
+
+    def _trust(self) -> ssl.SSLContext:
+        """Made once, for all clients: to read what the machine trusts takes longer than a call."""
+        with self._lock:
+            if self._context is None:
+                self._context = trust(self._account.authority_pem)
+            return self._context
 
     def _hidden(self) -> tuple[Sensitive, ...]:
         phrase = self._account.pass_phrase

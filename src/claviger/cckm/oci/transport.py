@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 from typing import Any
 
 import msgspec
@@ -17,7 +18,6 @@ from urllib3 import HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
 
 from claviger.cckm.reaching import LOOPBACK, is_local
-from claviger.cckm.trust import trust
 
 _SCHEME = "https://"
 _PORTION = 64 * 1024
@@ -69,8 +69,8 @@ class _Pool(HTTPSConnectionPool):
 class _Adapter(HTTPAdapter):  # type: ignore[misc]  # the SDK has no types
     """Sends over connections that trust what they are told to trust, and repeats nothing."""
 
-    def __init__(self, authority_pem: str | None, most_bytes: int) -> None:
-        self._context = trust(authority_pem)
+    def __init__(self, context: ssl.SSLContext, most_bytes: int) -> None:
+        self._context = context
         self._most_bytes = most_bytes
         super().__init__(pool_connections=1, pool_maxsize=1)
 
@@ -120,13 +120,13 @@ def _must_be_json(content: bytearray) -> None:
         raise NotUnderstood("the answer is not JSON") from None
 
 
-def set_up(session: Any, authority_pem: str | None, proxy: str | None, most_bytes: int) -> None:
-    """Prepares a session of the SDK. Raises ValueError for a PEM that holds no certificate."""
+def set_up(session: Any, context: ssl.SSLContext, proxy: str | None, most_bytes: int) -> None:
+    """Prepares a session of the SDK, which trusts what the context trusts."""
     session.trust_env = False
     session.max_redirects = 0
     session.get_redirect_target = _nowhere
     session.proxies = {} if proxy is None else {"https": proxy}
-    adapter = _Adapter(authority_pem, most_bytes)
+    adapter = _Adapter(context, most_bytes)
     for scheme in (_SCHEME, "http://"):
         session.mount(scheme, adapter)
 

@@ -52,7 +52,7 @@ class Wrapping:
         call.require(Verb.READ, vault.compartment_id, "Vault")
         about("vault", vault.id, vault.display_name, vault.compartment_id)
         shown = await self.shown(vault)
-        return Answer(body=shown, etag=etag(shown.id, 1, shown.lifecycle_state))
+        return Answer(body=shown, etag=etag(shown.id, 1, shown.public_key))  # a restored vault has another one
 
     async def shown(self, vault: Vault) -> WrappingKey:
         """The public key, made now if there is none. Raises Throttled while too many keys are being made."""

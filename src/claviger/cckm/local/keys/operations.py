@@ -25,7 +25,7 @@ from claviger.cckm.local.keys.wire import CreateLocalKey, ExportedLocalKey, Loca
 from claviger.cckm.resource import header
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound
+from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Throttled
 from claviger.core.ids import new_uuid
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.material import Material, Shape, generate, imported
@@ -34,6 +34,7 @@ from claviger.store.contract import Store, Tx
 
 KIND = "local-key"
 AT_ONCE = 2
+QUEUE_S = 10
 LONGEST_WORDS = 16 * 1024
 _FILTERS: dict[str, Callable[[LocalKey], object]] = {
     "id": lambda row: row.id,
@@ -70,14 +71,13 @@ class LocalKeys:
         self._making = asyncio.Semaphore(AT_ONCE)
 
     async def create(self, caller: Caller, asked: CreateLocalKey) -> LocalKeyRecord:
-        """Makes or imports a key. Raises Invalid, and Conflict("NameTaken")."""
+        """Makes or imports a key. Raises Invalid, Conflict("NameTaken"), and Throttled("TooManyKeys")."""
         kind = rules.kind_of(asked.algorithm, asked.size, asked.curve)
         ident = new_uuid()
         name = ident if asked.name is UNSET else asked.name
         details = _details(asked)
         _refuse({"name": rules.name_problem(name), "usageMask": _mask_problem(asked)})
-        async with self._making:
-            made = await asyncio.to_thread(_material, kind, asked)
+        made = await self._made(kind, asked)
         now = self._clock.now()
         default_mask = rules.SYMMETRIC_MASK if kind.algorithm == AES else rules.SIGNING_MASK
         row = LocalKey(
@@ -109,6 +109,19 @@ class LocalKeys:
 
         await self._safe.write([(MATERIAL, ident, made.secret)], change)
         return shown(row)
+
+    async def _made(self, kind: Kind, asked: CreateLocalKey) -> Material:
+        """Material in a thread. Raises Invalid, and Throttled("TooManyKeys") where too many others are being made."""
+        try:
+            async with asyncio.timeout(QUEUE_S):
+                await self._making.acquire()
+        except TimeoutError:
+            told = "too many keys are being made; try again"
+            raise Throttled("TooManyKeys", message=told, retry_after_s=QUEUE_S) from None
+        try:
+            return await asyncio.to_thread(_material, kind, asked)
+        finally:
+            self._making.release()
 
     async def listing(self, domain_id: str, query: Query) -> Page:
         """A page of the keys. Raises Invalid."""

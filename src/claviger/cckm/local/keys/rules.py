@@ -22,7 +22,7 @@ CURVES: Mapping[str, tuple[str, int]] = {
 """Curve by its names here -> OCI's name of it, and its size in bits."""
 SHOWN_CURVES = {"NIST_P256": "secp256r1", "NIST_P384": "secp384r1", "NIST_P521": "secp521r1"}
 LONGEST_NAME = 256
-LONGEST_MATERIAL = 16 * 1024
+LONGEST_MATERIAL = 8 * 1024
 LONGEST_MASK = 2**24
 MOST_KEYS = 10_000
 """Of one domain."""

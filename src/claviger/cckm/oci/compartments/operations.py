@@ -13,6 +13,7 @@ from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, page_of
 from claviger.cckm.oci import asking
 from claviger.cckm.oci.asking import Found
+from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.compartments import cloud, records
 from claviger.cckm.oci.compartments.records import CompartmentRow
 from claviger.cckm.oci.compartments.wire import AddCompartments, CompartmentRecord, Discover, DiscoverBuckets
@@ -21,7 +22,7 @@ from claviger.cckm.oci.connections.rules import OciConnection, is_ocid
 from claviger.cckm.oci.tenancies.cloud import tenancy_name
 from claviger.cckm.resource import header
 from claviger.core.clock import Clock
-from claviger.core.errors import NotFound
+from claviger.core.errors import Invalid, NotFound
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
@@ -69,13 +70,13 @@ class Compartments:
     async def add(self, domain_id: str, asked: AddCompartments) -> list[CompartmentRecord]:
         """Records compartments, all of them or none; again, what is new about them.
 
-        Raises Invalid, NotFound for one that the connection does not see, and the cloud's refusals.
+        Raises Invalid, also for one that the connection does not see, NotFound, and the cloud's other refusals.
         """
         wanted = list(dict.fromkeys(asked.compartment_id))
         _check(wanted)
         known, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
         tenancy = await tenancy_name(way)
-        told = await asking.of_each(wanted, partial(cloud.get_compartment, way))
+        told = await asking.of_each(wanted, partial(_looked_up, way))
         now = self._clock.now()
         fresh = [_fresh(domain_id, known, tenancy, each, now) for each in told]
 
@@ -123,6 +124,14 @@ def _check(ocids: list[str]) -> None:
     for ocid in ocids:
         if not (is_ocid(ocid, "compartment") or is_ocid(ocid, "tenancy")):
             raise validation({"compartment_id": "must be the OCID of a compartment or of the tenancy"})
+
+
+async def _looked_up(way: OciCloud, ocid: str) -> dict[str, Any]:
+    """What OCI says about a compartment; one that is not there is the request's mistake, in OCI's words."""
+    try:
+        return await cloud.get_compartment(way, ocid)
+    except NotFound as refusal:
+        raise Invalid("CloudInvalid", message=f"{ocid}: {refusal.facts.get('message')}") from None
 
 
 def _fresh(domain_id: str, connection: OciConnection, tenancy: str, told: dict[str, Any], now: float) -> CompartmentRow:

@@ -5,7 +5,7 @@ A report shows what its vaults hold, so only who may read reports in every one o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,12 +15,12 @@ from msgspec import UNSET, UnsetType
 from claviger.audit.trail import about
 from claviger.cckm.calls import Caller, Query
 from claviger.cckm.errors import validation
-from claviger.cckm.listing import Page, matches, page_of, window_of
+from claviger.cckm.listing import MOST_AT_ONCE, Page, matches, page_of, window_of
 from claviger.cckm.oci.reports import records, rules
 from claviger.cckm.oci.reports.gathering import KIND, Request
 from claviger.cckm.oci.reports.records import Report
 from claviger.cckm.oci.reports.rules import COLUMNS, FILTERS, Type
-from claviger.cckm.oci.reports.tables import written
+from claviger.cckm.oci.reports.tables import head, written
 from claviger.cckm.oci.reports.wire import CreateReport, ReportParams, ReportRecord, Row
 from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.resource import header, timestamp
@@ -112,15 +112,31 @@ class Reports:
         report = await self._ready(domain_id, seen, ident)
         window = window_of(query)
         asked = {name: query.all(name) for name in FILTERS if query.all(name)}
-        rows = [row for row in await self._rows(report) if all(matches(row.get(n), w) for n, w in asked.items())]
-        count = window.count_of(len(rows))
-        return Page(window.skip, window.limit, len(rows), rows[window.skip : window.skip + count])
+        rows: list[Row] = []
+        if not asked:  # rows have places from 0 on
+            count = window.count_of(report.row_count)
+            async for portion in self._portions(report, window.skip, window.skip + count):
+                rows += portion
+            return Page(window.skip, window.limit, report.row_count, rows)
+        end = window.skip + (MOST_AT_ONCE if window.limit == -1 else min(window.limit, MOST_AT_ONCE))
+        total = 0
+        async for portion in self._portions(report):
+            for row in portion:
+                if all(matches(row.get(name), words) for name, words in asked.items()):
+                    if window.skip <= total < end:
+                        rows.append(row)
+                    total += 1
+        window.count_of(total)
+        return Page(window.skip, window.limit, total, rows)
 
     async def download(self, domain_id: str, seen: Seen, ident: str) -> tuple[str, str]:
         """A file name and the whole report as CSV. Raises as `contents`."""
         report = await self._ready(domain_id, seen, ident)
         name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in report.name)[:60]
-        return f"{name}.csv", written(COLUMNS[Type(report.report_type)], await self._rows(report))
+        columns = COLUMNS[Type(report.report_type)]
+        return f"{name}.csv", head(columns) + "".join(
+            [written(columns, portion) async for portion in self._portions(report)]
+        )
 
     async def delete(self, domain_id: str, seen: Seen, ident: str) -> None:
         """Deletes a report with its rows. Raises NotFound."""
@@ -135,13 +151,15 @@ class Reports:
 
         await self._store.write(change)
 
-    async def _rows(self, report: Report) -> list[Row]:
-        rows: list[Row] = []
-        place = -1
-        while found := await records.rows_after(self._store, report.num, place, PORTION):
+    async def _portions(self, report: Report, first: int = 0, end: int = rules.MOST_ROWS) -> AsyncIterator[list[Row]]:
+        """Rows from a place to another, some at a time: a report is larger than what one answer should hold."""
+        place = first - 1
+        while place + 1 < end:
+            found = await records.rows_after(self._store, report.num, place, min(PORTION, end - place - 1))
+            if not found:
+                return
             place = found[-1][0]
-            rows += [row for _, row in found]
-        return rows
+            yield [row for _, row in found]
 
     async def _ready(self, domain_id: str, seen: Seen, ident: str) -> Report:
         report = await self._found(domain_id, seen, ident)

@@ -137,7 +137,9 @@ def forget_rows(tx: Tx, num: int) -> None:
 
 
 def add_rows(tx: Tx, num: int, first: int, rows: Sequence[tuple[str, str]]) -> None:
-    """Stores rows, each the OCID of its key and its JSON, from a place on."""
+    """Stores rows, each the OCID of its key and its JSON, from a place on; none of a report that was deleted."""
+    if tx.fetch_one("SELECT 1 FROM cckm_oci_reports WHERE num = ?", num) is None:
+        return
     for place, (key_ocid, content) in enumerate(rows, first):
         tx.execute(
             "INSERT INTO cckm_oci_report_rows (report_num, place, key_ocid, content) VALUES (?, ?, ?, ?)",

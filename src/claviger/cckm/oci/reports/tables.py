@@ -9,11 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
+def head(columns: Sequence[str]) -> str:
+    """The first line: names of columns."""
+    return ",".join(columns) + "\r\n"
+
+
 def written(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """Rows as CSV (RFC 4180) with a head. A cell that a spreadsheet would take for a formula is made a text."""
+    """Rows as CSV (RFC 4180). A cell that a spreadsheet would take for a formula is made a text."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(row.get(column)) for column in columns])
     return out.getvalue()

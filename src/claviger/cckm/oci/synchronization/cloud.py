@@ -113,7 +113,7 @@ class Keys:
                 await self._go_on(ocids, found)
             except NotFound:
                 found.append(await self._partly(ocids[len(found)]))
-        return found
+        return [await self._to_the_end(*whole) if whole is not None and whole[2] else whole for whole in found]
 
     async def _go_on(self, ocids: Sequence[str], found: list[Whole | None]) -> None:
         """Adds those that come next. What was found stays where a call fails, and it goes on from there."""
@@ -125,19 +125,15 @@ class Keys:
             def work(client: Any) -> None:
                 """Several calls in one turn: to hand one to a thread and back takes about as long as the call."""
                 for ocid in left:
-                    here.append((key_of(client.get_key(ocid).data), *_versions(client, ocid, {})))
+                    key = key_of(client.get_key(ocid).data)
+                    here.append((key, *_versions(client, ocid, {})))
 
             try:
                 await self._tenancy.cloud.once(self._at, work, _READS, 2 * len(left))
             finally:
                 found.extend(list(here))  # a thread that was given up may add to its own list, and nobody looks
 
-        before = len(found)
-        await self._tenancy.ask(call, 2 * (len(ocids) - before))
-        for place in range(before, len(found)):
-            whole = found[place]
-            if whole is not None and whole[2]:
-                found[place] = await self._to_the_end(*whole)
+        await self._tenancy.ask(call, 2 * (len(ocids) - len(found)))
 
     async def _to_the_end(self, key: CloudKey, versions: list[CloudVersion], mark: str) -> Whole:
         rest = pages(self._tenancy, self._at, lambda client, more: _versions(client, key.ocid, more), _READS, mark)

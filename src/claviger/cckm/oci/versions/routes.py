@@ -12,6 +12,7 @@ from claviger.cckm.local.keys.routes import MAY_USE
 from claviger.cckm.oci.keys.operations import OciKeys
 from claviger.cckm.oci.keys.routes import PATH, TAG, hidden
 from claviger.cckm.oci.keys.rows import KeyView
+from claviger.cckm.oci.keys.showing import KIND as KEY
 from claviger.cckm.oci.keys.wire import ScheduleDeletion
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.vaults.rules import VIEW
@@ -133,7 +134,8 @@ class OciVersionRoutes:
         key, vault = await self._keys.found(call.caller.domain_id, call.params["id"])
         with hidden():
             call.require(vault.id, action)
-        about(KIND, call.params.get("versionID", ""), key.row.name, vault.name)
+        ident = call.params.get("versionID")
+        about(*((KEY, key.row.id) if ident is None else (KIND, ident)), key.row.name, vault.name)
         return key, vault
 
 
