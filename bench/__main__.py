@@ -14,7 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import audit, audited, lists, machine, oci_synchronization, plane, process, rates, search, synchronization
+from bench import (
+    audit,
+    audited,
+    lists,
+    machine,
+    oci,
+    oci_synchronization,
+    plane,
+    process,
+    rates,
+    search,
+    synchronization,
+)
 from bench.load import Generator
 from bench.population import Population, populate
 from bench.product import Product
@@ -34,6 +46,7 @@ GROUPS = (
     "audit",
     "plane",
     "synchronization",
+    "oci",
     "oci_synchronization",
 )
 
@@ -124,6 +137,10 @@ class Run:
         secrets = self._size.large // 10
         vaults = max(5, secrets // 1000)
         self.figures += synchronization.measure(self._folder, secrets, vaults, max(2, self._size.rounds // 2))
+
+    def oci(self) -> None:
+        """The embedded OCI: reads, use, signatures, lists."""
+        self.figures += oci.measure(self._folder, self.generator, self._plan, max(20_000, self._size.large // 10))
 
     def oci_synchronization(self) -> None:
         """The same of OCI's keys, against the official client in threads."""

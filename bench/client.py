@@ -10,7 +10,8 @@ import asyncio
 import json
 import socket
 import ssl
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 TIMEOUT_S = 20.0
@@ -23,10 +24,11 @@ class Lost(ConnectionError):
 
 @dataclass(frozen=True)
 class Answer:
-    """Status and body of an answer."""
+    """Status and body of an answer, and its headers by their names in lower case, where they are wanted."""
 
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def json(self) -> Any:
         """The body as JSON."""
@@ -55,7 +57,7 @@ def ask(port: int, context: ssl.SSLContext, raw: bytes, server_name: str, timeou
             while True:
                 head, separator, body = received.partition(b"\r\n\r\n")
                 if separator and len(body) >= (length := _length(head)):
-                    return Answer(int(head[9:12]), body[:length])
+                    return Answer(int(head[9:12]), body[:length], _headers(head))
                 more = connection.recv(65_536)
                 if not more:
                     raise Lost("the connection ended before the answer did")
@@ -110,6 +112,11 @@ class Client:
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].transport.abort()
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    pairs = (line.partition(b": ") for line in head.split(b"\r\n")[1:])
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, _, value in pairs}
 
 
 def _length(head: bytes) -> int:

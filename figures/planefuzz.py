@@ -22,6 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from figures import ociplane
 from figures.databases import Database, Reports, kinds, on_each
 from figures.fuzz import CHANNELS, FuzzReport
 from figures.judging import JSON_TYPE
@@ -54,10 +55,11 @@ _LAST = (f"{API}/auth/tokens", f"{API}/auth/changepw")
 
 GONE = "11111111-1111-4111-8111-111111111111"
 _ONE = "5eed0000-0000-4000-8000-00000000000a"
-_TEXTS: Mapping[str, tuple[str, ...]] = {
+_TEXTS: Mapping[str, tuple[Any, ...]] = {
+    **ociplane.texts(PlaneTarget.word),
     "key_vault": ("fuzz-open", f"fuzz-spare::{SUBSCRIPTION}", "fuzz-nowhere"),
     "key_vaults": ("fuzz-open", "fuzz-nowhere"),
-    "connection": ("embedded-azure", "fuzz-connection", "local_account"),
+    "connection": ("embedded-azure", "embedded-oci", "fuzz-connection", "local_account"),
     "subscription_id": (SUBSCRIPTION, GONE),
     "secret_name": (*NAMES, "fuzz-new"),
     "group": ("fuzz-victims", "CCKM Users"),
@@ -65,8 +67,8 @@ _TEXTS: Mapping[str, tuple[str, ...]] = {
     "password": (PASSWORD,),
     "new_password": (PASSWORD, "another-horse-7-Battery"),
     "domain": ("root", "fuzz-domain"),
-    "actions": ACTIONS,
-    "action": ACTIONS,
+    "actions": (*ACTIONS, *ociplane.ACTIONS),
+    "action": (*ACTIONS, *ociplane.ACTIONS),
     "types": ("test", "drift", "near-expiry"),
     "status": ("AVAILABLE", "SOFT_DELETED", "DELETED"),
     "sort": ("-updatedAt", "name", "secret_name", "createdAt,-name"),
@@ -87,8 +89,8 @@ def _alone(port: str) -> dict[str, tuple[str, ...]]:
     closed = ("https://127.0.0.1:1", "https://[::1", "ftp://localhost", "nonsense", "")
     hook = (f"https://{HOST}:{port}{API}/fuzz-hook", "http://169.254.169.254/latest", "https://localhost:1/x", *closed)
     found = {name: (value, *closed) for name, value in endpoints(port).items()}
-    clouds = ("AzureStack", "AzureCloud", "AzureChinaCloud", "nonsense")
-    return found | {"url": hook, "nextLink": ("", *closed), "cloud_name": clouds}
+    clouds = ("AzureStack", "AzureCloud", "AzureChinaCloud", "oci", "nonsense")
+    return found | ociplane.alone(port) | {"url": hook, "nextLink": ("", *closed), "cloud_name": clouds}
 
 
 def run(folder: Path, inputs: int, seed: int) -> Reports:
@@ -223,6 +225,8 @@ def _drawn(described: _Described, count: int, seed: int) -> list[Any]:
 
 
 def _word(collection: str, name: str, number: int, paths: set[str]) -> str:
+    if name == "versionID":
+        return PlaneTarget.word(ociplane.VERSIONS, number)
     if name == "user_id":
         collection = f"{API}/usermgmt/users"
     elif name == "client_id":
@@ -277,8 +281,11 @@ def _reached(start: list[Any], schemas: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _offered(schema: dict[str, Any], values: tuple[str, ...]) -> dict[str, Any]:
-    """In the place of a schema of texts; what is wrong there is drawn all the same."""
+def _offered(schema: dict[str, Any], values: tuple[Any, ...]) -> dict[str, Any]:
+    """In the place of a schema of texts or numbers; what is wrong there is drawn all the same."""
+    kind = "integer" if all(isinstance(each, int) for each in values) else "string"
     if schema.get("type") == "array":
-        return {**schema, "items": {"type": "string", "enum": list(values)}}
-    return {"type": "string", "enum": list(values)}
+        if schema.get("items", {}).get("type") != kind:
+            return schema
+        return {**schema, "items": {"type": kind, "enum": list(values)}}
+    return {"type": kind, "enum": list(values)}

@@ -1,10 +1,10 @@
 """The control plane's part of the leak trial: what comes in by its routes and errors, and what it makes itself.
 
-Values made to be found go in where secrets belong (passwords, credentials of connections, secrets of webhooks, values)
-and where they do not (wrong fields, broken JSON, headers, queries, paths). What the server makes is collected as it is
-handed out: one-time password, access and refresh tokens, credentials of clients. And once the server has stopped,
-everything that it has sealed is opened with its own keys, signing keys, backups and private keys among it: none of that
-may stand anywhere either.
+Values made to be found go in where secrets belong (passwords, credentials of connections, secrets of webhooks, values,
+material of local keys) and where they do not (wrong fields, broken JSON, headers, queries, paths). What the server
+makes is collected as it is handed out: one-time password, access and refresh tokens, credentials of clients. And once
+the server has stopped, everything that it has sealed is opened with its own keys, signing keys, backups and private
+keys among it: none of that may stand anywhere either.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ import json
 import random
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_pem_private_key,
+)
 
 from bench.client import Answer, ask, request
 from claviger.bootstrap import opened
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import SystemClock
+from claviger.crypto.api_keys import fingerprint_of
 from claviger.settings import load_settings
 from figures.haystack import Haystack
 from figures.needles import Needle, Search
@@ -40,6 +50,8 @@ _TOO_MUCH = ("long", "lines")
 """Kinds of values that a field may rightly refuse."""
 SHOWN = 3
 """How many of a list are looked at one by one."""
+OCI_CONNECTIONS = "/connectionmgmt/services/oci"
+REGION = "us-ashburn-1"
 WRONG: tuple[tuple[str, str, str], ...] = (
     ("POST", "/auth/tokens", '{"username":"admin","password":%s}'),
     ("POST", "/auth/tokens", '{"username":"leak-nobody","password":%s,"grant_type":"password"}'),
@@ -65,6 +77,21 @@ WRONG: tuple[tuple[str, str, str], ...] = (
     ("POST", "/cckm/azure/secrets", "[%s]"),
     ("POST", "/cckm/azure/secrets", "%s"),
     ("PATCH", "/cckm/azure/secrets/nothing", '{"value":%s}'),
+    ("POST", f"{OCI_CONNECTIONS}/connections", '{"name":"leak-x","credentials":{"key_file":%s}}'),
+    ("POST", f"{OCI_CONNECTIONS}/connections", '{"name":"leak-x","credentials":{"key_file":"x","pass_phrase":%s}}'),
+    ("POST", f"{OCI_CONNECTIONS}/connections", '{"name":"leak-x","credentials":%s}'),
+    ("POST", f"{OCI_CONNECTIONS}/connections", '{"name":"leak-x","credentials":{"key_flie":[%s]}}'),
+    ("POST", f"{OCI_CONNECTIONS}/connection-test", '{"credentials":{"key_file":%s,"pass_phrase":%s}}'),
+    ("PATCH", f"{OCI_CONNECTIONS}/connections/embedded-oci", '{"credentials":{"key_file":%s}}'),
+    ("POST", "/vault/keys2", '{"name":"leak-x","material":%s}'),
+    ("POST", "/vault/keys2", '{"name":"leak-x","material":%s,"encoding":"base64"}'),
+    ("POST", "/vault/keys2", '{"name":"leak-x","algorithm":"RSA","size":2048,"material":%s}'),
+    ("POST", "/vault/keys2", '{"name":"leak-x","algorithm":"EC","curveid":"secp256r1","material":%s}'),
+    ("POST", "/vault/keys2", '{"name":"leak-x","material":[%s]}'),
+    ("POST", "/vault/keys2", '{"name":"leak-x","maretial":%s}'),
+    ("POST", "/vault/keys2/leak-aes/export?material=%v", '{"material":%s}'),
+    ("POST", "/cckm/oci/upload-key", '{"vault":"nowhere","material":%s}'),
+    ("POST", "/cckm/oci/issuers", '{"name":"leak-x","client_secret":%s}'),
     ("POST", "/claviger/notices/subscriptions", '{"url":"nonsense","secret":%s}'),
     ("POST", "/claviger/notices/subscriptions", '{"url":"https://localhost:1/x","secret":[%s]}'),
     ("GET", "/auth/self/user?password=%v", ""),
@@ -151,6 +178,7 @@ class PlaneLeaks:
         client = self._must("POST", "/auth/clients", {"name": "leak-client"})
         self._learn_texts("client", client, ("client_secret", "secret"))
         self._connections(take(), take())
+        self._oci(take())
         for name in ("leak-a", "leak-b", "leak-c"):
             asked = {"secret_name": name, "key_vault": self._vault, "azure_param": {"value": take()}}
             made = self._must("POST", "/cckm/azure/secrets", asked)
@@ -178,7 +206,57 @@ class PlaneLeaks:
         self._ask("POST", f"{path}/connection-test", json.dumps(connection).encode(), self._token)
         self._must("POST", "/connectionmgmt/connections/csr", {"cn": "leak"})
 
+    def _oci(self, phrase: str) -> None:
+        """Keys of connections, and material of local keys, which is uploaded as well."""
+        first, second, third = (rsa.generate_private_key(65537, 2048) for _ in range(3))
+        aes = self._dice.randbytes(32)
+        self.learn_bytes("local AES key", aes)
+        for what, key in (("locked API key", first), ("API key", second), ("local RSA key", third)):
+            self.learn_bytes(what, private_key(_pem(key).encode()) or b"")
+        told = Path(self._product.told()["OCI_CONFIG_FILE"]).read_text()
+        profile = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+        connection = {
+            "name": "leak-oci",
+            "user_ocid": profile["user"],
+            "tenancy_ocid": profile["tenancy"],
+            "fingerprint": fingerprint_of(_public(first)),
+            "region": REGION,
+            "credentials": {"key_file": _pem(first, phrase), "pass_phrase": phrase},
+            "realm_domain": f"localhost:{self._product.port}",
+        }
+        made = self._must("POST", f"{OCI_CONNECTIONS}/connections", connection)
+        changed = {"fingerprint": fingerprint_of(_public(second)), "credentials": {"key_file": _pem(second)}}
+        self._must("PATCH", f"{OCI_CONNECTIONS}/connections/{made['id']}", changed)
+        for path in (f"connections/{made['id']}/test", "connection-test"):  # refused: nobody has such a key
+            self._ask("POST", f"{OCI_CONNECTIONS}/{path}", json.dumps(connection).encode(), self._token)
+        self._must("POST", "/vault/keys2", {"name": "leak-aes", "size": 256, "material": aes.hex()})
+        asked = {"name": "leak-rsa", "algorithm": "RSA", "size": 2048}
+        self._must("POST", "/vault/keys2", {**asked, "material": _pem(third), "unexportable": True})
+        self._must("POST", "/vault/keys2", {**asked, "name": "leak-made"})
+        for name in ("leak-aes", "leak-made"):
+            self._must("POST", f"/vault/keys2/{name}/export")
+        self._upload()
+
+    def _upload(self) -> None:
+        """Brings a vault of OCI under management, and local keys into it."""
+        place: dict[str, Any] = {"connection": "embedded-oci", "region": REGION}
+        found = self._must("POST", "/cckm/oci/get-compartments", {"connection": "embedded-oci"})["data"]
+        compartment = next(each["id"] for each in found if each["name"] == "production")
+        there = self._must("POST", "/cckm/oci/get-vaults", {**place, "compartment_id": compartment})["data"]
+        ocid = next(each["vault_id"] for each in there if each["lifecycle_state"] == "ACTIVE")
+        added = self._must("POST", "/cckm/oci/add-vaults", {**place, "vault_id": [ocid]})["vaults"][0]
+        body = {"vault": added["id"], "protection_mode": "SOFTWARE", "compartment_id": compartment}
+        for name in ("leak-aes", "leak-rsa"):
+            key = self._must("POST", "/cckm/oci/upload-key", {**body, "name": name, "source_key_identifier": name})
+            version = {"is_native": False, "source_key_identifier": name}
+            self._must("POST", f"/cckm/oci/keys/{key['id']}/versions", version)
+
     # ------------------------------------------------------------------ what the server made
+
+    def learn_bytes(self, what: str, raw: bytes) -> None:
+        """Some bytes that must stand nowhere."""
+        assert len(raw) >= LEAST
+        self.made.append(Needle(next(self._made), "", what, raw))
 
     def learn(self, what: str, value: str) -> None:
         """One more value that must stand nowhere; too short ones are no secret."""
@@ -274,6 +352,15 @@ def _pieces(value: bytes) -> Iterator[bytes]:
             left += each.values() if isinstance(each, dict) else each
         elif isinstance(each, str) and len(each) >= LEAST:
             yield private_key(each.encode()) or each.encode()
+
+
+def _pem(key: rsa.RSAPrivateKey, phrase: str = "") -> str:
+    lock = BestAvailableEncryption(phrase.encode()) if phrase else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, lock).decode()
+
+
+def _public(key: rsa.RSAPrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def private_key(value: bytes) -> bytes | None:

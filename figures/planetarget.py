@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from bench import machine
 from bench.client import Answer, ask, request
+from figures.ociplane import OciPart
 from figures.target import MAX_GROWTH_MIB, SetProduct, complaints
 
 HOST = "localhost"
@@ -40,16 +41,25 @@ ACTIONS = (
 )  # fmt: skip
 PATIENCE_S = 180.0
 SETTINGS = {"CLAVIGER_ADMIN_PASSWORD": PASSWORD, "CLAVIGER_LOG_LEVEL": "info"}
-_WORD = re.compile(rb"~([a-z.-]+)~(\d)~")
+_WORD = re.compile(rb"~([a-z0-9.-]+)~(\d)~")
 """Nothing in it is ever escaped, wherever it stands in a URL."""
 _TOKEN = re.compile(rb"@token-(\w+)@")
 
 ON_THIS_MACHINE = """
-from claviger.cckm.azure.connections import cloud, pace
+from claviger.cckm.azure.connections import cloud as azure
+from claviger.cckm.oci.connections import cloud as oci
+from claviger.cckm.pace import Limits
 
-_make = cloud.AzureClouds.__init__
-_limits = pace.Limits(connect_s=1, read_s=3, sign_in_s=2, call_s=4, queue_s=1, read_retries=0)
-cloud.AzureClouds.__init__ = lambda self, safe: _make(self, safe, _limits, "http://127.0.0.1:1")
+_limits = Limits(connect_s=1, read_s=3, sign_in_s=2, call_s=4, queue_s=1, read_retries=0)
+
+
+def bound(clouds):
+    make = clouds.__init__
+    clouds.__init__ = lambda self, safe: make(self, safe, _limits, "http://127.0.0.1:1")
+
+
+bound(azure.AzureClouds)
+bound(oci.OciClouds)
 """
 """For the server of a trial: whatever connections are drawn, none leads to a real cloud or is waited for long."""
 
@@ -62,6 +72,7 @@ class PlaneTarget:
         self.tokens: dict[str, str] = {}
         self.told = product.told()
         self.numbers = itertools.count(1)
+        self.oci: OciPart | None = None
         self._listed: dict[str, list[str]] = {}
         self._before: object = None
         self._rss_before_kib = 0
@@ -125,16 +136,18 @@ class PlaneTarget:
 
     def replaced(self, text: bytes) -> bytes:
         """A drawn text with what is there now in the place of its words; a random id where nothing is."""
-        return _WORD.sub(lambda word: self._id("/" + word[1].decode().replace(".", "/"), int(word[2])).encode(), text)
+        return _WORD.sub(lambda word: self.ident("/" + word[1].decode().replace(".", "/"), int(word[2])).encode(), text)
 
     def with_token(self, raw: bytes) -> bytes:
         """A request with the tokens of this moment."""
         return _TOKEN.sub(lambda word: self.tokens[word[1].decode()].encode(), raw)
 
-    def _id(self, path: str, number: int) -> str:
+    def ident(self, path: str, number: int) -> str:
+        """What is there now for a word; a random id where nothing is."""
         found = self._listed.get(path)
         if found is None:
-            found = self._listed[path] = self._found(path)
+            of_oci = None if self.oci is None else self.oci.found(path)
+            found = self._listed[path] = self._found(path) if of_oci is None else of_oci
         return found[number % len(found)] if found else str(uuid.uuid4())
 
     def _found(self, path: str) -> list[str]:
@@ -198,7 +211,7 @@ class PlaneTarget:
         secrets = self.must("GET", "/cckm/azure/secrets?limit=1000")["resources"]
         stable = ("id", "secret_name", "version", "status", "backup", "azure_param")
         shown = [[each.get(name) for name in stable] for each in secrets if each["secret_name"].startswith("kept-")]
-        return [*(_stable(each) for each in kept), shown]
+        return [*(_stable(each) for each in kept), shown, *([] if self.oci is None else [self.oci.shown()])]
 
 
 def _stable(listed: Any) -> Any:
@@ -208,7 +221,7 @@ def _stable(listed: Any) -> Any:
 def _is_fair(record: Mapping[str, Any]) -> bool:
     """Whether anybody may do anything to it: what the trial itself has made, and what goes with it."""
     said = json.dumps(record)
-    if record.get("name") in ("embedded-azure", "root"):
+    if record.get("name") in ("embedded-azure", "embedded-oci", "root"):
         return False
     return "kept-" not in said and "caller-" not in said and ("fuzz-" in said or "username" not in record)
 
@@ -222,8 +235,10 @@ def prepare(product: SetProduct) -> PlaneTarget:
     target.tokens["misfit"] = product.token  # of the embedded cloud
     for who in ROLES:
         target.renew(who)
+    target.oci = OciPart(target)
     _refill(target)
     _keep(target)
+    target.oci.keep()
     return target
 
 
@@ -250,6 +265,8 @@ def _refill(target: PlaneTarget) -> None:
     for path, body in more:
         if target.lacks(path):
             target.must("POST", path, body)
+    if target.oci is not None:
+        target.oci.refill()
 
 
 def _manage(target: PlaneTarget) -> None:

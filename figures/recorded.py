@@ -57,7 +57,7 @@ def run(folder: Path, inputs: int, seed: int) -> Reports:
         own.mkdir()
         server = RunningServer(own, database.url, SETTINGS)
         steps = (*STEPS, *LAST)
-        told = [step.records for step in (*steps, *OCI_STEPS)]
+        told = [*(step.records for step in steps), *(step.records for step in OCI_STEPS)]
         report = RecordedReport(database.kind, len(told), sum(map(len, told)))
         try:
             server.start()

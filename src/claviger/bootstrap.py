@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from claviger import __version__
 from claviger.audit.entry import Origin
-from claviger.audit.trail import Trail, following
 from claviger.cckm.assembly import Choices, Ground, Plane
 from claviger.cckm.azure.connections.operations import EmbeddedAzure
 from claviger.cckm.errors import failure as control_plane_failure
@@ -27,11 +25,10 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.ids import new_token, new_uuid
 from claviger.core.sensitive import Sensitive
+from claviger.furnishing import Ways, furnish
 from claviger.house import House, audited, opened, root_keys_of
 from claviger.keyvault.app import KeyVaultApp
 from claviger.keyvault.challenge import LOGIN_HOST, Challenger, TokenVerifier
-from claviger.keyvault.directory.control_plane import ControlPlaneAccess, seed_control_plane
-from claviger.keyvault.directory.demo import seed_demo
 from claviger.keyvault.directory.issuer import Issuer
 from claviger.keyvault.directory.routes import LoginHost
 from claviger.keyvault.directory.signing import SigningKeys
@@ -43,8 +40,6 @@ from claviger.keyvault.journal import CloudJournal
 from claviger.keyvault.management.app import ManagementApp
 from claviger.keyvault.management.operations import Management
 from claviger.keyvault.management.routes import ManagementRoutes
-from claviger.keyvault.moving.seed import read_seed
-from claviger.keyvault.moving.seeding import Seeding
 from claviger.keyvault.secrets.backup import Backups
 from claviger.keyvault.secrets.operations import Secrets
 from claviger.keyvault.secrets.routes import SecretRoutes
@@ -53,12 +48,8 @@ from claviger.keyvault.vaults.deletion import Purges
 from claviger.ocikms import assembly as ocikms
 from claviger.ocikms.app import failure_headers as oci_failure_headers
 from claviger.ocikms.assembly import Ocikms
-from claviger.ocikms.demo import furnish_demo
 from claviger.ocikms.errors import failure as oci_failure
 from claviger.ocikms.hosts import is_oci_path
-from claviger.ocikms.identity.control_plane import seed_control_plane as seed_oci_control_plane
-from claviger.ocikms.identity.demo import Signer
-from claviger.ocikms.identity.demo import seed_demo as seed_oci_demo
 from claviger.server.asgi import Failures
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics
@@ -108,49 +99,13 @@ async def built(settings: Settings, clock: Clock) -> AsyncIterator[Services]:
     """
     switches = Switches(MovableClock(clock)) if settings.switches else None
     async with opened(settings, switches.clock if switches else clock) as house, audited(house):
-        embedded = await _prepared(house)
         board_token = Sensitive(new_token())
         if switches is not None:
             await house.notes.put(SWITCHBOARD_NOTE, board_token)
-        services = _services(house, clock, switches, board_token, embedded)
-        with following(_own_trail(house, "Make the first administrator")):
-            await services.plane.prepare()
+        ways = Ways()
+        services = _services(house, clock, switches, board_token, ways)
+        await furnish(house, ways, services.plane.prepare)
         yield services
-
-
-@dataclass(frozen=True)
-class _Ways:
-    """How the control plane signs in at the embedded clouds; None where it may not."""
-
-    azure: ControlPlaneAccess | None = None
-    oci: Signer | None = None
-
-
-async def _prepared(house: House) -> _Ways:
-    """Makes what the settings say that there has to be: the demo, the seed, the control plane's ways into both."""
-    settings = house.settings
-    if settings.demo:
-        with following(_own_trail(house, "Make the demo")):
-            await seed_demo(house.store, house.notes, house.clock)
-            await seed_oci_demo(house.store, house.notes, house.clock)
-            slots = len(settings.vault_ports)
-            await furnish_demo(house.store, house.keyring, house.notes, house.clock, slots=slots)
-    if settings.seed is not None:
-        seed = read_seed(settings.seed, os.environ, int(house.clock.now()))
-        with following(_own_trail(house, "Apply the seed")):
-            await Seeding(house.store, house.keyring, house.clock).apply(seed)
-    if not settings.demo:
-        return _Ways()
-    with following(_own_trail(house, "Let the control plane into the embedded clouds")):
-        return _Ways(
-            await seed_control_plane(house.store, house.notes, house.clock),
-            await seed_oci_control_plane(house.store, house.notes, house.clock),
-        )
-
-
-def _own_trail(house: House, action: str) -> Trail:
-    """What a server does at its start by its settings, asked by whoever has set them."""
-    return Trail(house.clock, origin="cli", service="claviger", action=action)
 
 
 def _services(
@@ -158,7 +113,7 @@ def _services(
     machine: Clock,
     switches: Switches | None,
     board_token: Sensitive,
-    embedded: _Ways,
+    embedded: Ways,
 ) -> Services:
     settings, clock, store, keyring = house.settings, house.clock, house.store, house.keyring
     metrics = Metrics()
@@ -317,7 +272,7 @@ class _Background:
         purges: Purges,
         plane: Plane,
         oci: Ocikms,
-        embedded: _Ways,
+        embedded: Ways,
     ) -> None:
         self._house = house
         self._sweeper = sweeper

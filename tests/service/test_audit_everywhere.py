@@ -145,8 +145,8 @@ def test_no_record_holds_a_secret(recorded: World) -> None:
 def break_log(recorded: World, how: str) -> list[str]:
     """Damages the log; what mends it again."""
     if how == "no head":
-        ((size, frontier),) = execute(recorded.desk.server, "SELECT size, frontier FROM audit_head")
-        execute(recorded.desk.server, "DELETE FROM audit_head")
+        gone = "DELETE FROM audit_head RETURNING size, frontier"  # in one: what is read is still being recorded
+        ((size, frontier),) = execute(recorded.desk.server, gone)
         mended = f"INSERT INTO audit_head (id, size, frontier) VALUES (1, {size}, {{}})"
         blob = bytes(frontier).hex()
         return [mended.format(f"decode('{blob}', 'hex')" if recorded.desk.server.database_url else f"x'{blob}'")]

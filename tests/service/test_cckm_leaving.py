@@ -263,7 +263,7 @@ async def test_the_list_is_what_the_model_says(bin_: Bin, kind: str) -> None:
     chance = random.Random(kind)
     leavings = Leavings(bin_.store, CLOCK)
     met: Counter[str] = Counter()
-    ids = [each.id for each in (*bin_.vaults.values(), *bin_.oci_vaults.values())]
+    ids = [*(each.id for each in bin_.vaults.values()), *(each.id for each in bin_.oci_vaults.values())]
     for _ in range(200):
         pairs, holds = draw_asked(chance, bin_)
         domain_id = OTHER if chance.random() < 0.2 else ROOT_DOMAIN

@@ -168,6 +168,10 @@ async def test_too_many_at_once_are_told_to_come_back(plane: Plane, monkeypatch:
     monkeypatch.setattr(operations, "_material", slow)
     monkeypatch.setattr(operations, "QUEUE_S", 1)
     making = [asyncio.ensure_future(make(plane)) for _ in range(operations.AT_ONCE)]
+    for _ in range(1000):
+        if len(begun) == operations.AT_ONCE:
+            break
+        await asyncio.sleep(0.01)
     await plane.refuse("POST", MANY, {}, status=429, part="too many keys", caller=OFFICER)
     assert len(begun) == operations.AT_ONCE
     let_go.set()

@@ -189,7 +189,7 @@ async def check(estate: Estate, searches: Searches, chance: random.Random) -> in
     terms = [draw_term(chance, estate) for _ in range(chance.choice((0, 1, 1, 2)))]
     skip, limit = chance.choice((0, 0, 3, 40, 120, 400)), chance.choice((0, 5, 30, -1))
     pairs = [("q", " ".join(term.text for term in terms)), ("skip", str(skip)), ("limit", str(limit))]
-    ids = [vault.id for vault in (*estate.of_azure.values(), *estate.of_oci.values())]
+    ids = [*(vault.id for vault in estate.of_azure.values()), *(vault.id for vault in estate.of_oci.values())]
     seen: Seen = {
         cloud: frozenset(chance.sample(ids, chance.randrange(5))) if chance.random() < 0.25 else None
         for cloud in ("azure", "oci")

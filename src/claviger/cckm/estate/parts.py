@@ -22,7 +22,8 @@ from claviger.cckm.estate.columns import (
     pairs_of,
 )
 from claviger.cckm.estate.rules import Column, Tag, Text, Wanted, WantedFacts, byte_of
-from claviger.cckm.oci.keys.parts.records import KeyFacts, KeyPartRow
+from claviger.cckm.oci.keys.parts.records import KeyPartRow
+from claviger.cckm.oci.keys.parts.rules import KeyFacts
 
 FEW = 100
 """So many rows are looked at one by one rather than all of them at once."""

@@ -19,9 +19,7 @@ FILTERS = (
         f"What to look for: words of names, tags and vaults, and field:word; up to {LONGEST_QUERY} characters.",
     ),
     Parameter("enabled", "boolean", "Whether the secret, or the key, is enabled in its cloud."),
-    Parameter(
-        "never_rotated", "boolean", "Of secrets: whether no other version is known; see older_than_days."
-    ),
+    Parameter("never_rotated", "boolean", "Of secrets: whether no other version is known; see older_than_days."),
     *DATES,
 )
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from claviger.cckm.listing import pattern_of
-from claviger.cckm.oci.keys.parts.records import KeyFacts
+from claviger.cckm.oci.keys.parts.rules import KeyFacts
 from claviger.cckm.oci.keys.rules import ALGORITHMS, MODES, State
 
 LONGEST_QUERY = 500

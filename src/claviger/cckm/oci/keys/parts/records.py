@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from claviger.cckm.oci.keys.parts.rules import KeyFacts
 from claviger.cckm.oci.keys.rows import KeyDetails
 from claviger.cckm.oci.keys.rules import State, state_of
 from claviger.cckm.records import KEYS_REVISION, bump_keys_revision, meta
@@ -18,16 +19,6 @@ from claviger.store.contract import Row, Store, Tx
 ROWS_A_PART = 1024
 _WAITING = frozenset({State.SCHEDULING_DELETION, State.PENDING_DELETION})
 _LINES = str.maketrans("\r\n", "  ")
-
-
-class KeyFacts(msgspec.Struct, frozen=True):
-    """What search knows of a key beside its name, tags, vault and dates, in OCI's words."""
-
-    state: str
-    algorithm: str
-    protection_mode: str
-    is_auto_rotated: bool
-    is_gone: bool
 
 
 class KeyPartRow(msgspec.Struct, frozen=True):
