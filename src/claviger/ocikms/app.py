@@ -266,7 +266,7 @@ class OciApp:
             answer = await route.handler(call)
         if route.kind == "read":
             trail.status = answer.status
-            await journal.read(trail)
+            await journal.answered(trail, route, call.caller, request.address)
         return answer
 
     def _trail(self, journal: OciJournal, request: Request) -> Trail:

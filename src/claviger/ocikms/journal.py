@@ -44,9 +44,12 @@ class OciJournal(journal.Journal):
         self, route: Route | None, path: Mapping[str, str], caller: Caller | None, address: str, request_id: str
     ) -> Trail:
         """The trail of a call. `route` is None where there is none, `caller` where nobody is known to be calling."""
-        actor = Actor(address=address)
-        if caller is not None and caller.user_id:
+        if caller is None or not caller.user_id:
+            actor = Actor(address=address)
+        elif route is None:
             actor = Actor(address=address, user_id=caller.user_id, username=caller.user_name)
+        else:
+            actor = self._known(route, caller, address).actor
         # What can be no OCID is not kept: it may be a value that went astray.
         ident = next((value for value in reversed([*path.values()]) if _OCID.fullmatch(value)), "")
         subject = Subject(id=ident, kind="" if route is None else route.subject_kind)
@@ -58,8 +61,15 @@ class OciJournal(journal.Journal):
         """As `begin`, for a read whose operation says what it is about: the quick way to its record."""
         return self.trail(route.operation, self._known(route, caller, address).actor, NOTHING, request_id)
 
+    async def answered(self, trail: Trail, route: Route, caller: Caller, address: str) -> None:
+        """As `read`; by the quick way where the record tells nothing but who did what to which object."""
+        if self.is_strict or trail.details or trail.status != 200 or not caller.user_id:
+            await self.read(trail)
+        else:
+            self.read_now(trail, route, caller, address)
+
     def read_now(self, trail: Trail, route: Route, caller: Caller, address: str) -> None:
-        """As `read`, without waiting, which `is_strict` forbids, for a trail that `begin_quickly` has made."""
+        """As `read`, without waiting, which `is_strict` forbids, for a trail without details."""
         stamp = self._known(route, caller, address).stamp
         self._log.buffer(StampedObject(stamp, self._clock.now(), trail.subject, trail.request_id))
 
