@@ -27,6 +27,8 @@ CONNECTIONS = "/connectionmgmt/services/oci/connections"
 OPEN, SPARE, KEPT = "fuzz-oci", "fuzz-spare-oci", "kept-oci"
 COMPARTMENTS, VAULT_OCIDS, VERSIONS = "/oci/compartments", "/oci/vaults", "/oci/versions"
 """Words of their own: see `OciPart.found`."""
+PATHS = (f"/api/v1{OCI}/", f"/api/v1{LOCAL}")
+"""Where the paths of all this begin."""
 ACTIONS = (
     "view", "keycreate", "keyupload", "keyupdate", "keydelete", "keycanceldelete", "keyrestore", "deletebackup",
     "keyrotatetonative", "keyrotatetobyok", "keysynchronize", "keyremove", "reportview", "reportcreate",
@@ -39,26 +41,30 @@ _STABLE_IN_OCI = ("key_id", "lifecycle_state", "current_key_version", "compartme
 def texts(word: Any) -> dict[str, tuple[Any, ...]]:
     """What is there, by the names of fields and parameters. `word` stands for an id, by a path and a number."""
     return {
-        "vault": (word(VAULTS, 0), OPEN, SPARE, "fuzz-nowhere"),
-        "vaults": (word(VAULTS, 0), "fuzz-nowhere"),
-        "vault_id": (word(VAULT_OCIDS, 0), word(VAULT_OCIDS, 1), "ocid1.vault.oc1..nowhere"),
-        "compartment_id": (word(COMPARTMENTS, 0), word(COMPARTMENTS, 1), "ocid1.compartment.oc1..nowhere"),
-        "region": (REGION, "eu-frankfurt-1", "nowhere-1"),
-        "algorithm": ("AES", "RSA", "ECDSA"),
-        "length": (16, 32, 48, 256, 0),
-        "curve_id": ("NIST_P256", ""),
+        "connection": (CONNECTION, CONNECTION, "fuzz-nowhere"),
+        "vault": (word(VAULTS, 0), OPEN),
+        "vaults": (word(VAULTS, 0), word(VAULTS, 1)),
+        "vault_id": (word(VAULT_OCIDS, 0), word(VAULT_OCIDS, 1)),
+        "compartment_id": (word(COMPARTMENTS, 0), word(COMPARTMENTS, 1)),
+        "region": (REGION, REGION, "eu-frankfurt-1"),
+        "name": ("fuzz-a", "fuzz-b", "fuzz c"),
+        "limit": (1, 100),
+        "ociNextPage": ("",),
+        "algorithm": ("AES", "RSA"),
+        "length": (16, 32, 256),
+        "curve_id": ("",),
         "protection_mode": ("SOFTWARE", "HSM"),
+        "defined_tags": ({}, {"Fuzz": {"a": "b"}}),
+        "freeform_tags": ({}, {"a": "b"}),
         "days": (7, 8, 30, 31),
         "size": (128, 256, 2048),
-        "source_key_identifier": ("fuzz-local", word(LOCAL, 0), "fuzz-none"),
+        "source_key_identifier": ("fuzz-local", word(LOCAL, 0)),
         "source_key_tier": ("local", "", "dsm"),
         "job_config_id": (word("/scheduler/job-configs", 0),),
         "auto_rotate_key_source": ("native", "ciphertrust"),
-        "operation": ("cckm_synchronization", "cckm_key_rotation"),
         "report_type": ("key-report", "key-aging"),
         "key_name": ("fuzz-*", "fuzz-key-1"),
         "lifecycle_state": ("ENABLED", "DISABLED", "PENDING_DELETION"),
-        "object_kind": ("oci-key", "oci-key-version", "azure-secret"),
         "bucket_name": ("", "fuzz-bucket"),
         "bucket_namespace": ("", "fuzz-namespace"),
     }

@@ -56,7 +56,6 @@ _LAST = (f"{API}/auth/tokens", f"{API}/auth/changepw")
 GONE = "11111111-1111-4111-8111-111111111111"
 _ONE = "5eed0000-0000-4000-8000-00000000000a"
 _TEXTS: Mapping[str, tuple[Any, ...]] = {
-    **ociplane.texts(PlaneTarget.word),
     "key_vault": ("fuzz-open", f"fuzz-spare::{SUBSCRIPTION}", "fuzz-nowhere"),
     "key_vaults": ("fuzz-open", "fuzz-nowhere"),
     "connection": ("embedded-azure", "embedded-oci", "fuzz-connection", "local_account"),
@@ -82,6 +81,7 @@ _TEXTS: Mapping[str, tuple[Any, ...]] = {
     ),
 }
 """What is there, by the names of fields and parameters."""
+_OF_OCI: Mapping[str, tuple[Any, ...]] = {**_TEXTS, **ociplane.texts(PlaneTarget.word)}
 
 
 def _alone(port: str) -> dict[str, tuple[str, ...]]:
@@ -143,8 +143,7 @@ async def _send_all(target: PlaneTarget, inputs: int, report: FuzzReport) -> Non
             report.statuses[str(answer.status)] += 1
             report.reached[form.drawn.label] += answer.status < 300
             known = _documented(described, form)
-            media = JSON_TYPE if form.drawn.target.partition("?")[0] != f"{API}/docs" else "text/html"
-            findings = judge.of(answer, form.asked.method, known, media=media if form.plain else "")
+            findings = judge.of(answer, form.asked.method, known, media=_media(described, form) if form.plain else "")
             if form.plain and answer.status < 300:
                 findings += [("undocumented", said) for said in undocumented(form.drawn.operation, answer)]
             elif form.plain and str(answer.status) not in known and answer.status not in (405, 431):
@@ -170,6 +169,14 @@ def _documented(described: Mapping[str, Any], form: Any) -> Collection[str]:
     operations = described["paths"][form.drawn.operation.path]
     found: Mapping[str, Any] = operations.get(form.asked.method.lower(), {})
     return tuple(found.get("responses", ()))
+
+
+def _media(described: Mapping[str, Any], form: Any) -> str:
+    """What a success of the operation is, by its document."""
+    operation = described["paths"][form.drawn.operation.path].get(form.drawn.method.lower(), {})
+    answers = operation.get("responses", {})
+    contents = [each.get("content", {}) for status, each in answers.items() if status.startswith("2")]
+    return next((kind for content in contents for kind in content), JSON_TYPE)
 
 
 def _forms(target: PlaneTarget, described: dict[str, Any], inputs: int, seed: int) -> Iterator[Any]:
@@ -246,22 +253,31 @@ def offering(document: dict[str, Any]) -> dict[str, Any]:
     document.pop("security", None)  # tokens come from the forms
     document["components"].pop("securitySchemes", None)
     schemas = document["components"]["schemas"]
-    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    paths = document["paths"]
+    operations = [operation for path in paths.values() for operation in path.values()]
     given = _reached([each.get("responses") for each in operations] + [document["components"]["responses"]], schemas)
-    for name in _reached([each.get("requestBody") for each in operations], schemas) - given:
-        for field, inner in schemas[name].get("properties", {}).items():
-            values = alone.get(field) or _TEXTS.get(field)
-            if values:
-                schemas[name]["properties"][field] = _offered(inner, values)
-    for operation in operations:
-        # Waiting for the cloud is asked for by odd forms, within their own limits.
-        kept = [each for each in operation.get("parameters", ()) if each["name"] != "wait"]
-        for each in kept:
-            if each["in"] == "query" and each["name"] in _TEXTS:
-                each["schema"] = {"anyOf": [_offered(each["schema"], _TEXTS[each["name"]]), each["schema"]]}
-        operation["parameters"] = kept
-        operation.pop("security", None)
+    for is_of_oci in (False, True):  # where both take a schema, OCI's values
+        texts = _OF_OCI if is_of_oci else _TEXTS
+        ours = [paths[path] for path in paths if path.startswith(ociplane.PATHS) == is_of_oci]
+        of_these = [operation for path in ours for operation in path.values()]
+        for name in _reached([each.get("requestBody") for each in of_these], schemas) - given:
+            for field, inner in schemas[name].get("properties", {}).items():
+                values = alone.get(field) or texts.get(field)
+                if values:
+                    schemas[name]["properties"][field] = _offered(inner, values)
+        for operation in of_these:
+            _offer_parameters(operation, texts)
     return document
+
+
+def _offer_parameters(operation: dict[str, Any], texts: Mapping[str, tuple[Any, ...]]) -> None:
+    # Waiting for the cloud is asked for by odd forms, within their own limits.
+    kept = [each for each in operation.get("parameters", ()) if each["name"] != "wait"]
+    for each in kept:
+        if each["in"] == "query" and each["name"] in texts:
+            each["schema"] = {"anyOf": [_offered(each["schema"], texts[each["name"]]), each["schema"]]}
+    operation["parameters"] = kept
+    operation.pop("security", None)
 
 
 def _reached(start: list[Any], schemas: Mapping[str, Any]) -> set[str]:
@@ -282,8 +298,8 @@ def _reached(start: list[Any], schemas: Mapping[str, Any]) -> set[str]:
 
 
 def _offered(schema: dict[str, Any], values: tuple[Any, ...]) -> dict[str, Any]:
-    """In the place of a schema of texts or numbers; what is wrong there is drawn all the same."""
-    kind = "integer" if all(isinstance(each, int) for each in values) else "string"
+    """In the place of a schema of texts, numbers or objects; what is wrong there is drawn all the same."""
+    kind = {int: "integer", dict: "object"}.get(type(values[0]), "string")
     if schema.get("type") == "array":
         if schema.get("items", {}).get("type") != kind:
             return schema
