@@ -147,6 +147,12 @@ class OciPart:
         ):
             if target.lacks(f"{OCI}/{kind}"):
                 target.must("POST", f"{OCI}/add-{kind}", body)
+        for kind, asked in (
+            ("synchronization-jobs", {"vaults": [vault]}),
+            ("reports", {"name": f"fuzz-report-{number}", "report_type": "key-report"}),
+        ):
+            if target.lacks(f"{OCI}/{kind}"):
+                target.must("POST", f"{OCI}/{kind}", asked)
         if target.lacks("/scheduler/job-configs"):
             target.must("POST", "/scheduler/job-configs", _rotation(number))
 

@@ -24,8 +24,8 @@ from figures.ocijudging import NOT_AUTHENTICATED, OciAsked, OciJudge
 from tests.postgres import Databases
 
 KILLS = 4
-INPUTS = 260
-VALUES = 90
+INPUTS = 200
+VALUES = 60
 
 pytestmark = pytest.mark.usefixtures("patience")
 
@@ -142,6 +142,7 @@ def journal() -> Journal:
                 version.ident = f"version-{version.number}"
         for at, secret in enumerate(made.secrets):
             secret.ident = f"secret-{at}"
+    assert made.vault is not None
     assert len(made.vault.keys) > 2
     assert made.secrets
     return made

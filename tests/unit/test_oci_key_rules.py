@@ -14,6 +14,7 @@ from claviger.ocikms.keys import rules
 from claviger.ocikms.keys.rules import Operation, State
 from claviger.ocikms.keys.schedules import Order, ordered
 from claviger.ocikms.keys.wire import AutoKeyRotationDetails
+from claviger.ocikms.texts import written
 from claviger.ocikms.versions import rules as version_rules
 from claviger.ocikms.versions.rules import Operation as VersionOperation
 from claviger.ocikms.versions.rules import State as VersionState
@@ -187,15 +188,15 @@ def test_an_order_that_is_switched_off_keeps_its_interval_and_goes_on_from_its_f
 
 
 def test_what_is_absent_stays() -> None:
-    on = ordered(Order(), True, asked(60, "2027-01-01"), PRIVATE, NOW)
+    on = ordered(Order(), True, asked(60, "2027-01-01T00:00:00Z"), PRIVATE, NOW)
     later = NOW + 10 * DAY_S
     assert ordered(on, None, None, PRIVATE, later) is on
     assert ordered(on, True, None, PRIVATE, later) is on
     assert ordered(on, None, asked(90), PRIVATE, later) == Order(True, 90, on.start_at, at("2027-04-01"))
-    moved = ordered(on, None, asked(None, "2027-02-01"), PRIVATE, later)
+    moved = ordered(on, None, asked(None, "2027-02-01T00:00:00Z"), PRIVATE, later)
     assert moved == Order(True, 60, at("2027-02-01"), at("2027-04-02"))
     put_off = msgspec.structs.replace(on, next_at=later + 3600)  # after a failure
-    assert ordered(put_off, True, asked(60, "2027-01-01"), PRIVATE, later).next_at == later + 3600
+    assert ordered(put_off, True, asked(60, "2027-01-01T00:00:00Z"), PRIVATE, later).next_at == later + 3600
 
 
 def test_an_interval_of_nought_is_no_absent_one() -> None:
@@ -221,7 +222,7 @@ def test_an_order_may_be_kept_switched_off() -> None:
         (True, asked(-60), PRIVATE),
         (False, asked(59), PRIVATE),
         (True, asked(60, "tomorrow"), PRIVATE),
-        (True, asked(60, "9999-12-31"), PRIVATE),
+        (True, asked(60, "9999-12-31T00:00:00Z"), PRIVATE),
         (True, asked(60), "DEFAULT"),
         (False, asked(60), "DEFAULT"),
     ],
@@ -230,3 +231,13 @@ def test_orders_that_are_refused(is_on: bool, details: AutoKeyRotationDetails | 
     with pytest.raises(Invalid) as refused:
         ordered(Order(), is_on, details, vault_type, NOW)
     assert told(refused.value)[:2] == (400, "InvalidParameter")
+
+
+def test_no_order_reaches_behind_the_last_date_that_can_be_shown() -> None:
+    """A clock may be set far ahead; a key whose next rotation cannot be written would never be read again."""
+    late = at("9995-01-01")
+    with pytest.raises(Invalid):
+        ordered(Order(), True, asked(365, "9999-12-31T00:00:00Z"), PRIVATE, late)
+    following = ordered(Order(), True, asked(365, "9997-12-30T00:00:00Z"), PRIVATE, late).next_at
+    assert following is not None
+    assert written(following).startswith("9998")

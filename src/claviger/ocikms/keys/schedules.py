@@ -6,8 +6,9 @@ import msgspec
 
 from claviger.lifecycle.retention import DAY_S
 from claviger.ocikms.errors import wrong
-from claviger.ocikms.keys.rules import check_interval, check_may_rotate, day_of, next_rotation
+from claviger.ocikms.keys.rules import MAX_ROTATION_DAYS, check_interval, check_may_rotate, day_of, next_rotation
 from claviger.ocikms.keys.wire import AutoKeyRotationDetails
+from claviger.ocikms.states import MAX_EPOCH_S
 from claviger.ocikms.texts import read_time
 
 MAX_START_AHEAD_DAYS = 3650
@@ -50,6 +51,6 @@ def ordered(
 def _start(asked: AutoKeyRotationDetails, now: float) -> float | None:
     name = "autoKeyRotationDetails.timeOfScheduleStart"
     at = read_time(name, asked.time_of_schedule_start)
-    if at is not None and at > now + MAX_START_AHEAD_DAYS * DAY_S:
+    if at is not None and at > min(now + MAX_START_AHEAD_DAYS * DAY_S, MAX_EPOCH_S - 2 * MAX_ROTATION_DAYS * DAY_S):
         raise wrong(name, f"must not be more than {MAX_START_AHEAD_DAYS} days ahead")
     return None if at is None else day_of(at)
