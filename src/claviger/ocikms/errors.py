@@ -132,10 +132,17 @@ def wrong_state(what: str, ident: str, state: str) -> Conflict:
     return Conflict("WrongState", message=f"{what} {ident} is in state {state}, which does not allow this operation.")
 
 
-_FAILURES = {400: "InvalidParameter", 404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTimeout"}
+_FAILURES = {
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "RequestTimeout",
+    413: "PayloadTooLarge",
+    431: "RequestHeaderFieldsTooLarge",
+    503: "ServiceUnavailable",
+}
 
 
 def failure(status: int, message: str) -> bytes:
     """The body of what is answered before the funnel, or when it has failed."""
-    code = _FAILURES.get(status, "ServiceUnavailable" if status == 503 else "InternalServerError")
+    code = _FAILURES.get(status, "InvalidParameter" if status < 500 else "InternalServerError")
     return msgspec.json.encode(ErrorBody(code, message))

@@ -24,6 +24,9 @@ class Failures(NamedTuple):
     headers: Callable[[], Headers] = list
 
 
+FailuresAt = Callable[[str], Failures]
+"""How the front refuses what is asked for at a path, "" where none was read."""
+
 JSON_TYPE = b"application/json; charset=utf-8"
 
 _CODES = {
@@ -39,6 +42,11 @@ _CODES = {
 def error_body(status: int, message: str) -> bytes:
     """The default shape, that of the Azure data planes (Key Vault contract §6); BadParameter when in doubt."""
     return json.dumps({"error": {"code": _CODES.get(status, "BadParameter"), "message": message}}).encode()
+
+
+def plain_failures(_: str) -> Failures:
+    """The default shape, at every path."""
+    return Failures(error_body)
 
 
 def status_line(status: int) -> bytes:

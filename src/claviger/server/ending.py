@@ -53,7 +53,7 @@ class Ending(asyncio.Protocol):
 
         Nothing is said to what comes behind a request that asked for "Connection: close".
         """
-        without_body = self._is_reading_head_request()
+        without_body, path = self._is_reading_head_request(), self._path_being_read()
         incoming, self._incoming = self._incoming, None
         self._deaf = True
         self.deadline = NEVER
@@ -70,9 +70,9 @@ class Ending(asyncio.Protocol):
             incoming.disconnect()
             self._waiting.remove(incoming)
         if self._running is None:
-            self._say_last_word(self._refusal(status, message, without_body=without_body))
+            self._say_last_word(self._refusal(status, message, path=path, without_body=without_body))
         elif self._last_word is None and not self._last_exchange_closes():
-            self._last_word = self._refusal(status, message, without_body=without_body)
+            self._last_word = self._refusal(status, message, path=path, without_body=without_body)
 
     def exchange_failed(self, exchange: Exchange) -> None:
         """Answers 500 where nothing was answered yet; half an answer can only be cut off."""
@@ -84,8 +84,8 @@ class Ending(asyncio.Protocol):
         exchange.disconnect()
         self._running = None
         self._waiting.clear()
-        without_body = exchange.scope["method"] == "HEAD"
-        self._say_last_word(self._refusal(500, "The server failed to answer.", without_body=without_body))
+        path, without_body = exchange.scope["path"], exchange.scope["method"] == "HEAD"
+        self._say_last_word(self._refusal(500, "The server failed to answer.", path=path, without_body=without_body))
 
     def shutdown(self) -> None:
         """Asked by the server when it stops: closes now, or with the answer that is under way."""
@@ -102,9 +102,17 @@ class Ending(asyncio.Protocol):
         """Whether a HEAD is being read, whose answer has no body (RFC 9110 §9.3.2); False where nothing is known."""
         return False
 
-    def _refusal(self, status: int, message: str, more: bytes = b"", *, without_body: bool = False) -> bytes:
+    def _path_being_read(self) -> str:
+        """As much of the path of the request that is being read as there is; its clients expect their own shape."""
+        return ""
+
+    def _refusal(
+        self, status: int, message: str, more: bytes = b"", *, path: str = "", without_body: bool = False
+    ) -> bytes:
         self._wire.count_refusal(status)
-        body = self._wire.bad_request_body(status, message)
+        failures = self._wire.failures_at(path)
+        body = failures.body(status, message)
+        more += b"".join(b"%b: %b\r\n" % header for header in failures.headers())
         head = (
             b"%bcontent-type: application/json; charset=utf-8\r\ncontent-length: %d\r\n"
             b"cache-control: no-cache\r\n%bconnection: close\r\n\r\n" % (STATUS_LINES[status], len(body), more)

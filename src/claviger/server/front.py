@@ -15,7 +15,7 @@ from typing import Literal
 
 from claviger.core.asgi import Application, Headers, Receive, Scope, Send
 from claviger.core.clock import Clock
-from claviger.server.asgi import Failures, error_body, reply
+from claviger.server.asgi import FailuresAt, plain_failures, reply
 from claviger.server.logs import describe_failure
 from claviger.server.metrics import CONTENT_TYPE, Metrics
 
@@ -52,15 +52,14 @@ class Front:
         services: Mapping[str, str],
         pick_plain: Pick | None = None,
         metrics_public: bool = False,
-        failures_at: Callable[[str], Failures] = lambda _: Failures(error_body),
+        failures_at: FailuresAt = plain_failures,
         start: Callable[[], Awaitable[None]] = _nothing,
         stop: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._pick = pick
         self._pick_plain = pick_plain or pick
         self.metrics = metrics
-        self.failure_body = failures_at("").body
-        self._failures_at = failures_at
+        self.failures_at = failures_at
         self._clock = clock
         self._version = version
         self._services = dict(services)
@@ -151,7 +150,7 @@ class Front:
         self, send: Send, status: int, message: str, more: Headers | None = None, *, path: str = ""
     ) -> None:
         self._meter.count(status)
-        failures = self._failures_at(path)
+        failures = self.failures_at(path)
         await reply(send, status, failures.body(status, message), more=[*(more or ()), *failures.headers()])
 
     async def _health(self, scope: Scope, send: Send) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from claviger.core.clock import Clock
-from claviger.server.asgi import ErrorBody, error_body
+from claviger.server.asgi import FailuresAt, plain_failures
 
 NEVER = math.inf
 
@@ -73,12 +73,12 @@ class Wire:
     `clock` must be the machine's own where the server is real: moving a product clock must not cut connections.
     """
 
-    __slots__ = ("bad_request_body", "clock", "connections_refused", "limits", "now", "refused", "requests")
+    __slots__ = ("clock", "connections_refused", "failures_at", "limits", "now", "refused", "requests")
 
-    def __init__(self, limits: Limits, clock: Clock, bad_request_body: ErrorBody = error_body) -> None:
+    def __init__(self, limits: Limits, clock: Clock, failures_at: FailuresAt = plain_failures) -> None:
         self.limits = limits
         self.clock = clock
-        self.bad_request_body = bad_request_body
+        self.failures_at = failures_at
         self.now = clock.monotonic()
         self.requests = 0
         self.connections_refused = 0

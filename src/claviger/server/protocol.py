@@ -157,6 +157,9 @@ class WireProtocol(Ending):
         # Of a request whose target has not begun, the parser may still have the method of the one before.
         return bool(self._url) and self._phase != IDLE and self._parser.get_method() == b"HEAD"
 
+    def _path_being_read(self) -> str:
+        return "" if self._phase == IDLE else self._url.partition(b"?")[0].decode("latin-1")
+
     # The parser's side
 
     def on_message_begin(self) -> None:

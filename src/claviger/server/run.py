@@ -97,7 +97,7 @@ async def serve(
     hook raises.
     """
     limits = limits or Limits()
-    wire = Wire(limits, clock or SystemClock(), front.failure_body)
+    wire = Wire(limits, clock or SystemClock(), front.failures_at)
     context = tls.context if tls else None
     listeners: list[_Listener] = []
     plain: socket.socket | None = None
