@@ -192,7 +192,8 @@ async def _generate(port: int, requests: list[bytes], connections: int, seconds:
     }
 
 
-def _load(path: Path) -> list[bytes]:
+def requests_of(path: Path) -> list[bytes]:
+    """What `Generator.save` has written."""
     requests: list[bytes] = []
     with path.open("rb") as file:
         while line := file.readline():
@@ -210,7 +211,9 @@ def main() -> None:
     given = parser.parse_args()
     machine.raise_file_limit()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(_generate(given.port, _load(given.replay), given.connections, given.seconds))))
+        print(
+            json.dumps(runner.run(_generate(given.port, requests_of(given.replay), given.connections, given.seconds)))
+        )
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench import machine
-from bench.client import request
 from bench.load import Generator
+from bench.oci_signatures import scope_of
 from bench.oci_vault import AES, OciVault, Refused, Request, coded, read, used
 from bench.rates import READ_CONNECTIONS, Plan, Sample, against, hello_server, sample
 from bench.report import Figure, interleaved, ratio
@@ -42,8 +42,10 @@ def measure(folder: Path, generator: Generator, plan: Plan, large: int) -> list[
     vault = OciVault(folder / "oci", machine.cores().server)
     try:
         vault.open()
-        figures = _rates(vault, generator, folder, plan)
+        figures, signs = _rates(vault, generator, folder, plan)
         figures.append(_while_keys_are_made(vault, generator, plan))
+        vault.product.stop()
+        figures.insert(3, _signatures(vault, generator, signs, plan))
     finally:
         vault.product.stop()
     return figures + _lists(folder, generator, plan, large)
@@ -68,7 +70,10 @@ class _Load:
         return sample(self._generator, product.pid, product.port, replay, connections, self._plan.seconds)
 
 
-def _rates(vault: OciVault, generator: Generator, folder: Path, plan: Plan) -> list[Figure]:
+def _rates(
+    vault: OciVault, generator: Generator, folder: Path, plan: Plan
+) -> tuple[list[Figure], tuple[Sequence[Request], float]]:
+    """The figures over HTTP, and for signatures the requests and the median rate."""
     dice = plan.dice
     keys = [vault.key(f"k{number}")["id"] for number in range(KEYS_READ)]
     signing = vault.key("signing", RSA_2048)["id"]
@@ -90,10 +95,9 @@ def _rates(vault: OciVault, generator: Generator, folder: Path, plan: Plan) -> l
     }
     loads = {name: _Load(vault, generator, f"oci-{name}", pool, plan) for name, pool in pools.items()}
     with hello_server(folder / "hello-oci", machine.cores().server) as (pid, port):
-        hellos = generator.save("hello-oci", [request("GET", f"localhost:{port}", "/20180608/keys/hello")])
+        hellos = generator.save("hello-oci", vault.signed(pools["get"]))  # heads of the same length, at least
         contenders: dict[str, Callable[[], Sample]] = {
             "hello": lambda: sample(generator, pid, port, hellos, READ_CONNECTIONS, plan.seconds),
-            "bare": lambda: _bare_signatures(plan.seconds),
         }
         contenders |= {name: load.burst for name, load in loads.items()}
         taken = interleaved(contenders, plan.rounds)
@@ -101,21 +105,33 @@ def _rates(vault: OciVault, generator: Generator, folder: Path, plan: Plan) -> l
         against("OCI GetKey / bare hello", taken["get"], taken["hello"], LEAST_READ),
         against("OCI Encrypt / bare hello", taken["encrypt"], taken["hello"], LEAST_USE),
         against("OCI Decrypt / bare hello", taken["decrypt"], taken["hello"], LEAST_USE),
-        against("OCI Sign with RSA-2048 / the library alone", taken["sign"], taken["bare"], LEAST_SIGNED),
     ]
-    return [_with_share(figures[0], vault, pools["get"], taken["get"]), *figures[1:]]
+    figures[0] = _with_share(figures[0], vault, pools["get"], taken["get"])
+    return figures, (pools["sign"], statistics.median(one.rate for one in taken["sign"]))
 
 
-def _bare_signatures(seconds: float) -> Sample:
+def _signatures(
+    vault: OciVault, generator: Generator, over_http: tuple[Sequence[Request], float], plan: Plan
+) -> Figure:
+    """Signatures in one process, on the data of the stopped server, against the library alone."""
+    pool, rate = over_http
+    replay = generator.save("oci-signatures", vault.signed(pool[:100]))
+    command = [sys.executable, "-m", "bench.oci_signatures", str(vault.product.data), str(replay)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.bare_rsa", str(seconds)], stdout=subprocess.PIPE, text=True
+        [*command, str(plan.seconds), str(plan.rounds)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=vault.product.environment,
     )
     machine.pin(process.pid, machine.cores().server)
-    said, _ = process.communicate(timeout=seconds + 60)
+    said, _ = process.communicate(timeout=(plan.rounds + 1) * plan.seconds + 60)
     if process.returncode:
-        raise Refused("the program that only signs failed")
-    told = json.loads(said)
-    return Sample(told["signatures"] / told["seconds"], told["processor_us"], 0.0)
+        raise Refused("the program that signs in one process failed")
+    whole, bare = zip(*json.loads(said), strict=True)
+    note = f"processor {statistics.median(whole) * 1e6:.0f} us, {statistics.median(bare) * 1e6:.0f} us; "
+    note += f"over HTTP {rate:.0f}/s, which is {rate * statistics.median(bare):.2f} of what the library alone could do"
+    name = "OCI Sign with RSA-2048 / the library alone, one process"
+    return ratio(name, bare, whole, LEAST_SIGNED, "at least", note, {"s": {"whole": whole, "bare": bare}})
 
 
 def _with_share(figure: Figure, vault: OciVault, requests: Sequence[Request], samples: Sequence[Sample]) -> Figure:
@@ -137,21 +153,13 @@ def _verification_us(raws: Sequence[bytes], vault: OciVault) -> float:
     from claviger.ocikms.signature import Head, Verifier
 
     verifier, pem = Verifier(SystemClock()), vault.public_pem
-    scopes = [_scope(raw) for raw in raws]
+    scopes = [scope_of(raw)[0] for raw in raws]
     for scope in scopes:
         verifier.admit(Head(scope), lambda *_: (NOBODY, pem))
     began = time.process_time()
     for number in range(VERIFIED):
         verifier.admit(Head(scopes[number % len(scopes)]), lambda *_: (NOBODY, pem))
     return (time.process_time() - began) / VERIFIED * 1e6
-
-
-def _scope(raw: bytes) -> dict[str, object]:
-    first, *lines = raw.split(b"\r\n\r\n")[0].split(b"\r\n")
-    method, target, _ = first.split(b" ")
-    path, _, query = target.partition(b"?")
-    headers = [(name.lower(), value) for name, _, value in (line.partition(b": ") for line in lines)]
-    return {"method": method.decode(), "raw_path": path, "query_string": query, "headers": headers}
 
 
 # ---------------------------------------------------------------- while keys are made

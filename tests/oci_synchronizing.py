@@ -120,5 +120,6 @@ def _of_key(desk: OciDesk, sdk: Any, theirs: Any, ours: Any) -> list[str]:
     there = {each.id: (each.lifecycle_state, each.origin) for each in listed}
     here = {ocid: (state, origin) for ocid, state, origin, gone, _ in versions_of(desk, ours) if not gone}
     if here != there:
-        found.append(f"{theirs.id} versions: {here} here, {there} in OCI")
+        ours_alone, theirs_alone = dict(here.items() - there.items()), dict(there.items() - here.items())
+        found.append(f"{theirs.id} versions: {ours_alone} here, {theirs_alone} in OCI")
     return found

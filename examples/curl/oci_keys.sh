@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # The life of keys in OCI through the control plane, with curl and jq; Oracle's command line is the witness.
 #
-#   CLAVIGER_SWITCHES=true make up            # prints the one-time password; the switches let the clock be moved
+# Wants openssl and `oci` beside those, and a server whose clock may be moved:
+#
+#   CLAVIGER_SWITCHES=true make up            # prints the one-time password
 #   eval "$(.venv/bin/claviger env)"
 #   ONE_TIME_PASSWORD=... PASSWORD='a long one of your own' PATH=$PWD/.venv/bin:$PATH examples/curl/oci_keys.sh
 set -euo pipefail

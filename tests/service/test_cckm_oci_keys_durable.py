@@ -10,12 +10,13 @@ import httpx
 import pytest
 
 from claviger.switches.client import Switchboard
-from tests.agreeing import finished, open_intents
-from tests.desk import still
+from tests.agreeing import finished, open_intents, until
+from tests.desk import execute, still
 from tests.oci_plane import KEYS, OciDesk, OciManaged, rough_oci_desk_on, state_of
 from tests.vaults import spare_name
 
 SOON_S = 20.0
+LEASED_S = 60.0  # who looks at a key has it for longer than this; others wait for less
 LATE_S = 60.0  # what has no token is not sent again before half a minute has passed
 POINTS = ("intended", "changed", "acted", "concluded")
 OPERATIONS = ("create", "update", "enable", "disable", "schedule-deletion", "cancel-deletion", "change-compartment")
@@ -200,6 +201,22 @@ def test_a_connection_that_oci_no_longer_knows_is_never_a_401(rough: OciDesk) ->
     assert open_intents(rough.server) == []
     assert rough.admin.ask("POST", f"/connectionmgmt/connections/{name}/delete", {"force": True}).status_code == 204
     rough.refuse_act(key, "disable", 409, f"connection {name} was deleted")
+
+
+def test_a_look_that_a_crash_has_ended_is_taken_up_by_the_next_start(
+    rough: OciDesk, vault: OciManaged, switches: Switchboard
+) -> None:
+    switches.fault_add(kind="delay", delay_s=30, service="ocikms", operation="GetKey")
+    switches.fault_add(kind="delay", delay_s=30, service="ocikms", operation="GetKeyVersion")
+    key = rough.create(vault)
+    rows = f"SELECT refresh_at - updated_at FROM cckm_oci_keys WHERE id = '{key['id']}'"
+    assert until(lambda: execute(rough.server, rows)[0][0] > LEASED_S, SOON_S), "somebody looks at it"
+    rough.server.kill()
+    rough.admin.close()
+    rough.server.start()
+    assert state_of(rough.settled(key)) == "ENABLED"
+    (version,) = rough.admin.accept("GET", f"{KEYS}/{key['id']}/versions")["resources"]
+    rough.settled_version(key, version, "ENABLED")
 
 
 def _pem(config: Any) -> str:

@@ -324,6 +324,7 @@ async def test_lists_come_in_pages_and_can_be_filtered(desk: KeyDesk) -> None:
     for query in ({"algorithm": "DES"}, {"length": "x"}, {"length": "9" * 10}, {"curveId": "P"}, {"limit": 0}):
         assert await desk.refusal("ListKeys", query={**production, **query}) == BAD
     assert await desk.refusal("ListKeys", query={}) == BAD
+    assert await desk.desk.refusal("ListKeys", query={}, vault="a" * 13) == BAD  # before the vault is looked for
     page = (await desk.ask("ListKeys", query={**production, "limit": 1})).next_page
     assert await desk.refusal("ListKeys", query={**production, "sortOrder": "ASC", "page": page}) == BAD
 

@@ -87,6 +87,9 @@ def ordering(page: Page, columns: dict[str, str], num: str = "num") -> tuple[str
     """SQL for a page: the condition that goes on (or ""), `ORDER BY … LIMIT ?`, and the values of both in order.
 
     `columns` gives the column of each order; ties go by the column `num`, which a join has to name with its table.
+    The pair is compared as one value because both databases then begin at its place in the index; split in two with OR,
+    they would begin at the list's. SQLite begins at the first of equal values, since its index has no place for a rowid
+    in such a comparison: a page among 50,000 keys of one microsecond takes it 10 ms.
     """
     column, sign, way = columns[page.by], ">" if page.ascending else "<", "ASC" if page.ascending else "DESC"
     condition, values = "", []

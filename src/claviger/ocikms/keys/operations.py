@@ -234,8 +234,8 @@ class Keys:
 
     async def list(self, call: Call) -> Answer:
         """ListKeys: the keys of this vault directly in the compartment, deleted ones too. Raises NotFound, Invalid."""
-        vault = await vault_at(self._store, call)
         compartment_id = call.required("compartmentId")
+        vault = await vault_at(self._store, call)
         if not call.sight.may(Verb.INSPECT, compartment_id):
             raise NotFound("Absent")
         page, only = page_of(call), _filters(call)
