@@ -27,7 +27,7 @@ from figures.target import SetProduct
 
 NAME = "ocifuzz"
 SIZE, QUICK_SIZE = 24_000, 6_000
-RAW_SHARE = 0.3
+RAW_SHARE = 0.25
 REFILLED_EVERY = 100
 OWN_KINDS = ("let through", "changed by what was refused")
 RENEWED_AFTER_S = 150.0

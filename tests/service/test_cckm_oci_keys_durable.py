@@ -207,7 +207,6 @@ def test_a_look_that_a_crash_has_ended_is_taken_up_by_the_next_start(
     rough: OciDesk, vault: OciManaged, switches: Switchboard
 ) -> None:
     switches.fault_add(kind="delay", delay_s=30, service="ocikms", operation="GetKey")
-    switches.fault_add(kind="delay", delay_s=30, service="ocikms", operation="GetKeyVersion")
     key = rough.create(vault)
     rows = f"SELECT refresh_at - updated_at FROM cckm_oci_keys WHERE id = '{key['id']}'"
     assert until(lambda: execute(rough.server, rows)[0][0] > LEASED_S, SOON_S), "somebody looks at it"

@@ -242,6 +242,11 @@ def claim(tx: Tx, num: int, now: float, astray: float, until: float) -> KeyRow |
     return put_off(tx, row, until, row.tries)
 
 
+def take_up(tx: Tx, now: float, until: float) -> None:
+    """Makes due now what is to be looked at by then: who has claimed it may have ended. Two looks do no harm."""
+    tx.execute("UPDATE cckm_oci_keys SET refresh_at = ? WHERE refresh_at > ? AND refresh_at <= ?", now, now, until)
+
+
 def put_off(tx: Tx, row: KeyRow, at: float | None, tries: int) -> KeyRow:
     """Sets when a key is looked at again, where it is still the row that was read; it as it is then."""
     tx.execute(

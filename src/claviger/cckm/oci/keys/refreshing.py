@@ -51,9 +51,13 @@ class Refresher:
 
     async def run(self) -> None:
         """Works until cancelled. It looks at least every 10 seconds, for what other servers have changed."""
+        is_new = True
         while True:
             pause = LONGEST_SLEEP_S
             try:
+                if is_new:
+                    await self._take_up()
+                    is_new = False
                 await self.look_at_due()
                 pause = await self._until_next()
             except Refusal as refusal:
@@ -61,6 +65,16 @@ class Refresher:
             except Exception as failure:  # noqa: BLE001 - whatever the database came up with, the next look may succeed
                 log.error("keys of OCI could not be looked at: %s", type(failure).__name__)
             await self._wait(pause)
+
+    async def _take_up(self) -> None:
+        """Looks soon at what a server had claimed that has ended since, rather than when its claim has run out."""
+        now = self._now()
+
+        def change(tx: Tx) -> None:
+            records.take_up(tx, now, now + CLAIM_S)
+            versions.take_up(tx, now, now + CLAIM_S)
+
+        await self._store.write(change)
 
     async def look_at_due(self) -> int:
         """Looks at everything that is due, a portion at a time; how much that was."""

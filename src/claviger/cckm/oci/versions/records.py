@@ -99,6 +99,12 @@ def claim(tx: Tx, ident: str, now: float, astray: float, until: float) -> Versio
     return put_off(tx, row, until, row.tries)
 
 
+def take_up(tx: Tx, now: float, until: float) -> None:
+    """Makes due now what is to be looked at by then, as for keys."""
+    sql = "UPDATE cckm_oci_key_versions SET refresh_at = ? WHERE refresh_at > ? AND refresh_at <= ?"
+    tx.execute(sql, now, now, until)
+
+
 def put_off(tx: Tx, row: VersionRow, at: float | None, tries: int) -> VersionRow:
     """Sets when a version is looked at again, where it is still the row that was read; it as it is then."""
     tx.execute(
