@@ -469,8 +469,11 @@ async def test_the_quick_way_answers_as_the_ordinary_one(desk: Desk) -> None:
 async def test_the_quick_way_verifies_every_request(desk: Desk) -> None:
     alice = await desk.signing("alice")
     scope = quick_scope(desk, alice, f"{VAULTS}/{VAULT}")
-    assert (await desk.client(alice).ask("GET", CONTROL, VAULTS)).status_code == 200
-    assert desk.front.quick(scope) is not None
+    answered = None
+    for _ in range(20):  # on PostgreSQL a snapshot is fresh for half a second, which may pass on a busy machine
+        assert (await desk.client(alice).ask("GET", CONTROL, VAULTS)).status_code == 200
+        answered = answered or desk.front.quick(scope)
+    assert answered is not None
     assert desk.front.quick({**scope, "raw_path": f"{VAULTS}/another".encode()}) is None
     assert desk.front.quick({**scope, "query_string": b"a=1"}) is None
     desk.machine.advance(301)
