@@ -283,7 +283,7 @@ async def test_challenge_that_names_another_resource(odd: OddCloud, secrets: Vau
         Said(200, b'{"id": 7}', {"Content-Type": "application/json"}),
         Said(200, b'{"id": "x"}', {"Content-Type": "application/json"}),
         Said(200, {"id": f"https://v/secrets/s/{'0' * 32}", "attributes": {"created": "soon"}}),
-        Said(200, gzip.compress(b"{}"), {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
+        Said(200, gzip.compress(b"{}", mtime=0), {"Content-Type": "application/json", "Content-Encoding": "gzip"}),
         Said(200, b"\xff\xfe\x00", {"Content-Type": "application/json"}),
     ],
     ids=str,
