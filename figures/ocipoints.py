@@ -43,10 +43,14 @@ _KINDS: Mapping[str, str] = {
     "restore": "restore",
     "delete-backup": "delete-backup",
     "remove": "remove",
+    "remove-without-backup": "remove",
+    "rotate-by-a-job": "add-version",
 }
 """What is tried, and what kind of intent stands for it."""
 _BACKED_UP = frozenset({"back-up-and-schedule", "restore", "delete-backup", "remove"})
-_OF_DELETED = frozenset({"restore", "delete-backup", "remove"})
+_OF_DELETED = frozenset({"restore", "delete-backup", "remove", "remove-without-backup"})
+_OF_REMOVED = frozenset({"remove", "remove-without-backup"})
+_ADDS_ONE = frozenset({"add-version", "add-local-version", "rotate-by-a-job"})
 _OF_LOCAL = frozenset({"upload", "add-local-version"})
 _STATES = {
     "disable": "DISABLED",
@@ -55,11 +59,16 @@ _STATES = {
     "delete-backup": "DELETED",
 }
 """Where a key ends; ENABLED where nothing is said."""
+_OTHER_POINTS: Mapping[str, tuple[str, ...]] = {
+    "back-up-and-schedule": ("intended", "backed-up", "kept", *_POINTS[1:]),
+    "remove-without-backup": ("intended", "concluded"),
+}
+"""The points of an operation that takes other steps: OCI is asked for more, or for nothing."""
 
 OCI_POINTS = tuple(
     Point(operation, point, f"oci-key-{kind}")
     for operation, kind in _KINDS.items()
-    for point in (_POINTS if operation != "back-up-and-schedule" else ("intended", "kept", *_POINTS[1:]))
+    for point in _OTHER_POINTS.get(operation, _POINTS)
 )
 
 

@@ -33,8 +33,8 @@ from claviger.cckm.azure.secrets.routes import SecretRoutes
 from claviger.cckm.azure.secrets.work import KINDS
 from claviger.cckm.azure.subscriptions.operations import Subscriptions
 from claviger.cckm.azure.subscriptions.routes import SubscriptionRoutes
-from claviger.cckm.azure.synchronization.operations import Synchronizations
-from claviger.cckm.azure.synchronization.routes import SynchronizationRoutes
+from claviger.cckm.azure.synchronization import operations as azure_jobs
+from claviger.cckm.azure.synchronization import routes as azure_places
 from claviger.cckm.azure.synchronization.visiting import KIND as SYNCHRONIZATION
 from claviger.cckm.azure.synchronization.visiting import AzureTrade
 from claviger.cckm.azure.unbuilt import unbuilt_routes as unbuilt_azure_routes
@@ -73,8 +73,8 @@ from claviger.cckm.oci.reports.gathering import Gatherer
 from claviger.cckm.oci.reports.operations import Reports
 from claviger.cckm.oci.reports.routes import ReportRoutes
 from claviger.cckm.oci.rotation.operations import KIND as OCI_ROTATION
-from claviger.cckm.oci.synchronization.operations import OciSynchronizations
-from claviger.cckm.oci.synchronization.routes import OciSynchronizationRoutes
+from claviger.cckm.oci.synchronization import operations as oci_jobs
+from claviger.cckm.oci.synchronization import routes as oci_places
 from claviger.cckm.oci.synchronization.visiting import KIND as OCI_SYNCHRONIZATION
 from claviger.cckm.oci.synchronization.visiting import OciTrade
 from claviger.cckm.oci.tenancies.operations import Tenancies
@@ -96,6 +96,8 @@ from claviger.cckm.scheduler.rules import SYNCHRONIZATION as SYNCHRONIZING
 from claviger.cckm.scheduler.running import KIND as SCHEDULED
 from claviger.cckm.scheduler.running import Scheduler
 from claviger.cckm.sealed import Safe
+from claviger.cckm.synchronization.operations import Jobs
+from claviger.cckm.synchronization.routes import SynchronizationRoutes
 from claviger.cckm.synchronization.rules import BRAKE_PERCENT
 from claviger.cckm.synchronization.runner import Synchronizer
 from claviger.core.clock import Clock
@@ -173,8 +175,8 @@ class Plane:
             notices=self.notices,
         )
         runs = self._runs = Runs(store, clock, ground.machine)
-        self.synchronizations = Synchronizations(store, clock, runs)
-        self.oci_synchronizations = OciSynchronizations(store, clock, runs)
+        self.synchronizations = Jobs(store, clock, runs, azure_jobs.OWN)
+        self.oci_synchronizations = Jobs(store, clock, runs, oci_jobs.OWN)
         self.oci_keys = KeyParts(
             store,
             plain,
@@ -233,8 +235,8 @@ class Plane:
             *SearchRoutes(Searches(store, clock)).routes(),
             *ApprovalRoutes(Approvals(store, clock, self._ground.machine, _VERSIONS)).routes(),
             *PlanRoutes(self._planner).routes(),
-            *SynchronizationRoutes(self.synchronizations).routes(),
-            *OciSynchronizationRoutes(self.oci_synchronizations).routes(),
+            *SynchronizationRoutes(self.synchronizations, azure_places.PLACES).routes(),
+            *SynchronizationRoutes(self.oci_synchronizations, oci_places.PLACES).routes(),
             *DriftRoutes(Drift(store)).routes(),
             *SchedulerRoutes(JobConfigs(store, clock, self._scheduler)).routes(),
             *NoticeRoutes(
@@ -280,7 +282,7 @@ class Plane:
         """What the scheduler starts; the id of the run."""
         chosen = config.params
         of_oci = chosen.cloud_name == OCI
-        jobs = self.oci_synchronizations if of_oci else self.synchronizations
+        jobs: Jobs[Any, Any] = self.oci_synchronizations if of_oci else self.synchronizations
         return await jobs.start(
             config.domain_id,
             chosen.oci_vaults if of_oci else chosen.key_vaults,

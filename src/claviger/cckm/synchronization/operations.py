@@ -1,4 +1,4 @@
-"""What callers do with a cloud's synchronisation jobs: start, list, read, cancel.
+"""What callers do with a cloud's synchronisation jobs: choose vaults, start, list, read, cancel.
 
 Who may do what is decided by the routes; here `containers` are the ids of the vaults that the caller may look at, None
 for all of the domain. A job shows a caller only those of its vaults.
@@ -6,7 +6,8 @@ for all of the domain. A job shows a caller only those of its vaults.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from claviger.audit.trail import BEGUN, Kept, about, current_trail, staged, telling
@@ -14,8 +15,9 @@ from claviger.cckm.calls import Query
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, sort_of, window_of
 from claviger.cckm.synchronization.records import JobVaults, VaultOfJob
-from claviger.cckm.synchronization.rules import STATUSES
+from claviger.cckm.synchronization.rules import STATUSES, choice_problems
 from claviger.cckm.synchronization.runner import OBJECT, Request
+from claviger.cckm.synchronization.visiting import Vault
 from claviger.core.clock import Clock
 from claviger.core.errors import NotFound
 from claviger.jobs.run_records import SORTS
@@ -25,6 +27,9 @@ from claviger.store.contract import Store, Tx
 Containers = frozenset[str] | None
 J_co = TypeVar("J_co", covariant=True)
 J = TypeVar("J")
+V = TypeVar("V", bound=Vault)
+
+LONGEST_NAME = 300
 
 
 class Shows(Protocol[J_co]):
@@ -33,24 +38,76 @@ class Shows(Protocol[J_co]):
     def __call__(self, run: Run, of_job: Sequence[VaultOfJob], now: float, *, whole: bool = False) -> J_co: ...
 
 
-class Jobs(Generic[J]):
-    """The jobs of a cloud: of a `kind`, with `vaults` in a table of its own; `named` is the filter by vault."""
+@dataclass(frozen=True)
+class Own(Generic[V, J]):
+    """What the jobs of one cloud have of their own: the `kind` of their runs, the table of their vaults, their looks.
 
-    def __init__(
-        self, store: Store, clock: Clock, runs: Runs, kind: str, vaults: JobVaults, named: str, shows: Shows[J]
-    ) -> None:
+    `field` names vaults in bodies and filters, `noun` in messages. `find` knows a vault by id or name, and may refuse
+    one that it knows; `told` gives the id of each with what a job calls it.
+    """
+
+    kind: str
+    vaults: JobVaults
+    field: str
+    noun: str
+    all_of: Callable[[Store, str], Awaitable[list[V]]]
+    find: Callable[[Store, str, str], Awaitable[V | None]]
+    told: Callable[[Sequence[V]], list[tuple[str, str]]]
+    shows: Shows[J]
+
+
+class Jobs(Generic[V, J]):
+    """Everything about a cloud's jobs."""
+
+    def __init__(self, store: Store, clock: Clock, runs: Runs, own: Own[V, J]) -> None:
+        self.own = own
         self._store = store
         self._clock = clock
         self._runs = runs
-        self._kind = kind
-        self._vaults = vaults
-        self._named = named
-        self._shows = shows
+        self._kind = own.kind
+        self._vaults = own.vaults
+        self._shows = own.shows
 
-    async def begin(
-        self, domain_id: str, vaults: Sequence[tuple[str, str]], request: Request, *, by: str = "", run_id: str = ""
-    ) -> J:
-        """Starts a job for these vaults, by id and name; it begins at once. With a `run_id` it may be asked again."""
+    async def chosen(self, domain_id: str, named: Sequence[str], synchronize_all: bool) -> list[V]:
+        """The vaults that a job is for, each once. Raises Invalid and NotFound."""
+        own = self.own
+        problems = choice_problems(named, synchronize_all, own.field)
+        if problems:
+            raise validation(problems)
+        if synchronize_all:
+            return await own.all_of(self._store, domain_id)
+        found: dict[str, V] = {}
+        for name in named:
+            could_be = len(name) <= LONGEST_NAME and name.isprintable()
+            row = await own.find(self._store, domain_id, name) if could_be else None
+            if row is None:
+                raise NotFound("NotFound", message=f"there is no {own.noun} {name[:80]!r} under management")
+            found[row.id] = row
+        return list(found.values())
+
+    async def start(
+        self,
+        domain_id: str,
+        named: Sequence[str] = (),
+        *,
+        synchronize_all: bool = False,
+        by: str = "",
+        run_id: str = "",
+    ) -> str:
+        """Starts a job for the scheduler, which may choose any vault of the domain; the id of the job.
+
+        Raises Invalid and NotFound.
+        """
+        chosen = await self.chosen(domain_id, named, synchronize_all)
+        return await self._begin(domain_id, chosen, Request(synchronize_all), by, run_id)
+
+    async def begin(self, domain_id: str, chosen: Sequence[V], request: Request, *, by: str) -> J:
+        """Starts a job for these vaults, which begins at once."""
+        return await self.read(domain_id, await self._begin(domain_id, chosen, request, by), None)
+
+    async def _begin(self, domain_id: str, chosen: Sequence[V], request: Request, by: str, run_id: str = "") -> str:
+        """Starts a job; its id. With a `run_id` it may be asked again."""
+        vaults = self.own.told(chosen)
         trail = current_trail()
         kept = Kept() if trail is None else trail.kept()
         asked = Request(request.synchronize_all, request.override_brake, request.all_versions, kept)
@@ -65,7 +122,7 @@ class Jobs(Generic[J]):
 
         run = await self._store.write(change)
         self._runs.wake()
-        return await self.read(domain_id, run.id, None)
+        return run.id
 
     async def read(self, domain_id: str, ident: str, containers: Containers, *, user_id: str = "") -> J:
         """One job, with what came of each vault. Raises NotFound."""
@@ -91,7 +148,7 @@ class Jobs(Generic[J]):
         if any(state not in STATUSES for state in states):
             raise validation({"overall_status": f"must be one of {', '.join(STATUSES)}"})
         ids: set[str] | None = set(query.all("id")) or None
-        named = query.all(self._named)
+        named = query.all(self.own.field)
         if named:
             ids = _both(ids, await self._vaults.jobs_with(self._store, domain_id, self._kind, named))
         if containers is not None:

@@ -47,6 +47,11 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     trail: Kept = Kept()
 
 
+def request_of(run: Run) -> Request:
+    """What a job was asked for."""
+    return msgspec.json.decode(run.request, type=Request)
+
+
 class Trade(Protocol[V]):
     """What a cloud has of its own. `kind` is that of its jobs."""
 
@@ -99,7 +104,7 @@ class _Job(Generic[V]):
         self._run = run
         self._vaults = vaults_of_job
         self._states = {each.vault_id: each.state for each in vaults_of_job}
-        self._request = msgspec.json.decode(run.request, type=Request)
+        self._request = request_of(run)
         percent = None if self._request.override_brake else synchronizer.brake_percent
         self._choice = Choice(percent, self._request.all_versions)
         self._board = Board((), {}, 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -14,30 +15,18 @@ from claviger.cckm.azure.synchronization.wire import (
     SynchronizationShown,
     VaultShown,
 )
-from claviger.cckm.resource import header, timestamp
 from claviger.cckm.synchronization.records import VaultOfJob
-from claviger.cckm.synchronization.rules import shown_status
-from claviger.cckm.synchronization.runner import URI_KIND, Request
-from claviger.cckm.synchronization.showing import pace_of
+from claviger.cckm.synchronization.runner import request_of
+from claviger.cckm.synchronization.showing import job_fields, outcome_fields, pace_of, progress_fields
 from claviger.jobs.runs import Run
 
 
 def shown(run: Run, of_job: Sequence[VaultOfJob], now: float, *, whole: bool = False) -> SynchronizationShown:
     """A job with these of its vaults; `whole`: with what came of each of them."""
-    request = msgspec.json.decode(run.request, type=Request)
     return SynchronizationShown(
-        **header("cckm", URI_KIND, run.id, "", run.domain_id, run.created_at, run.updated_at),
-        overall_status=run.state,
-        detailed_status={each.name: shown_status(each.state) for each in of_job},
+        **job_fields(run, of_job),
         key_vaults=[each.name for each in of_job],
-        synchronize_all=request.synchronize_all,
-        override_brake=request.override_brake,
-        all_versions=request.all_versions,
-        abort=run.abort,
-        message=run.message,
-        created_by=run.by,
-        started_at=UNSET if run.started_at is None else timestamp(run.started_at),
-        completed_at=UNSET if run.completed_at is None else timestamp(run.completed_at),
+        all_versions=request_of(run).all_versions,
         progress=_progress(run, of_job, now),
         vaults=[_vault(each) for each in of_job] if whole else UNSET,
     )
@@ -45,33 +34,13 @@ def shown(run: Run, of_job: Sequence[VaultOfJob], now: float, *, whole: bool = F
 
 def _progress(run: Run, of_job: Sequence[VaultOfJob], now: float) -> ProgressShown:
     pace = pace_of(run, of_job, now)
-    progress = pace.progress
     return ProgressShown(
-        vaults_done=progress.vaults_done,
-        vaults_total=pace.vaults_total,
-        secrets_done=progress.done,
-        secrets_total=progress.total,
-        added=progress.added,
-        changed=progress.changed,
-        gone=progress.gone,
-        left=progress.left,
-        calls=progress.calls,
-        throttled=progress.throttled,
-        rate=pace.rate,
-        time_left_s=pace.time_left_s,
-        throttled_until=pace.throttled_until,
-        failed_items=[
-            FailedVault(key_vault=each.name, key_vault_id=each.vault_id, message=each.outcome.message)
-            for each in pace.failed
-        ],
+        **progress_fields(pace),
+        secrets_done=pace.progress.done,
+        secrets_total=pace.progress.total,
+        failed_items=[FailedVault(**_named(each), message=each.outcome.message) for each in pace.failed],
         brake=[
-            BrakedVault(
-                key_vault=each.name,
-                key_vault_id=each.vault_id,
-                would_be_gone=each.outcome.brake.would_be_gone,
-                known=each.outcome.brake.known,
-                allowed_percent=each.outcome.brake.allowed_percent,
-            )
+            BrakedVault(**_named(each), **msgspec.structs.asdict(each.outcome.brake))
             for each in pace.failed
             if each.outcome.brake is not None
         ],
@@ -79,15 +48,8 @@ def _progress(run: Run, of_job: Sequence[VaultOfJob], now: float) -> ProgressSho
 
 
 def _vault(each: VaultOfJob) -> VaultShown:
-    outcome = each.outcome
-    return VaultShown(
-        key_vault=each.name,
-        key_vault_id=each.vault_id,
-        status=shown_status(each.state),
-        message=outcome.message,
-        secrets=outcome.read,
-        added=outcome.added,
-        changed=outcome.changed,
-        gone=outcome.gone,
-        left=outcome.left,
-    )
+    return VaultShown(**_named(each), **outcome_fields(each), secrets=each.outcome.read)
+
+
+def _named(each: VaultOfJob) -> dict[str, Any]:
+    return {"key_vault": each.name, "key_vault_id": each.vault_id}

@@ -1,6 +1,7 @@
 """How each operation is done in the cloud. Every changing call is sent once; what it raises is the caller's to judge.
 
-`steps.reached("changed")` comes right after the change, before what is then read of it.
+`steps.reached("changed")` comes right after the change, before what is then read of it; `backed-up` comes when OCI has
+taken the backup that goes before a deletion, and `kept` when that is noted.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from claviger.cckm.oci.keys.work import Material, Outcome, Steps, Work, undecide
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 from claviger.lifecycle.retention import DAY_S
 
-CHANGED, KEPT = "changed", "kept"
+CHANGED, BACKED_UP, KEPT = "changed", "backed-up", "kept"
 BACKUP_LIMIT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 3.0
 SOONEST_S = 7 * DAY_S + 60.0
@@ -110,6 +111,7 @@ async def _backed_up(cloud: VaultKeys, work: Work, steps: Steps) -> None:
         ) from None
     except Unavailable as refusal:
         raise unreachable(refusal) from None
+    await steps.reached(BACKED_UP)
     await steps.keep_backup()
     await steps.reached(KEPT)
 

@@ -7,7 +7,6 @@ twice (OCI contract §2). What OCI does not say of a thing is empty.
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -27,6 +26,7 @@ T = TypeVar("T")
 
 PAGE = 100
 MOST_PAGES = 10_000
+_NO_OBJECT = "ObjectNotFound"
 
 
 class KeyPage(msgspec.Struct, frozen=True):
@@ -188,13 +188,19 @@ class VaultKeys:
         return key_of(await self._change(work))
 
     async def remove_backup(self, namespace: str, bucket: str, name: str) -> None:
-        """Deletes the object that holds a backup. Nothing where it is not there."""
+        """Deletes the object that holds a backup. Nothing where OCI says that this is not there.
+
+        A bucket or a namespace that OCI does not show may be one that the user has no right to: that is a refusal.
+        """
 
         def work(client: Any) -> None:
             client.delete_object(namespace, bucket, name)
 
-        with contextlib.suppress(NotFound):
+        try:
             await self.cloud.change(self.cloud.storage(self._region), work, "others")
+        except NotFound as refusal:
+            if refusal.facts.get("code") != _NO_OBJECT:
+                raise
 
     # ------------------------------------------------------------------ versions
 

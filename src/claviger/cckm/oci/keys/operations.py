@@ -200,7 +200,9 @@ class OciKeys:
             records.remove(tx, current.num)
             ground.intents.end(tx, intent)
 
+        await ground.reach(Operation.REMOVE.value, "intended", row.name)
         await self._store.write(change)
+        await ground.reach(Operation.REMOVE.value, "concluded", row.name)
 
     # ------------------------------------------------------------------ inside
 
