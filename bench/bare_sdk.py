@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.identity.aio import ClientSecretCredential
 from azure.keyvault.secrets.aio import SecretClient
 
-from claviger.cckm.azure.connections.transport import Names
+from claviger.outgoing.names import Names
 
 CONNECT_S = 5.0
 

@@ -20,7 +20,7 @@ from typing import Any
 from oci.key_management import KmsManagementClient
 
 from claviger.cckm.oci.transport import set_up
-from claviger.cckm.trust import trust
+from claviger.outgoing.trust import trust
 
 PAGE = 100
 MOST_BYTES = 16 * 1024 * 1024

@@ -10,6 +10,7 @@ from typing import Any
 
 from figures.lives import Finding, SecretWorker, Worker
 from figures.ocilives import KeyWorker
+from figures.ocipoints import let_days_pass
 from tests import agreeing, oci_agreeing
 from tests.agreeing import finished, until
 from tests.desk import Desk, Managed
@@ -29,6 +30,8 @@ class Crew:
     passing: Callable[[], list[str]]
     disagreements: Callable[[], list[str]]
     left_over: Callable[[], list[str]]
+    days: Callable[[], bool] = bool
+    """Has days pass, if that is to be; whether they have."""
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -51,6 +54,12 @@ class Crew:
         """Tells everybody to end what he is at, and stop."""
         for worker in self.workers:
             worker.stopping.set()
+
+    def let_days_pass(self) -> None:
+        """Has days pass in which nobody does anything, so that what was to be deleted is."""
+        if self.days():
+            for worker in self.workers:
+                worker.days_later()
 
     def judge(self, limit_s: float) -> list[Finding]:
         """What is wrong once everything had so long to be finished. What workers find is theirs."""
@@ -75,7 +84,7 @@ def on_secrets(desk: Desk, vault: Managed, seed: int, first: int, count: int, *,
 
 
 def on_keys(desk: OciDesk, vault: OciManaged, seed: int, first: int, count: int) -> Crew:
-    """A crew in a vault of OCI."""
+    """A crew in a vault of OCI, which keeps backups."""
     body = {"name": spare_name("local"), "algorithm": "AES", "size": 256}
     local = str(desk.admin.accept("POST", "/vault/keys2", body, 201)["id"])
     return Crew(
@@ -84,4 +93,5 @@ def on_keys(desk: OciDesk, vault: OciManaged, seed: int, first: int, count: int)
         lambda: oci_agreeing.passing(desk, vault),
         lambda: oci_agreeing.disagreements(desk, vault),
         lambda: oci_agreeing.left_over(desk),
+        lambda: let_days_pass(desk, vault),
     )

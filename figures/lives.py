@@ -156,6 +156,9 @@ class Worker(Generic[L]):
             if finding is not None or life.state.status == "":
                 self._lives[at] = self._born()
 
+    def days_later(self) -> None:
+        """Knows what becomes of its things by themselves once days have passed: of secrets nothing."""
+
     def _born(self) -> L:
         self._made += 1
         return self.born(f"{self._prefix}-{self._made}")

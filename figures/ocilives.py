@@ -12,6 +12,7 @@ from figures.lives import UNDONE, Finding, Worker
 from figures.ocipoints import UPLOAD
 from tests.oci_plane import KEYS, OciDesk, OciManaged, state_of
 
+BARE = "DELETED without a backup"
 NEXT: Mapping[str, tuple[str, ...]] = {
     "": ("create", "create", "upload"),
     "ENABLED": (
@@ -19,7 +20,9 @@ NEXT: Mapping[str, tuple[str, ...]] = {
         *("add-version", "add-local-version"),
     ),
     "DISABLED": ("enable", "enable", "schedule-deletion", "change-compartment"),
-    "PENDING_DELETION": ("cancel-deletion", "cancel-deletion", "refresh"),
+    "PENDING_DELETION": ("cancel-deletion", "refresh", "refresh"),
+    "DELETED": ("restore", "restore", "delete-backup", "remove"),
+    BARE: ("remove",),
 }
 MAKING = frozenset({"create", "upload"})
 HOME, AWAY = "production", "staging"
@@ -29,18 +32,24 @@ LATER = "OCI is still at it"
 
 @dataclass(frozen=True)
 class KeyState:
-    """A key as an operator knows it. `before` is what it was when its deletion was scheduled: no record shows that."""
+    """A key as an operator knows it. `before` is what it was when its deletion was scheduled: no record shows that.
+
+    `is_backed_up` says whether it is a key that is backed up then.
+    """
 
     status: str = ""
     versions: int = 0
     tag: str | None = None
     place: str = ""
     before: str = field(default="ENABLED", compare=False)
+    is_backed_up: bool = field(default=False, compare=False)
 
     def after(self, operation: str, tag: str) -> KeyState:
         """As it is once the operation is done."""
         if operation in MAKING:
-            return KeyState("ENABLED", 1, tag, HOME)
+            return KeyState("ENABLED", 1, tag, HOME, is_backed_up=operation == "create")
+        if operation == "remove":
+            return KeyState()
         changes: dict[str, dict[str, Any]] = {
             "update": {"tag": tag},
             "disable": {"status": "DISABLED"},
@@ -51,8 +60,16 @@ class KeyState:
             "add-version": {"versions": self.versions + 1},
             "add-local-version": {"versions": self.versions + 1},
             "refresh": {},
+            "restore": {"status": "ENABLED"},
+            "delete-backup": {"status": BARE},
         }
         return replace(self, **changes[operation])
+
+    def days_later(self) -> KeyState:
+        """As it is once the date of its deletion has come, if it has one."""
+        if self.status != "PENDING_DELETION":
+            return self
+        return replace(self, status="DELETED" if self.is_backed_up else BARE)
 
 
 class KeyLife:
@@ -89,7 +106,9 @@ def _seen(records: list[Any]) -> KeyState:
         return KeyState()
     one = records[0]
     tag = one["oci_params"]["freeform_tags"].get("n")
-    return KeyState(state_of(one), one["versions"], tag, one["compartment_name"])
+    state = BARE if state_of(one) == "DELETED" and "backup_at" not in one else state_of(one)
+    is_backed_up = one["oci_params"]["protection_mode"] == "HSM"
+    return KeyState(state, one["versions"], tag, one["compartment_name"], is_backed_up=is_backed_up)
 
 
 class KeyWorker(Worker[KeyLife]):
@@ -105,6 +124,11 @@ class KeyWorker(Worker[KeyLife]):
         self._local = local
         self._places = {name: desk.compartment(name) for name in (HOME, AWAY)}
 
+    def days_later(self) -> None:
+        """Knows that what was to be deleted is."""
+        for life in self._lives:
+            life.state = life.state.days_later()
+
     def born(self, name: str) -> KeyLife:
         """A key that is not there yet."""
         return KeyLife(name)
@@ -115,11 +139,14 @@ class KeyWorker(Worker[KeyLife]):
         source = {"source_key_identifier": self._local}
         match operation:
             case "create":
-                return ask("POST", KEYS, self._desk.body(self._vault, life.name, freeform_tags={"n": tag}))
+                body = self._desk.body(self._vault, life.name, freeform_tags={"n": tag}, protection_mode="HSM")
+                return ask("POST", KEYS, body)
             case "upload":
                 body = self._desk.body(self._vault, life.name, freeform_tags={"n": tag})
                 kept = {name: value for name, value in body.items() if name not in ("algorithm", "length")}
                 return ask("POST", UPLOAD, {**kept, **source})
+            case "remove":
+                return ask("DELETE", path)
             case "update":
                 return ask("PATCH", path, {"freeform_tags": {"n": tag}})
             case "change-compartment":

@@ -25,6 +25,7 @@ from tests.vaults import spare_name
 SETTLE_LIMIT_S = 20.0
 NEW, OLD = {"n": "new"}, {"n": "old"}
 UPLOAD = "/cckm/oci/upload-key"
+CONFIGS, _NEVER = "/scheduler/job-configs", "0 0 1 1 *"
 _POINTS = ("intended", "changed", "acted", "concluded")
 _KINDS: Mapping[str, str] = {
     "create": "create",
@@ -57,6 +58,7 @@ _STATES = {
     "schedule-deletion": "PENDING_DELETION",
     "back-up-and-schedule": "PENDING_DELETION",
     "delete-backup": "DELETED",
+    "remove-without-backup": "DELETED",
 }
 """Where a key ends; ENABLED where nothing is said."""
 _OTHER_POINTS: Mapping[str, tuple[str, ...]] = {
@@ -81,6 +83,27 @@ class Prepared:
     version: Any
     name: str
     """What a key that is to be made is to be called."""
+    config: str = ""
+    """The job configuration that is to rotate the key."""
+
+
+def let_days_pass(desk: OciDesk, vault: OciManaged) -> bool:
+    """Has eight days pass on both servers, until all of a vault that was to be deleted is; then their clocks go right.
+
+    Whether that came to be in time.
+    """
+    clocks = [desk.board(each) for each in {each.pid: each for each in (desk.cloud, desk.server)}.values()]
+    for each in clocks:
+        each.clock_advance(8 * DAY_S)
+    there = f"SELECT num FROM oci_vaults WHERE id = '{vault.ocid}'"
+    here = f"SELECT num FROM cckm_oci_vaults WHERE id = '{vault.id}'"
+    due_there = f"SELECT id FROM oci_keys WHERE state = 'PENDING_DELETION' AND vault_num IN ({there})"
+    due_here = f"SELECT id FROM cckm_oci_keys WHERE state = 'PENDING_DELETION' AND vault_num IN ({here})"
+    try:
+        return until(lambda: not [*execute(desk.cloud, due_there), *execute(desk.server, due_here)], SETTLE_LIMIT_S)
+    finally:
+        for each in clocks:
+            each.clock_reset()
 
 
 class OciScene:
@@ -107,7 +130,7 @@ class OciScene:
         if not until(lambda: passing(self.desk, place.vault) == [], SETTLE_LIMIT_S):
             found += [("still open", f"{point}: {told}") for told in passing(self.desk, place.vault)]
         found += self._times(point, place)
-        found += [("other than asked", f"{point}: {told}") for told in self._told(point.operation, place)]
+        found += [("other than asked", f"{point}: {told}") for told in self._told(point, place)]
         found += [("not agreed", f"{point}: {told}") for told in disagreements(self.desk, place.vault)]
         found += [("left over", f"{point}: {told}") for told in left_over(self.desk)]
         return found, ready_s
@@ -135,31 +158,29 @@ class OciScene:
                 desk.admin.accept("POST", f"{KEYS}/{key['id']}/versions/{version['id']}/schedule-deletion")
         assert until(lambda: passing(desk, vault) == [], SETTLE_LIMIT_S)
         if operation in _OF_DELETED:
-            self._let_pass(vault)
-        return Prepared(vault, desk.read(key), version, spare_name("key"))
+            assert let_days_pass(desk, vault), "a deletion stays due"
+        config = self._linked(key) if operation == "rotate-by-a-job" else ""
+        return Prepared(vault, desk.read(key), version, spare_name("key"), config)
 
-    def _let_pass(self, vault: OciManaged) -> None:
-        """Has eight days pass on both servers, until what was to be deleted is; then their clocks go right again."""
-        desk = self.desk
-        clocks = [desk.board(server) for server in (desk.cloud, desk.server)]
-        for each in clocks:
-            each.clock_advance(8 * DAY_S)
-        there = f"SELECT num FROM oci_vaults WHERE id = '{vault.ocid}'"
-        waiting = f"SELECT id FROM oci_keys WHERE state = 'PENDING_DELETION' AND vault_num IN ({there})"
-        assert until(
-            lambda: (
-                execute(desk.cloud, waiting) == []
-                and all(state_of(each) == "DELETED" for each in desk.records(cckm_vault_id=vault.id))
-            ),
-            SETTLE_LIMIT_S,
-        )
-        for each in clocks:
-            each.clock_reset()
+    def _linked(self, key: Any) -> str:
+        """A job configuration that rotates a key when it is told to."""
+        admin = self.desk.admin
+        body = {
+            "name": spare_name("rotation"),
+            "operation": "cckm_key_rotation",
+            "run_at": _NEVER,
+            "cckm_key_rotation_params": {"cloud_name": "oci"},
+        }
+        ident = str(admin.accept("POST", CONFIGS, body, 201)["id"])
+        self.desk.act(key, "enable-auto-rotation", {"job_config_id": ident, "auto_rotate_key_source": "native"})
+        return ident
 
     # ------------------------------------------------------------------ the operation
 
     def _ask(self, operation: str, place: Prepared) -> httpx.Response:
         desk, path = self.desk, f"{KEYS}/{place.key['id']}"
+        if place.config:
+            return self._run(place)
         new = desk.body(place.vault, place.name, freeform_tags=NEW)
         version = f"{path}/versions/{place.version['id']}"
         asked: dict[str, tuple[str, str, Any]] = {
@@ -170,7 +191,7 @@ class OciScene:
             "version-schedule-deletion": ("POST", f"{version}/schedule-deletion", None),
             "version-cancel-deletion": ("POST", f"{version}/cancel-deletion", None),
             "back-up-and-schedule": ("POST", f"{path}/schedule-deletion", None),
-            "remove": ("DELETE", path, None),
+            **dict.fromkeys(_OF_REMOVED, ("DELETE", path, None)),
         }
         if operation in _OF_LOCAL:
             source = {"source_key_identifier": self._local["id"]}
@@ -180,6 +201,17 @@ class OciScene:
         method, where, body = asked.get(operation, ("POST", f"{path}/{operation}", None))
         return desk.admin.ask(method, where, body)
 
+    def _run(self, place: Prepared) -> httpx.Response:
+        """Has the job done: the server ends somewhere in it, after the call that has started it."""
+        answer = self.desk.admin.ask("POST", f"{CONFIGS}/{place.config}/run-now")
+        until(lambda: self._jobs(place) != ["in_progress"], SETTLE_LIMIT_S)
+        return answer
+
+    def _jobs(self, place: Prepared) -> list[str]:
+        """How far the jobs of the configuration are."""
+        found = self.desk.admin.accept("GET", "/scheduler/jobs", query={"job_config_id": place.config})["resources"]
+        return [str(each["status"]) for each in found]
+
     # ------------------------------------------------------------------ after
 
     def _times(self, point: Point, place: Prepared) -> list[Finding]:
@@ -187,7 +219,7 @@ class OciScene:
         operation = point.operation
         if operation in ("create", "upload"):
             times = len(place.vault.keys_in_oci(place.name))
-        elif operation in ("add-version", "add-local-version"):
+        elif operation in _ADDS_ONE:
             times = len(place.vault.sdk.list_key_versions(place.key["oci_params"]["key_id"]).data) - 1
         elif operation == "back-up-and-schedule":
             times = self.desk.objects().count(f"cckm-key-{place.key['id']}")
@@ -195,22 +227,23 @@ class OciScene:
             return []
         return [] if times == 1 else [("twice" if times > 1 else "lost", f"{point}: done {times} times")]
 
-    def _told(self, operation: str, place: Prepared) -> list[str]:
+    def _told(self, point: Point, place: Prepared) -> list[str]:
         """How the record differs from what was asked for."""
-        desk, ident = self.desk, place.key["id"]
+        desk, ident, operation = self.desk, place.key["id"], point.operation
         if operation in ("create", "upload"):
             found = desk.records(key_name=place.name)
             if len(found) != 1:
                 return [f"there are {len(found)} records of the name"]
             return self._of_key(operation, place, found[0])
         answer = desk.admin.ask("GET", f"{KEYS}/{ident}")
-        if operation == "remove":
-            kept = f"cckm-key-{ident}" in desk.objects()
-            return [f"the record is answered {answer.status_code}"] * (answer.status_code != 404) + [
-                "its backup"
-            ] * kept
-        if answer.status_code != 200:
+        # What has no intent of its own was not begun where the server ends before its only commit.
+        goes = operation in _OF_REMOVED and (operation, point.point) != ("remove-without-backup", "intended")
+        if answer.status_code != (404 if goes else 200):
             return [f"the record is answered {answer.status_code}"]
+        if goes:
+            return ["its backup is left"] * (f"cckm-key-{ident}" in desk.objects())
+        if place.config and not until(lambda: self._jobs(place) == ["completed"], SETTLE_LIMIT_S):
+            return [f"its jobs are {self._jobs(place)}"]
         return self._of_key(operation, place, answer.json())
 
     def _of_key(self, operation: str, place: Prepared, key: Any) -> list[str]:

@@ -206,6 +206,7 @@ class Stage:
         given = {"vault": vault.prefix}
         if state == "CREATING":
             scene.version = (await self.desk.must("CreateKeyVersion", scene.key, **given))["id"]
+            await self._encrypted_by_version(scene, is_aes=shape is AES)
         elif state != "current":
             scene.version = scene.to_schedule
             await self._encrypted_by_version(scene, is_aes=shape is AES)

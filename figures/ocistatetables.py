@@ -56,11 +56,11 @@ GetKeyVersion               ok        ok       ok   ok          ok       ok     
 ListKeyVersions             ok        ok       ok   ok          ok       ok          ok
 ScheduleKeyVersionDeletion  409       409      ok   409         409      409         409
 CancelKeyVersionDeletion    409       409      409  409         ok       409         409
-Encrypt                     409       ok       ok   409         409      409         404
-Decrypt                     409       ok       ok   409         409      409         404
-ExportKey                   409       ok       ok   409         409      409         404
-Sign                        409       ok       ok   409         409      409         404
-Verify                      409       ok       ok   409         409      409         404
+Encrypt                     ok        ok       ok   409         409      409         404
+Decrypt                     ok        ok       ok   409         409      409         404
+ExportKey                   ok        ok       ok   409         409      409         404
+Sign                        ok        ok       ok   409         409      409         404
+Verify                      ok        ok       ok   409         409      409         404
 """
 
 _VAULTS = """

@@ -197,7 +197,7 @@ def _kills(
     """Random moments, amid operators at work; what they have of the cloud is killed with it."""
     desk = OciDesk(server) if which == OCI else Desk(server)
     if isinstance(desk, OciDesk):
-        crew = on_keys(desk, desk.vault(), seed, 0, FEW_THINGS)
+        crew = on_keys(desk, desk.vault("VIRTUAL_PRIVATE", bucket=True), seed, 0, FEW_THINGS)
     else:
         crew = on_secrets(desk, desk.vault(), seed, 0, FEW_THINGS, backups=True)
     for _ in range(kills):
@@ -208,6 +208,7 @@ def _kills(
         report.ready_s.append(server.start())
         report.kills += 1
         report.add(which, crew.judge(FINISH_LIMIT_S))
+        crew.let_days_pass()
     _add_up(report, which, crew)
     desk.close()
 
@@ -225,7 +226,8 @@ def _troubles(
     wire = Wire(cloud.port)
     desk = OciDesk(server, cloud) if which == OCI else Desk(server, cloud)
     if isinstance(desk, OciDesk):
-        crew = on_keys(desk, desk.vault(connection=desk.connect(wire.port)), seed, WORKERS, MANY_THINGS)
+        wired = desk.vault("VIRTUAL_PRIVATE", bucket=True, connection=desk.connect(wire.port))
+        crew = on_keys(desk, wired, seed, WORKERS, MANY_THINGS)
     else:
         vault = desk.manage(desk.cloud.make_vault(), desk.wired(wire))
         crew = on_secrets(desk, vault, seed, WORKERS, MANY_THINGS, backups=False)
@@ -238,6 +240,7 @@ def _troubles(
             crew.stop()
         report.rounds += 1
         report.add(which, crew.judge(CLOUD_LIMIT_S))
+        crew.let_days_pass()
     _add_up(report, which, crew)
     wire.close()
     desk.close()

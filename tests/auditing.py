@@ -15,7 +15,7 @@ from claviger.audit.checkpoints import Checkpoints
 from claviger.audit.entry import Actor, Entry, Subject
 from claviger.audit.log import AuditLog
 from claviger.audit.signed_note import PublicKey
-from claviger.audit.witness import FileWitness
+from claviger.audit.witness import FileWitness, Witness
 from claviger.core.clock import ManualClock
 from claviger.core.sensitive import Sensitive
 from claviger.store.contract import Store
@@ -98,12 +98,15 @@ class Audited:
 
 
 @asynccontextmanager
-async def audited(url: str, *, witness: Path | None = None, box: OpenBox | None = None) -> AsyncIterator[Audited]:
+async def audited(
+    url: str, *, witness: Path | Witness | None = None, box: OpenBox | None = None
+) -> AsyncIterator[Audited]:
     """The log of a database, with nothing running in the background."""
     clock, box = ManualClock(START), box or OpenBox()
     store = await open_store(url, clock)
     try:
-        witnesses = [] if witness is None else [FileWitness(witness)]
+        witness = FileWitness(witness) if isinstance(witness, Path) else witness
+        witnesses = [] if witness is None else [witness]
         checkpoints = Checkpoints(store, box, clock, witnesses)
         yield Audited(store, AuditLog(store), checkpoints, await checkpoints.public_key(), clock, box)
     finally:

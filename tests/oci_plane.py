@@ -144,12 +144,15 @@ class OciDesk:
     def bucket(self) -> tuple[str, str]:
         """Name and namespace of a bucket that takes backups."""
         if not self._buckets:
-            namespace = self.storage_sdk.get_namespace().data
-            name = spare_name("bucket")
-            asked = CreateBucketDetails(name=name, compartment_id=self.compartment())
-            self.storage_sdk.create_bucket(namespace, asked)
-            self._buckets = {"name": name, "namespace": namespace}
+            namespace = str(self.storage_sdk.get_namespace().data)
+            self._buckets = {"namespace": namespace, "name": self.new_bucket(namespace=namespace)}
         return self._buckets["name"], self._buckets["namespace"]
+
+    def new_bucket(self, name: str = "", namespace: str = "") -> str:
+        """Another bucket, in the same namespace; its name."""
+        asked = CreateBucketDetails(name=name or spare_name("bucket"), compartment_id=self.compartment())
+        self.storage_sdk.create_bucket(namespace or self.bucket()[1], asked)
+        return str(asked.name)
 
     def objects(self) -> list[str]:
         """The names of what lies in that bucket."""

@@ -117,6 +117,9 @@ def _services(
 ) -> Services:
     settings, clock, store, keyring = house.settings, house.clock, house.store, house.keyring
     metrics = Metrics()
+    if house.log is not None:
+        told = "Witnesses that have not taken the last checkpoint of the audit log that they were shown."
+        metrics.show("audit_witnesses_failing", told, house.checkpoints.failing_witnesses)
     keys = SigningKeys(house.plain, keyring, machine)
     hosts = VaultHosts(settings.vault_suffixes, settings.vault_hosts)
     estates = Estates(store, hosts, keys)
@@ -189,6 +192,7 @@ def _plane(house: House, machine: Clock, switches: Switches | None, metrics: Met
             settings.echo_values,
             settings.sync_brake_percent,
             settings.approval_lapse_s,
+            settings.notices_source,
         ),
         metrics.counter("cckm"),
     )

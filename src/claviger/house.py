@@ -10,19 +10,24 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from claviger.audit.checkpoints import Checkpoints
 from claviger.audit.log import AuditLog
 from claviger.audit.trail import AuditedStore, current_trail
-from claviger.audit.witness import FileWitness
+from claviger.audit.webhook import WebhookWitness
+from claviger.audit.witness import FileWitness, Witness
 from claviger.cckm.sealed import Safe
-from claviger.core.clock import Clock
-from claviger.core.errors import Refusal
+from claviger.core.clock import Clock, SystemClock
+from claviger.core.errors import Misconfigured, Refusal
+from claviger.core.sensitive import Sensitive
 from claviger.crypto.key_file import KeyFile, PassphraseFile, passphrase_from_file
 from claviger.crypto.root_key import EnvironmentKeys, RootKeySource
 from claviger.keyvault.directory.signing import SigningKeyResealer
 from claviger.keyvault.secrets.operations import SecretResealer
 from claviger.ocikms.resealing import OciResealer
+from claviger.outgoing.rules import key_of
+from claviger.outgoing.trust import trust
 from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
 from claviger.sealing.rotation import Rotation
@@ -72,6 +77,37 @@ def root_keys_of(settings: Settings) -> RootKeySource:
     return KeyFile(settings.root_key_file or settings.data / "root.key")
 
 
+def witnesses_of(settings: Settings) -> list[Witness]:
+    """Where the settings have checkpoints shown. Raises Misconfigured."""
+    witnesses: list[Witness] = []
+    if settings.audit_witness is not None:
+        witnesses.append(FileWitness(settings.audit_witness))
+    if settings.audit_witness_url is not None:
+        key = None if settings.audit_witness_secret is None else key_of(settings.audit_witness_secret)
+        # Waits, and what receivers think of the time, go by the machine's own clock.
+        witnesses.append(
+            WebhookWitness(
+                settings.audit_witness_url,
+                SystemClock(),
+                key=None if key is None else Sensitive(key),
+                authority=_authority(settings.audit_witness_ca),
+            )
+        )
+    return witnesses
+
+
+def _authority(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        pem = path.read_text(encoding="ascii")
+        trust(pem)
+    except (OSError, ValueError):
+        fix = "name a readable file with the certificate, in PEM, of the authority that the receiver's is from"
+        raise Misconfigured("Setting", setting="CLAVIGER_AUDIT_WITNESS_CA", given=path, fix=fix) from None
+    return pem
+
+
 @contextlib.asynccontextmanager
 async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
     """The database and its keys, closed at the end. Raises Misconfigured or Damaged, each with its fix.
@@ -87,19 +123,22 @@ async def opened(settings: Settings, clock: Clock) -> AsyncIterator[House]:
         notes = SealedNotes(plain, keyring, clock)
         resealers = (SecretResealer(), SigningKeyResealer(), OciResealer(), notes, Safe(plain, keyring))
         rotation = Rotation(plain, keyring, root_keys, clock, resealers)
-        witnesses = [] if settings.audit_witness is None else [FileWitness(settings.audit_witness)]
+        checkpoints = Checkpoints(plain, notes, clock, witnesses_of(settings))
         audit_log = AuditLog(plain) if settings.is_audited else None
-        yield House(
-            settings=settings,
-            clock=clock,
-            store=plain if audit_log is None else AuditedStore(plain, audit_log),
-            plain=plain,
-            log=audit_log,
-            checkpoints=Checkpoints(plain, notes, clock, witnesses),
-            keyring=keyring,
-            notes=notes,
-            rotation=rotation,
-        )
+        try:
+            yield House(
+                settings=settings,
+                clock=clock,
+                store=plain if audit_log is None else AuditedStore(plain, audit_log),
+                plain=plain,
+                log=audit_log,
+                checkpoints=checkpoints,
+                keyring=keyring,
+                notes=notes,
+                rotation=rotation,
+            )
+        finally:
+            await checkpoints.close()
     finally:
         await plain.close()
 

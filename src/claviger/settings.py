@@ -16,6 +16,7 @@ import msgspec
 
 from claviger.core.errors import Misconfigured
 from claviger.core.sensitive import Sensitive
+from claviger.outgoing.rules import SECRET_BYTES, SECRET_PREFIX, key_of, url_problem
 
 PREFIX = "CLAVIGER_"
 MAX_SECONDS = 3600
@@ -58,6 +59,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit: str = "on"
     audit_reads: str = "buffered"
     audit_witness: Path | None = None
+    audit_witness_url: Sensitive | None = None
+    audit_witness_secret: Sensitive | None = None
+    audit_witness_secret_file: Path | None = None
+    audit_witness_ca: Path | None = None
+    notices_source: str = "/claviger"
     switches: bool = False
     log_level: str = "info"
 
@@ -113,6 +119,10 @@ def load_settings(environment: Mapping[str, str] = os.environ, **given: object) 
     if settings.database_url_file is not None:
         url = _first_line("database_url_file", settings.database_url_file)
         settings = msgspec.structs.replace(settings, database_url=url, database_url_file=None)
+    if settings.audit_witness_secret_file is not None:
+        secret = _first_line("audit_witness_secret_file", settings.audit_witness_secret_file)
+        settings = msgspec.structs.replace(settings, audit_witness_secret=secret, audit_witness_secret_file=None)
+    _check_witness(settings)
     return settings
 
 
@@ -193,7 +203,31 @@ def _check(settings: Settings) -> None:
         raise _wrong("audit", settings.audit, "leave it out: there is always an audit log")
     if settings.audit_reads not in ("strict", "buffered"):
         raise _wrong("audit_reads", settings.audit_reads, "give strict or buffered")
+    if settings.audit_witness_secret is not None and settings.audit_witness_secret_file is not None:
+        raise _wrong("audit_witness_secret_file", "", "give the secret or a file with it, not both")
+    if not _SOURCE.fullmatch(settings.notices_source):
+        fix = (
+            "give a URI of up to 256 characters without a query, such as https://example.com/claviger or /claviger/prod"
+        )
+        raise _wrong("notices_source", settings.notices_source, fix)
     _ = settings.address, settings.vault_ports
+
+
+def _check_witness(settings: Settings) -> None:
+    url, secret = settings.audit_witness_url, settings.audit_witness_secret
+    if url is None:
+        given = {"audit_witness_secret": secret, "audit_witness_ca": settings.audit_witness_ca}
+        for name, value in given.items():
+            if value is not None:
+                raise _wrong(name, "", "set audit_witness_url too, which it is for, or leave it out")
+        return
+    problem = url_problem(url.reveal_text())
+    if problem is not None:
+        raise _wrong("audit_witness_url", "", f"the URL {problem}")
+    if secret is not None and key_of(secret) is None:
+        least, most = SECRET_BYTES
+        fix = f"give {SECRET_PREFIX} and {least} to {most} random bytes in base64, from `openssl rand -base64 32`"
+        raise _wrong("audit_witness_secret", "", fix)
 
 
 def _wrong(name: str, text: str, fix: str) -> Misconfigured:
@@ -203,10 +237,13 @@ def _wrong(name: str, text: str, fix: str) -> Misconfigured:
 
 _MAX_VAULT_PORTS = 256
 _UNAUDITED = "off-for-benchmarks"
+_SOURCE = re.compile(r"[A-Za-z0-9._~:/@!$&'()*+,;=%\[\]-]{1,256}")
 _SENSITIVE = frozenset(
     {
         "admin_password",
         "archive_passphrase",
+        "audit_witness_secret",
+        "audit_witness_url",
         "database_url",
         "root_key",
         "root_key_new",
@@ -218,6 +255,8 @@ _PATHS = frozenset(
     {
         "archive_passphrase_file",
         "audit_witness",
+        "audit_witness_ca",
+        "audit_witness_secret_file",
         "database_url_file",
         "root_key_file",
         "root_passphrase_file",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from claviger.cckm.oci.keys.trades import KEY_TRADES
+from claviger.cckm.oci.uploads.acts import UPLOAD_TRADES
+from claviger.cckm.oci.versions.trades import VERSION_TRADES
 from figures import operations
 from figures.databases import Database
 from figures.ocilives import KeyLife, KeyState
@@ -90,8 +94,9 @@ def test_the_trial_sees_what_is_wrong(tmp_path: Path) -> None:
 
 
 def record(state: str = "ENABLED", versions: int = 1, place: str = "production", **tags: str) -> dict[str, Any]:
-    params = {"freeform_tags": tags, "lifecycle_state": state}
-    return {"id": "x", "versions": versions, "compartment_name": place, "oci_params": params}
+    params = {"freeform_tags": tags, "lifecycle_state": state.removesuffix("*"), "protection_mode": "HSM"}
+    backup = {"backup_at": "then"} if state.endswith("*") else {}
+    return {"id": "x", "versions": versions, "compartment_name": place, "oci_params": params, **backup}
 
 
 ONE = KeyState("ENABLED", 1, None, "production")
@@ -136,5 +141,29 @@ def test_a_key_comes_back_as_it_was() -> None:
     assert life.state.after("cancel-deletion", "") == disabled
 
 
+@pytest.mark.parametrize(
+    ("operation", "records", "kind", "happened"),
+    [
+        ("restore", [record("DELETED*")], None, False),
+        ("restore", [record()], None, True),
+        ("restore", [record("DELETED")], "lost", False),
+        ("delete-backup", [record("DELETED")], None, True),
+        ("remove", [record("DELETED*")], None, False),
+        ("remove", [], None, True),
+    ],
+)
+def test_what_became_of_a_deleted_key_is_judged(
+    operation: str, records: list[Any], kind: str | None, happened: bool
+) -> None:
+    life = KeyLife("k")
+    life.state = replace(ONE, is_backed_up=True).after("schedule-deletion", "").days_later()
+    life.doubt = operation, life.state.after(operation, "")
+    finding, done = life.judge(records)
+    assert (finding and finding[0], done) == (kind, happened)
+    assert ONE.days_later() == ONE
+
+
 def test_every_point_is_tried() -> None:
-    assert len(OCI_POINTS) == len(set(OCI_POINTS)) == 16 * 4 + 1
+    assert len(OCI_POINTS) == len(set(OCI_POINTS)) == 17 * 4 + 2 + 2
+    kinds = {f"oci-key-{operation}" for operation in (*KEY_TRADES, *VERSION_TRADES, *UPLOAD_TRADES)}
+    assert {each.kind for each in OCI_POINTS} == kinds

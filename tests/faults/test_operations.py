@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from claviger.cckm.azure.secrets.rules import Operation
+from claviger.cckm.azure.secrets.work import KINDS
 from figures import operations
 from figures.databases import Database
 from figures.lives import Life, State
@@ -95,3 +97,4 @@ def test_what_became_of_a_secret_is_judged(
 
 def test_every_point_is_tried() -> None:
     assert len(POINTS) == len(set(POINTS)) == 36
+    assert {each.operation for each in POINTS} == {*KINDS, Operation.REMOVE.value}

@@ -19,6 +19,7 @@ from claviger.core.sensitive import Sensitive
 from claviger.settings import load_settings
 from claviger.store.contract import Tx
 from tests.auditing import entry
+from tests.receiving import Reply, receiving
 
 
 class Site:
@@ -106,6 +107,22 @@ def test_verifying_needs_no_root_key(site: Site):
     (site.data / "root.key").unlink()
     assert site.run("verify", "--public-key", key).exit_code == 0
     assert site.run("verify").exit_code == 2
+
+
+async def test_a_command_shows_its_checkpoint_to_a_webhook(site: Site, tmp_path: Path):
+    async with receiving() as receiver:
+        url = {"CLAVIGER_AUDIT_WITNESS_URL": receiver.url}
+        signed = await asyncio.to_thread(site.run, "checkpoint", **url)
+        (tmp_path / "received").write_bytes(b"".join(request.body for request in receiver.received))
+        assert json.loads((tmp_path / "received").read_bytes())["checkpoint"] == signed.stdout
+        told = await asyncio.to_thread(site.told, "verify", "--witness", str(tmp_path / "received"))
+        assert (told["result"], told["witnessed_up_to"]) == ("good", 20)
+        receiver.answer = lambda _: Reply(500)
+        refused = await asyncio.to_thread(site.run, "checkpoint", **url)
+        assert refused.exit_code == 0  # it is signed all the same
+        bare = {"CLAVIGER_AUDIT_WITNESS_CA": str(tmp_path / "received"), **url}
+        wrong = await asyncio.to_thread(site.run, "public-key", **bare)
+        assert (wrong.exit_code, "CLAVIGER_AUDIT_WITNESS_CA" in wrong.stderr) == (2, True)
 
 
 def test_what_is_wrong_is_named_and_exits_with_1(site: Site, tmp_path: Path):

@@ -118,6 +118,8 @@ BROKEN: list[tuple[Said | str, str]] = [
     (refused(401, "NotAuthenticated"), "CloudRefused"),
     (refused(404, "NotAuthorizedOrNotFound"), "CloudHidden"),
     (refused(404, "NotFound"), "CloudNotFound"),
+    (Said(404, b"<html>no</html>"), "CloudUnreachable"),
+    (Said(404, b'{"error": "no route"}', {"Content-Type": "application/json"}), "CloudUnreachable"),
     (refused(409, "IncorrectState"), "CloudConflict"),
     (refused(429, "TooManyRequests", Retry_After="7"), "CloudThrottled"),
     (refused(429, "TooManyRequests", Retry_After="soon"), "CloudThrottled"),

@@ -212,6 +212,9 @@ def test_lists(oci_desk: OciDesk, oci_private_vault: OciManaged) -> None:
     assert ids(sort="time_of_deletion")[0] == ids(sort="-time_of_deletion")[0] == third["id"]
     assert ids(sort="key_name") == [first["id"], second["id"], third["id"]]
     assert ids(sort="updatedAt")[-1] == third["id"]
+    assert ids(sort="-name") == [third["id"], second["id"], first["id"]]
+    for word in ("region", "key_id", "algorithm", "-length", "linked_state", "blocked", "local_hyok_key_id"):
+        assert set(ids(sort=word)) == set(everything), word
     page = oci_desk.admin.accept("GET", KEYS, query={"key_name": f"{mark}*", "skip": 1, "limit": 1})
     assert (page["total"], [each["id"] for each in page["resources"]]) == (3, everything[1:2])
     row = page["resources"][0]

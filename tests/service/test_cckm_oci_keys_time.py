@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from oci.key_management import models
 
 from tests.desk import execute
 from tests.oci_plane import DAY_S, KEYS, OciDesk, OciManaged, oci_desk_on, state_of
+from tests.oci_synchronizing import drifts, synchronized
 from tests.service.test_cckm_secrets_seeds import example_of, seed
 
 SETTLE_S = 1.5
@@ -77,6 +79,35 @@ def test_the_date_comes(desk: OciDesk) -> None:
     assert desk.records(id=key["id"]) == []
 
 
+def test_drift_stays_on_the_list_while_its_key_goes_on_by_itself(desk: OciDesk) -> None:
+    vault = desk.settled_vault()
+    disabled, ending = desk.made(vault, "disabled"), desk.made(vault, "ending")
+    synchronized(desk.admin, vault)
+    desk.board().clock_freeze()
+    vault.sdk.disable_key(disabled["oci_params"]["key_id"])
+    vault.sdk.schedule_key_deletion(ending["oci_params"]["key_id"], models.ScheduleKeyDeletionDetails())
+    vault.made_in_oci("new")
+    synchronized(desk.admin, vault)
+    first = {each["key_name"]: each for each in drifts(desk.admin, vault)}
+    assert first["disabled"]["fields"] == {"lifecycle_state": {"was": "ENABLED", "now": "DISABLING"}}
+    assert (first["new"]["kind"], first["ending"]["kind"]) == ("new", "different")
+    desk.board().clock_run()
+    desk.settled({"id": first["disabled"]["cckm_key_id"]}, "DISABLED")
+    desk.settled({"id": first["new"]["cckm_key_id"]}, "ENABLED")
+    desk.settled(ending, "PENDING_DELETION")
+    desk.board().clock_advance(31 * DAY_S)
+    gone = desk.settled(ending, "DELETED")
+    then = {each["key_name"]: each for each in drifts(desk.admin, vault)}
+    assert {name: (each["id"], each["since"]) for name, each in then.items()} == {
+        name: (each["id"], each["since"]) for name, each in first.items()
+    }
+    assert then["disabled"]["fields"] == {"lifecycle_state": {"was": "ENABLED", "now": "DISABLED"}}
+    assert then["ending"]["fields"]["lifecycle_state"] == {"was": "ENABLED", "now": "DELETED"}
+    desk.settled(desk.act(disabled, "enable"))
+    desk.admin.accept("DELETE", f"{KEYS}/{gone['id']}", status=204)
+    assert [each["key_name"] for each in drifts(desk.admin, vault)] == ["new"]
+
+
 def test_a_deleted_key_comes_back_from_the_backup_that_was_taken_first(desk: OciDesk, private: OciManaged) -> None:
     key = desk.made(private, protection_mode="HSM")
     ocid = key["oci_params"]["key_id"]
@@ -129,13 +160,38 @@ def test_a_record_takes_its_backup_with_it(desk: OciDesk, private: OciManaged) -
 
 def test_without_its_backup_a_deletion_is_not_scheduled(desk: OciDesk) -> None:
     vault = desk.settled_vault("VIRTUAL_PRIVATE")
-    body = {"bucket_name": "not-there", "bucket_namespace": desk.bucket()[1]}
+    name, namespace = desk.new_bucket(), desk.bucket()[1]
+    body = {"bucket_name": name, "bucket_namespace": namespace}
     desk.admin.accept("PATCH", f"/cckm/oci/vaults/{vault.id}", body)
+    desk.storage_sdk.delete_bucket(namespace, name)
     key = desk.made(vault, protection_mode="HSM")
-    desk.refuse_act(key, "schedule-deletion", 409, "could not be backed up to the bucket not-there")
+    desk.refuse_act(key, "schedule-deletion", 409, f"could not be backed up to the bucket {name}")
     assert vault.state(key) == "ENABLED"
     plain = desk.made(vault)  # a SOFTWARE key, which cannot be backed up
     assert "backup_at" not in desk.act(plain, "schedule-deletion")
+
+
+def test_a_backup_counts_as_gone_only_where_oci_says_that_the_object_is(desk: OciDesk) -> None:
+    vault = desk.settled_vault("VIRTUAL_PRIVATE")
+    name, namespace = desk.new_bucket(), desk.bucket()[1]
+    body = {"bucket_name": name, "bucket_namespace": namespace}
+    desk.admin.accept("PATCH", f"/cckm/oci/vaults/{vault.id}", body)
+    keys = [desk.made(vault, protection_mode="HSM") for _ in range(2)]
+    for key in keys:
+        desk.act(key, "schedule-deletion")
+        desk.settled(key, "PENDING_DELETION")
+    desk.board().clock_advance(8 * DAY_S)
+    for key in keys:
+        desk.settled(key, "DELETED")
+        desk.storage_sdk.delete_object(namespace, name, f"cckm-key-{key['id']}")
+    desk.storage_sdk.delete_bucket(namespace, name)
+    desk.refuse_act(keys[0], "delete-backup", 403, "BucketNotFound")
+    desk.admin.refuse("DELETE", f"{KEYS}/{keys[1]['id']}", status=403, part="BucketNotFound")
+    assert all("backup_at" in desk.read(key) for key in keys)
+    desk.new_bucket(name)
+    desk.act(keys[0], "delete-backup", status=204)
+    assert "backup_at" not in desk.read(keys[0])
+    desk.admin.accept("DELETE", f"{KEYS}/{keys[1]['id']}", status=204)
 
 
 # ---------------------------------------------------------------------- the example of the documentation

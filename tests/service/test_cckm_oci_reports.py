@@ -256,6 +256,9 @@ async def test_what_was_done_to_keys(office: Office) -> None:
     ]
     only = await office.made(report_type="key-report", oci_params=[{"vaults": ["v2"]}])
     assert [row["key_id"] for row in await office.rows(only)] == ["ocid1.key.oc1.iad.other"]
+    for spelt, value in (("oci_key_id", "ocid1.key.oc1.iad.other"), ("oci_vault_id", "ocid1.vault.none")):
+        found = await office.plane.accept("GET", f"{MANY}/{only['id']}/contents?{spelt}={value}")
+        assert found["total"] == (spelt == "oci_key_id")
 
 
 async def test_a_report_is_begun_anew_by_another_server(office: Office) -> None:
@@ -280,6 +283,9 @@ async def test_who_may_see_what(office: Office) -> None:
     await plane.refuse("POST", MANY, body, status=404, caller=BOB)
     await plane.refuse("POST", MANY, {"name": "x", "report_type": "key-aging"}, status=403, caller="carl;CCKM Users")
     await plane.refuse("DELETE", f"{MANY}/{own['id']}", status=404, caller=BOB)
+    await plane.store.write(lambda tx: tx.execute("UPDATE cckm_acls SET actions = 'view reportcreate'"))
+    await office.plane.accept("POST", MANY, {"name": "x", "report_type": "key-rotation"}, status=201, caller=BOB)
+    assert (await plane.accept("GET", MANY, caller=BOB))["resources"] == []
     await plane.refuse("GET", f"{MANY}/{own['id']}", status=404, caller=ELSEWHERE)
     await plane.accept("DELETE", f"{MANY}/{own['id']}", status=204)
     assert await plane.count("cckm_oci_report_rows") == 3
@@ -289,7 +295,7 @@ async def test_what_cannot_be_reported_is_refused(office: Office) -> None:
     for body, part in (
         ({"name": "x", "report_type": "nonsense"}, "report_type"),
         ({"name": "", "report_type": "key-aging"}, "name"),
-        ({"name": "x", "report_type": "key-rotation"}, "start_time"),
+        ({"name": "x", "report_type": "key-rotation", "end_time": "2026-01-01T00:00:00Z"}, "start_time"),
         ({"name": "x", "report_type": "key-aging", "start_time": "yesterday"}, "start_time"),
     ):
         await office.plane.refuse("POST", MANY, body, status=400, part=part)

@@ -215,6 +215,20 @@ def test_keys_are_rotated_when_their_time_has_come(desk: OciDesk, vault: OciMana
     assert {each["details"]["job_id"] for each in audited} == {told["id"]}
 
 
+def test_only_what_expires_soon_is_rotated(desk: OciDesk, vault: OciManaged) -> None:
+    key = desk.made(vault)
+    for params, end in (
+        ({"expire_in": "10d"}, "not expiring soon"),
+        ({"expire_in": "10d", "expiration": "11d"}, "not expiring soon"),
+        ({"expire_in": "10d", "expiration": "10d", "rotation_after": "1d"}, "not due yet"),
+        ({"expire_in": "10d", "expiration": "10d"}, "rotated"),
+    ):
+        job = config(desk, **params)
+        link(desk, key, job)
+        assert run(desk, job)["message"] == f"keys: 1 {end}", params
+    assert count(desk, key) == 2
+
+
 def test_the_scheduler_rotates_once_for_each_slot(desk: OciDesk, vault: OciManaged) -> None:
     job = config(desk, "0 4 * * *")
     key = desk.made(vault)

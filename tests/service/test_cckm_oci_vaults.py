@@ -168,9 +168,11 @@ def test_compartments_that_are_recorded(oci_desk: OciDesk) -> None:
         "description",
         "time_created",
         "lifecycle_state",
+        "is_accessible",
         "freeform_tags",
         "defined_tags",
     } <= set(made) - HEADER
+    assert made["is_accessible"] is root["is_accessible"] is True
     assert (made["compartment_id"], made["parent_compartment_id"]) == (production, oci_desk.tenancy)
     assert (made["name"], made["tenancy"], root["name"]) == ("production", "demo", "demo")
     again = admin.accept("POST", f"{OCI}/add-compartments", body)["compartments"]
@@ -306,6 +308,7 @@ def test_lists(oci_desk: OciDesk) -> None:
         ({"unknown": "1", "tenancy": ""}, [one, two]),
         ({"sort": "-createdAt"}, [two, one]),
         ({"sort": "-display_name"}, [two, one]),
+        ({"sort": "-vault_name"}, [two, one]),
     ):
         assert [each["id"] for each in listed(oci_desk, VAULTS, **ids, **query)] == [each.id for each in found], query
     page = oci_desk.admin.accept("GET", VAULTS, query={**ids, "skip": 1, "limit": 1})
@@ -346,29 +349,43 @@ def test_vaults_come_all_or_none(oci_desk: OciDesk, oci_vault: OciManaged) -> No
 
 
 def test_the_bucket_of_a_vault(oci_desk: OciDesk) -> None:
-    vault = oci_desk.vault()
-    path = f"{VAULTS}/{vault.id}"
+    vault, admin = oci_desk.vault(), oci_desk.admin
+    path, space = f"{VAULTS}/{vault.id}", oci_desk.bucket()[1]
+    one, two = oci_desk.new_bucket(), oci_desk.new_bucket()
 
     def bucket(body: Any) -> tuple[str, str]:
-        told = oci_desk.admin.accept("PATCH", path, body)
-        assert oci_desk.admin.accept("GET", path) == told
+        told = admin.accept("PATCH", path, body)
+        assert admin.accept("GET", path) == told
         assert (told["connection"], told["vault_id"]) == (EMBEDDED, vault.ocid)
         return told["bucket_name"], told["bucket_namespace"]
 
-    assert bucket({"bucket_name": "one", "bucket_namespace": "space"}) == ("one", "space")
+    assert bucket({"bucket_name": one, "bucket_namespace": space}) == (one, space)
     for unchanged in ({}, {"bucket_name": None, "bucket_namespace": None}, {"connection": "", "bucket_name": None}):
-        assert bucket(unchanged) == ("one", "space")
-    assert bucket({"bucket_name": "two"}) == ("two", "space")
+        assert bucket(unchanged) == (one, space)
+    assert bucket({"bucket_name": two}) == (two, space)
     for blank in ({"bucket_name": ""}, {"bucket_namespace": ""}, {"bucket_name": "", "bucket_namespace": ""}):
         assert bucket(blank) == ("", "")
         for half in (
-            {"bucket_name": "one"},
-            {"bucket_namespace": "space"},
-            {"bucket_name": "a/b", "bucket_namespace": "s"},
+            {"bucket_name": one},
+            {"bucket_namespace": space},
+            {"bucket_name": "a/b", "bucket_namespace": space},
         ):
-            oci_desk.admin.refuse("PATCH", path, half, status=400, part="bucket_")
-        assert bucket({"bucket_name": "one", "bucket_namespace": "space"}) == ("one", "space")
-    oci_desk.admin.refuse("PATCH", path, {"bucket_name": "", "bucket_namespace": "s"}, status=400, part="bucket_name")
+            admin.refuse("PATCH", path, half, status=400, part="bucket_")
+        assert bucket({"bucket_name": one, "bucket_namespace": space}) == (one, space)
+    admin.refuse("PATCH", path, {"bucket_name": "", "bucket_namespace": "s"}, status=400, part="bucket_name")
+
+
+def test_a_bucket_that_is_not_there_is_not_set(oci_desk: OciDesk) -> None:
+    vault, admin, (name, space) = oci_desk.vault(), oci_desk.admin, oci_desk.bucket()
+    wrong = ({"bucket_name": "none", "bucket_namespace": space}, {"bucket_name": name, "bucket_namespace": "elsewhere"})
+    for body in wrong:
+        admin.refuse("PATCH", f"{VAULTS}/{vault.id}", body, status=400, part="OCI shows no bucket")
+    assert admin.accept("GET", f"{VAULTS}/{vault.id}") == vault.record
+    admin.accept("DELETE", f"{VAULTS}/{vault.id}", status=204)
+    asked = {"connection": EMBEDDED, "region": REGION, "vault_id": [vault.ocid]}
+    for body in wrong:
+        admin.refuse("POST", f"{OCI}/add-vaults", {**asked, **body}, status=400, part="OCI shows no bucket")
+    assert admin.accept("GET", VAULTS, query={"vault_id": vault.ocid})["total"] == 0
 
 
 def test_another_connection_has_to_reach_the_same_vault(oci_desk: OciDesk) -> None:
@@ -603,7 +620,7 @@ def test_where_a_protected_vault_is_takes_two(oci_desk: OciDesk) -> None:
     before = admin.accept("GET", path)
     less: list[dict[str, Any]] = [
         {"connection": other["name"]},
-        {"bucket_name": "b", "bucket_namespace": "n"},
+        dict(zip(("bucket_name", "bucket_namespace"), oci_desk.bucket(), strict=True)),
         {"protected": False},
     ]
     for body in less:

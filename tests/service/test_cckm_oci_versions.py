@@ -104,6 +104,8 @@ def test_a_key_is_rotated_to_material_of_ocis_own(oci_desk: OciDesk, oci_vault: 
     assert oci_vault.in_oci(key).current_key_version == params["version_id"]
     assert [each["id"] for each in versions(oci_desk, key)] == [second["id"], first["id"]]
     assert [each["id"] for each in versions(oci_desk, key, sort="time_created")] == [first["id"], second["id"]]
+    for word in ("version_id", "-origin", "key_id"):
+        assert len(versions(oci_desk, key, sort=word)) == 2, word
     assert [each["id"] for each in versions(oci_desk, key, version_id=ocid_of(first))] == [first["id"]]
     assert versions(oci_desk, key, origin="EXTERNAL") == versions(oci_desk, key, is_primary="false") == []
     page = oci_desk.admin.accept("GET", f"{KEYS}/{key['id']}/versions", query={"skip": 1, "limit": 1, "id": ""})

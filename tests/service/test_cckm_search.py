@@ -97,7 +97,7 @@ class Estate:
 
 @pytest.fixture
 async def estate(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Estate]:
-    monkeypatch.setattr(part_records, "ROWS_A_PART", 64)
+    monkeypatch.setattr(part_records.PARTS, "rows_a_part", 64)
     chance = random.Random(21)
     store = await open_store(database_url, SystemClock())
     await make_domain(store, ROOT_DOMAIN, "root")

@@ -80,8 +80,8 @@ def is_seen(vault: Any, domain_id: str, seen: frozenset[str] | None) -> bool:
 
 @pytest.fixture
 async def estate(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Estate]:
-    monkeypatch.setattr(secret_parts, "ROWS_A_PART", 64)
-    monkeypatch.setattr(key_parts, "ROWS_A_PART", 32)
+    monkeypatch.setattr(secret_parts.PARTS, "rows_a_part", 64)
+    monkeypatch.setattr(key_parts.PARTS, "rows_a_part", 32)
     chance = random.Random(8)
     store = await open_store(database_url, SystemClock())
     await make_domain(store, ROOT_DOMAIN, "root")

@@ -13,6 +13,7 @@ import pytest
 
 from claviger.cckm.calls import ROOT_DOMAIN
 from claviger.cckm.notices import rules
+from claviger.outgoing import rules as outgoing
 from claviger.store.contract import Tx
 from tests.notices import DELIVERIES, MANY, Office, office
 from tests.plane import OTHER_DOMAIN, START
@@ -100,10 +101,10 @@ async def test_per_object_in_order_while_others_go_on(home: Office, receiver: Re
     assert receiver.told().count(0) == 1
     assert [number for number in receiver.told() if number % 2] == [1, 3, 5]
     assert await home.states() == ["waiting", "delivered", "waiting", "delivered", "waiting", "delivered"]
-    assert await home.after(rules.BACKOFF_S[0] - 1) == 0
+    assert await home.after(outgoing.BACKOFF_S[0] - 1) == 0
     assert await home.after(1) == 1
     receiver.answer = failing()
-    assert await home.after(rules.BACKOFF_S[1]) == 3
+    assert await home.after(outgoing.BACKOFF_S[1]) == 3
     assert [number for number in receiver.told() if not number % 2] == [0, 0, 0, 2, 4]
     assert len({request.id for request in receiver.received if request.event["data"]["n"] == 0}) == 1
     (first, *_) = await home.deliveries()
@@ -152,9 +153,9 @@ async def test_after_a_day_a_delivery_is_dead_and_the_next_goes_on(home: Office,
     await home.emit(0)
     await home.emit(1)
     await home.courier.deliver_due()
-    for wait in rules.BACKOFF_S:
+    for wait in outgoing.BACKOFF_S:
         await home.after(wait)
-    assert receiver.told() == [0] * rules.MOST_ATTEMPTS + [1]
+    assert receiver.told() == [0] * outgoing.MOST_ATTEMPTS + [1]
     assert await home.states() == ["dead", "delivered"]
     (dead,) = await home.deliveries("state=dead")
     assert (dead["attempts"], dead["last_status"], dead["last_error"]) == (11, 500, "answered 500")
@@ -175,7 +176,7 @@ async def test_a_revived_one_never_goes_beside_another_of_its_object(home: Offic
     receiver.answer = failing(0, 1)
     await home.emit(0)
     await home.courier.deliver_due()
-    for wait in rules.BACKOFF_S:
+    for wait in outgoing.BACKOFF_S:
         await home.after(wait)
     await home.emit(1)
     await home.emit(2)
@@ -184,7 +185,7 @@ async def test_a_revived_one_never_goes_beside_another_of_its_object(home: Offic
     await home.plane.accept("POST", f"{DELIVERIES}/{dead['id']}/retry")
     assert await home.courier.deliver_due() == 0
     receiver.answer = failing()
-    assert await home.after(rules.BACKOFF_S[0]) == 3
+    assert await home.after(outgoing.BACKOFF_S[0]) == 3
     assert receiver.told()[-3:] == [1, 0, 2]
 
 
@@ -273,7 +274,7 @@ async def test_https_by_an_own_authority_alone(home: Office) -> None:
             assert seen["state"] == "waiting"
             assert seen["last_error"].startswith("its certificate is not trusted: "), seen
         await home.plane.accept("PATCH", f"{MANY}/{other['id']}", {"ca_certificate": authority_pem()})
-        await home.after(rules.BACKOFF_S[0])
+        await home.after(outgoing.BACKOFF_S[0])
         assert receiver.told() == [0, 0]
 
 
@@ -312,7 +313,7 @@ async def test_what_cannot_be_signed_ends_too(home: Office, receiver: Receiver) 
     assert await home.courier.deliver_due() == 1
     (seen,) = await home.deliveries()
     assert seen["last_error"] == "could not be sent by this server: SealedMissing"
-    for wait in rules.BACKOFF_S:
+    for wait in outgoing.BACKOFF_S:
         await home.after(wait)
     assert await home.states() == ["dead"]
     assert receiver.received == []
@@ -331,7 +332,7 @@ async def test_what_cannot_be_reached_is_left_alone_for_longer_and_longer(home: 
     assert await home.after(1) == 0
     await home.plane.accept("PATCH", f"{MANY}/{made['id']}", {"url": receiver.url})
     assert await home.courier.deliver_due() == 16
-    assert await home.after(rules.BACKOFF_S[0]) == 4
+    assert await home.after(outgoing.BACKOFF_S[0]) == 4
     assert sorted(receiver.told()) == list(range(20))
 
 
@@ -411,7 +412,7 @@ async def test_the_oldest_that_ended_are_removed(
     await home.subscribe(receiver.url.replace("http://127.0.0.1", "http://[::1]"))  # nobody is there
     await home.emit(0)
     await home.courier.deliver_due()
-    for wait in rules.BACKOFF_S:
+    for wait in outgoing.BACKOFF_S:
         await home.after(wait)
     assert await home.states() == ["delivered", "dead"]
     home.plane.clock.advance(7 * DAY_S - 1)

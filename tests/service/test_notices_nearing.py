@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import uuid
 from collections.abc import AsyncIterator
@@ -218,7 +219,7 @@ async def test_two_servers_tell_once(database_url: str, home: Office, receiver: 
 
 
 async def test_a_date_that_changes_while_it_is_looked_at_is_not_told(home: Office, receiver: Receiver) -> None:
-    await home.subscribe(receiver.url)
+    made = await home.subscribe(receiver.url, expiry_days=[1])
     (row,) = await put(home, secret("moving", expires=DAY_S))
     later = msgspec.structs.replace(row, told=msgspec.structs.replace(row.told, expires_at=NOW + 2 * DAY_S))
     real = home.store.write
@@ -227,12 +228,68 @@ async def test_a_date_that_changes_while_it_is_looked_at_is_not_told(home: Offic
         await real(lambda tx: secrets.change(tx, later))
         return await real(change)
 
-    watcher = watching(home, expiry_days=(1,))
+    watcher = watching(home)
     home.store.write = behind_its_back  # type: ignore[method-assign]
     assert await watcher.look() == 0
     home.store.write = real  # type: ignore[method-assign]
     assert await home.deliveries() == []
+    await home.plane.accept("PATCH", f"{MANY}/{made['id']}", {"expiry_days": [2]})
     assert await watching(home).look() == 1
+
+
+async def test_each_subscription_hears_as_many_days_ahead_as_it_says(home: Office) -> None:
+    """Whatever the others have chosen, each hears of each of its own numbers once."""
+    chosen = ([60, 14], [10], None, [90, 60, 30, 14, 10, 7, 3, 2, 1], [1])
+    async with contextlib.AsyncExitStack() as stack:
+        receivers = [await stack.enter_async_context(receiving()) for _ in chosen]
+        for each, days in zip(receivers, chosen, strict=True):
+            await home.subscribe(each.url, **({} if days is None else {"expiry_days": days}))
+        await put(home, secret("early", expires=100 * DAY_S), secret("late", expires=9 * DAY_S))
+        for _ in range(101):
+            await watching(home).look()
+            assert await watching(home).look() == 0
+            home.plane.clock.advance(DAY_S)
+        await home.courier.deliver_due()
+        for each, days in zip(receivers, chosen, strict=True):
+            heard = [(one["name"], one["days"]) for one in (request.event["data"] for request in each.received)]
+            own = days or [30, 7, 1]
+            assert [number for name, number in heard if name == "early"] == own
+            met = [number for number in own if number >= 9][-1:] + [number for number in own if number < 9]
+            assert [number for name, number in heard if name == "late"] == met
+
+
+async def test_days_are_chosen_per_subscription_and_have_bounds(home: Office, receiver: Receiver) -> None:
+    made = await home.subscribe(receiver.url)
+    assert (made["expiry_days"], made["final_days"]) == ([30, 7, 1], [7, 1])
+    path = f"{MANY}/{made['id']}"
+    changed = await home.plane.accept("PATCH", path, {"expiry_days": [7, 60, 7]})
+    assert (changed["expiry_days"], changed["final_days"]) == ([60, 7], [7, 1])
+    changed = await home.plane.accept("PATCH", path, {"final_days": [90]})
+    assert (changed["expiry_days"], changed["final_days"]) == ([60, 7], [90])
+    for wrong in ({"expiry_days": []}, {"expiry_days": [366]}, {"final_days": [91]}, {"final_days": [0]}):
+        await home.plane.refuse("PATCH", path, wrong, status=400, part=next(iter(wrong)))
+    seen = await home.plane.accept("GET", path)
+    assert (seen["expiry_days"], seen["final_days"]) == ([60, 7], [90])
+    await put(home, secret("leaving", purge=80 * DAY_S))
+    assert await watching(home).look() == 1
+    assert await told(home) == [("near-final-deletion", "leaving", 90)]
+
+
+async def test_who_had_no_room_hears_later(home: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of what another subscription has heard meanwhile, as far as that was more days ahead."""
+    monkeypatch.setattr(announcing, "MOST_WAITING", 1)
+    monkeypatch.setattr(watch, "MOST_WAITING", 1)
+    async with receiving() as near, receiving() as far:
+        await home.subscribe(near.url, expiry_days=[7])
+        await home.emit(1)
+        await home.subscribe(far.url, expiry_days=[30])
+        await put(home, secret("soon", expires=5 * DAY_S))
+        assert await watching(home).look() == 1
+        await home.courier.deliver_due()
+        assert await watching(home).look() == 1
+        await home.courier.deliver_due()
+        assert (far.told("days"), near.told("days")) == ([30], [None, 7])
+        assert await watching(home).look() == 0
 
 
 async def test_many_with_one_date_are_all_told_in_portions(
@@ -325,8 +382,3 @@ async def test_dates_are_found_by_their_index(sqlite_url: str) -> None:
             assert len(seen) == 1
             prefix = "" if "oci" in index else "COVERING "
             assert f"USING {prefix}INDEX {index}" in seen[0]
-
-
-def test_days_are_checked_at_the_start() -> None:
-    with pytest.raises(ValueError, match="whole numbers"):
-        Watch(None, None, None, expiry_days=(30, 0))  # type: ignore[arg-type]

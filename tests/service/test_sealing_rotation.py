@@ -290,6 +290,24 @@ class TestDataKeys:
             await all_open(await machine.process(), values)
         await settled(processes[0], machine)
 
+    async def test_one_that_is_overtaken_has_nothing_left_to_do(self, machine: Machine, monkeypatch: Any) -> None:
+        slow, quick = await machine.process(), await machine.process()
+        values = await fill(quick)
+        load, overtakings = slow.keyring.loaded, 0
+
+        async def overtaken(data_key_id: int) -> None:
+            nonlocal overtakings
+            overtakings += 1
+            if overtakings == 1:  # the key was there when it was looked for
+                await quick.rotation.rotate_data_keys()
+            await load(data_key_id)
+
+        monkeypatch.setattr(slow.keyring, "loaded", overtaken)
+        await slow.rotation.rotate_data_keys()
+        assert overtakings > 0
+        await settled(slow, machine)
+        await all_open(await machine.process(), values)
+
     async def test_a_value_that_does_not_open_holds_up_its_scope_alone(self, machine: Machine) -> None:
         process = await machine.process()
         values = await fill(process)

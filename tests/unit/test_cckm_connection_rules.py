@@ -19,9 +19,10 @@ from claviger.cckm.azure.connections.rules import (
     host_of,
     problems_of,
 )
-from claviger.cckm.reaching import is_local, said
+from claviger.cckm.reaching import said
 from claviger.core.errors import Invalid
 from claviger.core.sensitive import Sensitive
+from claviger.outgoing.hosts import is_local
 
 
 def details(**more: Any) -> AzureDetails:

@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from claviger.cckm.oci.reports.rules import COLUMNS, Type, check, whole_days
+from claviger.cckm.oci.reports.rules import COLUMNS, Type, check, period, whole_days
 from claviger.cckm.oci.reports.tables import head, written
 from claviger.core.errors import Invalid
 
@@ -40,6 +40,12 @@ def test_periods() -> None:
             check("one", start, end, Type.ROTATION)
     with pytest.raises(Invalid):
         check("one", 5.0, 4.0, Type.KEYS)
+
+
+def test_rotations_are_told_of_the_last_days_where_none_are_named() -> None:
+    assert period(None, None, Type.ROTATION, 20 * DAY_S) == (6 * DAY_S, 20 * DAY_S)
+    assert period(1.0, None, Type.ROTATION, 20 * DAY_S) == (1.0, None)
+    assert period(None, None, Type.KEYS, 20 * DAY_S) == (None, None)
 
 
 def test_ages() -> None:

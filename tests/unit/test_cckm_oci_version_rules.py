@@ -236,6 +236,14 @@ def test_when_a_key_is_due() -> None:
     assert not rotation.is_due(BEGUN, 60.0, BEGUN + 59)
 
 
+def test_when_a_key_expires_soon_enough() -> None:
+    assert rotation.is_expiring(BEGUN, None, None, BEGUN)
+    assert rotation.is_expiring(BEGUN, 100.0, None, BEGUN)  # every one, where nobody asks
+    assert rotation.is_expiring(BEGUN, 100.0, 10.0, BEGUN + 90)
+    assert not rotation.is_expiring(BEGUN, 100.0, 10.0, BEGUN + 89)
+    assert not rotation.is_expiring(BEGUN, None, 10.0, BEGUN + 10_000)  # without a life there is no end of it
+
+
 def test_a_run_gives_a_key_one_version_and_one_local_key() -> None:
     assert rotation.version_id("r", "k") == rotation.version_id("r", "k")
     assert len({rotation.version_id(*each) for each in (("r", "k"), ("r", "l"), ("s", "k"))}) == 3

@@ -10,10 +10,11 @@ import pytest
 from claviger.cckm.notices import rules
 from claviger.cckm.notices.keys import Keys, opened, sealed_form
 from claviger.cckm.notices.rules import Type
-from claviger.cckm.notices.signature import headers_of
 from claviger.cckm.notices.wire import DATA
 from claviger.core.errors import Damaged
 from claviger.core.sensitive import Sensitive
+from claviger.outgoing import rules as outgoing
+from claviger.outgoing.signature import headers_of
 
 ALLOWED = (
     "https://hooks.example.com",
@@ -77,16 +78,16 @@ REFUSED = (
 
 @pytest.mark.parametrize("url", ALLOWED)
 def test_receivers_inside_the_network_are_allowed(url: str) -> None:
-    assert rules.url_problem(url) is None
+    assert outgoing.url_problem(url) is None
 
 
 @pytest.mark.parametrize("url", REFUSED)
 def test_what_is_no_receiver_is_refused(url: str) -> None:
-    assert rules.url_problem(url)
+    assert outgoing.url_problem(url)
 
 
 def test_the_signature_is_that_of_the_published_example() -> None:
-    key = rules.key_of(Sensitive("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
+    key = outgoing.key_of(Sensitive("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"))
     assert key is not None
     headers = headers_of("msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}', [key])
     assert headers == {
@@ -100,15 +101,15 @@ def test_the_signature_is_that_of_the_published_example() -> None:
 def test_a_secret_has_24_to_64_bytes(size: int, right: bool) -> None:
     text = base64.b64encode(bytes(size)).decode()
     for given in (text, f"whsec_{text}"):
-        key = rules.key_of(Sensitive(given))
+        key = outgoing.key_of(Sensitive(given))
         assert key == (bytes(size) if right else None)
 
 
 def test_a_secret_in_another_form_is_none() -> None:
-    assert rules.key_of(Sensitive("whsec_" + "a" * 41)) is None
-    assert rules.key_of(Sensitive("not base64 at all, but long enough to be one")) is None
-    assert rules.key_of(Sensitive(b"\xff" * 40)) is None
-    assert rules.key_of(Sensitive("é" * 40)) is None
+    assert outgoing.key_of(Sensitive("whsec_" + "a" * 41)) is None
+    assert outgoing.key_of(Sensitive("not base64 at all, but long enough to be one")) is None
+    assert outgoing.key_of(Sensitive(b"\xff" * 40)) is None
+    assert outgoing.key_of(Sensitive("é" * 40)) is None
 
 
 def test_after_a_change_both_keys_sign_for_a_day_and_none_shows() -> None:
@@ -124,7 +125,7 @@ def test_after_a_change_both_keys_sign_for_a_day_and_none_shows() -> None:
 
 
 def test_eleven_attempts_take_about_a_day() -> None:
-    waits = [rules.pause_after(attempts, None) for attempts in range(1, rules.MOST_ATTEMPTS + 1)]
+    waits = [outgoing.pause_after(attempts, None) for attempts in range(1, outgoing.MOST_ATTEMPTS + 1)]
     assert waits[-1] is None
     assert len(waits) == 11
     assert waits[:-1] == sorted(wait for wait in waits if wait is not None)
@@ -148,20 +149,30 @@ def test_eleven_attempts_take_about_a_day() -> None:
     ],
 )
 def test_retry_after_is_a_number_or_a_date(told: str, expected: float | None) -> None:
-    assert rules.retry_after(told, 1_800_000_000.0) == expected
+    assert outgoing.retry_after(told, 1_800_000_000.0) == expected
 
 
 def test_retry_after_lengthens_a_wait_and_never_shortens_it() -> None:
-    assert rules.pause_after(1, 60.0) == 60.0
-    assert rules.pause_after(3, 1.0) == rules.BACKOFF_S[2]
-    assert rules.pause_after(1, 1e9) == rules.LONGEST_RETRY_AFTER_S
+    assert outgoing.pause_after(1, 60.0) == 60.0
+    assert outgoing.pause_after(3, 1.0) == outgoing.BACKOFF_S[2]
+    assert outgoing.pause_after(1, 1e9) == outgoing.LONGEST_RETRY_AFTER_S
 
 
-def test_bands_of_days() -> None:
-    assert rules.bands((30, 1, 7, 7)) == [(0, 1), (1, 7), (7, 30)]
-    assert rules.bands(()) == []
-    with pytest.raises(ValueError, match="whole numbers"):
-        rules.bands((0, 1))
+@pytest.mark.parametrize(
+    ("left_days", "told", "expected"),
+    [(31, None, None), (30, None, 30), (8, 30, None), (8, None, 30), (7, 30, 7), (5, 8, 7), (5, 7, None), (1, 7, 1)],
+)
+def test_the_nearest_number_of_days_is_told_once(left_days: int, told: int | None, expected: int | None) -> None:
+    assert rules.days_due((30, 7, 1), left_days * 86_400, told) == expected
+    assert rules.days_due((), left_days * 86_400, told) is None
+
+
+@pytest.mark.parametrize(
+    ("days", "right"),
+    [((1,), True), ((365, 1), True), ((), False), ((0,), False), ((366,), False), (range(1, 12), False)],
+)
+def test_numbers_of_days_have_bounds(days: tuple[int, ...], right: bool) -> None:
+    assert (rules.days_problem(days, 365) is None) == right
 
 
 def test_every_type_says_what_it_carries_and_none_carries_a_value() -> None:

@@ -42,7 +42,7 @@ EXPECTED_OF_VERSIONS: dict[VersionOperation, dict[str, str]] = {
     VersionOperation.GET: {state.name: state.name for state in VersionState},
     VersionOperation.SCHEDULE_DELETION: {"ENABLED": "SCHEDULING_DELETION"},
     VersionOperation.CANCEL_DELETION: {"PENDING_DELETION": "CANCELLING_DELETION"},
-    VersionOperation.USE: {"ENABLED": "ENABLED"},
+    VersionOperation.USE: {"ENABLED": "ENABLED", "CREATING": "CREATING"},
 }
 ENUM = {
     *("CREATING", "ENABLING", "ENABLED", "DISABLING", "DISABLED", "DELETING", "DELETED"),

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from claviger.core.clock import ManualClock
 from claviger.core.errors import Misconfigured
 from claviger.server import contexts as contexts_module
-from claviger.server.authority import Authority, open_authority
+from claviger.server.authority import LEAF_DAYS, Authority, open_authority
 from claviger.server.contexts import MAX_HOSTS, HostContexts, OwnContext
 from tests.wire_server import MemoryBox
 
@@ -182,6 +182,41 @@ class TestOwnContext:
         served = OwnContext(*pair)
         for host in (None, "own.example", "other.example"):
             assert names(shown(served.context, host)) == ["own.example"]
+
+    def test_names_below_localhost_stay_with_the_local_authority(
+        self, pair: tuple[Path, Path], authority: Authority, clock: ManualClock, tmp_path: Path
+    ) -> None:
+        local = HostContexts(authority, lambda host: host.startswith("kms."), clock)
+        served = OwnContext(*pair, local=local)
+        for host in (None, "own.example", "other.example", "login.localhost.example"):
+            assert names(shown(served.context, host)) == ["own.example"]
+        for host in ("login.localhost", "demo.vault.localhost", "Localhost", "management.localhost."):
+            assert "*.vault.localhost" in names(shown(served.context, host))
+        assert names(shown(served.context, "kms.us.localhost")) == ["kms.us.localhost"]
+        clock.advance(LEAF_DAYS * 86_400)
+        renewed = shown(served.context, "login.localhost")
+        assert renewed.not_valid_after_utc.timestamp() > clock.now()
+
+    @pytest.mark.parametrize(
+        ("held", "own", "others"),
+        [
+            ("localhost", "localhost", "login.localhost"),
+            ("Login.Localhost", "login.localhost", "localhost"),
+            ("*.vault.localhost", "demo.vault.localhost", "login.localhost"),
+            ("*.localhost", None, "login.localhost"),  # OpenSSL does not take that for any name
+        ],
+    )
+    def test_a_name_that_it_holds_itself_is_its_own(
+        self, authority: Authority, clock: ManualClock, tmp_path: Path, held: str, own: str | None, others: str
+    ) -> None:
+        local = HostContexts(authority, lambda _: False, clock)
+        served = OwnContext(*self.write(authority, tmp_path, held), local=local)
+        if own is not None:
+            assert names(shown(served.context, own)) == [held]
+        assert len(names(shown(served.context, others))) > 1
+        self.write(authority, tmp_path, "new.example")
+        served.refresh()
+        assert len(names(shown(served.context, own or "login.localhost"))) > 1
 
     def test_is_taken_up_again_when_it_changes(
         self, pair: tuple[Path, Path], authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -152,6 +152,15 @@ class Checkpoints:
                 self._unshown.add(witness.name)
                 log.error("the witness %s did not take a checkpoint: %s", witness.name, refusal)
 
+    def failing_witnesses(self) -> int:
+        """How many witnesses have not taken the last checkpoint that they were shown."""
+        return sum(each.is_failing or each.name in self._unshown for each in self._witnesses)
+
+    async def close(self) -> None:
+        """Ends what witnesses have under way, in seconds."""
+        for witness in self._witnesses:
+            await witness.close()
+
     async def run(self) -> None:
         """Makes a checkpoint whenever there are `every_count` new records, or any `every_s` later, until cancelled."""
         refused = ""

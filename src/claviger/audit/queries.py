@@ -8,12 +8,13 @@ fit. A page near the end is read from the end.
 
 from __future__ import annotations
 
+import re
 import uuid
 
 import msgspec
 
 from claviger.audit import records
-from claviger.audit.entry import Origin, Recorded, Severity, decoded
+from claviger.audit.entry import Recorded, decoded
 from claviger.audit.records import Stretch, Wanted, object_key
 from claviger.core.errors import NotFound
 from claviger.store.contract import Store
@@ -26,23 +27,25 @@ MERGED_ROWS = 20_000
 _IDS = 0xA0D17000_0000_8000_8000_000000000000
 """A record's id is a UUID of version 8: this, and its number."""
 _ENDLESS = 1e300
+Words = tuple[str, ...]
 
 
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list asks for; None is anything. Times are seconds since the epoch, both ends count.
+    """What a list asks for; None and no words are anything. Times are seconds since the epoch, both ends count.
 
-    `message` is the action, in any case; `*` in it stands for anything. `source` is where the call came from.
+    Of several words of one filter any may fit. `message` is the action; in it and in `username` case does not count,
+    and `*` stands for anything. `source` is where the call came from.
     """
 
-    severity: Severity | None = None
+    severity: Words = ()
     created_after: float | None = None
     created_before: float | None = None
     success: bool | None = None
-    message: str | None = None
-    service: str | None = None
-    source: Origin | None = None
-    client_ip: str | None = None
-    username: str | None = None
+    message: Words = ()
+    service: Words = ()
+    source: Words = ()
+    client_ip: Words = ()
+    username: Words = ()
     object_id: str | None = None
     newest_first: bool = True
 
@@ -134,22 +137,24 @@ async def _about(
 
 def _wanted(domain_id: str, filters: Filters) -> Wanted:
     conditions, values = ["domain_id = ?"], [domain_id]
-    for column, value in (
+    for column, words in (
         ("service", filters.service),
         ("origin", filters.source),
         ("severity", filters.severity),
-        ("username", filters.username),
         ("address", filters.client_ip),
     ):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            values.append(value)
+        if words:
+            conditions.append(f"{column} IN ({', '.join('?' * len(words))})")
+            values += words
     if filters.success is not None:
         conditions.append(f"success = {int(filters.success)}")
-    if filters.message is not None:
-        pattern = filters.message.lower()
-        for special in "!%_":
-            pattern = pattern.replace(special, f"!{special}")
-        conditions.append("lower(action) LIKE ? ESCAPE '!'")
-        values.append(pattern.replace("*", "%"))
+    for column, words in (("action", filters.message), ("username", filters.username)):
+        if words:  # by itself too: what is a small letter, databases know of ASCII alone
+            either = f"{column} = ? OR lower({column}) LIKE ? ESCAPE '!'"
+            conditions.append(f"({' OR '.join([either] * len(words))})")
+            values += [text for word in words for text in (word, _pattern(word))]
     return Wanted(" AND ".join(conditions), tuple(values))
+
+
+def _pattern(word: str) -> str:
+    return re.sub(r"([!%_])", r"!\1", word.lower()).replace("*", "%")

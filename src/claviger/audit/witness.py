@@ -1,7 +1,7 @@
 """Witnesses: places outside of the database that have seen a checkpoint, so that no earlier state can pass for the log.
 
 A witness need not understand what it keeps. `FileWitness` appends each checkpoint as a line of JSON to a file, best on
-another machine's disk or on one that only lets files grow.
+another machine's disk or on one that only lets files grow. `webhook.WebhookWitness` sends the same line elsewhere.
 """
 
 from __future__ import annotations
@@ -23,12 +23,21 @@ class Witness(Protocol):
 
     name: str
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether it did not take what it was shown, and has not raised that, since it works by itself."""
+        ...
+
     async def show(self, note: str) -> None:
         """Has the witness keep a signed checkpoint. Raises a Refusal where it cannot; it is shown the next one then."""
         ...
 
     async def last(self) -> str | None:
         """The signed checkpoint it was shown last, or None where it cannot tell. Raises a Refusal."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what it has under way, in seconds."""
         ...
 
 
@@ -42,8 +51,15 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Seen)
 
 
+def line_of(note: str) -> bytes:
+    """The line that a witness keeps of a signed checkpoint, with its end."""
+    return _encoder.encode(Seen(note)) + b"\n"
+
+
 class FileWitness:
     """A file that only grows. Each line is on disk before `show` returns."""
+
+    is_failing = False
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
@@ -51,12 +67,15 @@ class FileWitness:
 
     async def show(self, note: str) -> None:
         """Appends a checkpoint. Raises Misconfigured("AuditWitness")."""
-        await asyncio.to_thread(self._append, _encoder.encode(Seen(note)) + b"\n")
+        await asyncio.to_thread(self._append, line_of(note))
 
     async def last(self) -> str | None:
         """The checkpoint of the last whole line. Raises Misconfigured("AuditWitness")."""
         notes, _ = await asyncio.to_thread(self._tail)
         return notes[-1] if notes else None
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     def _append(self, line: bytes) -> None:
         try:
@@ -102,7 +121,7 @@ def read_witness(path: Path) -> tuple[list[str], list[int]]:
     try:
         return notes_in(path.read_bytes())
     except OSError as error:
-        fix = "name the file that CLAVIGER_AUDIT_WITNESS names, or a copy of it"
+        fix = "name the file that CLAVIGER_AUDIT_WITNESS names or a webhook's receiver has filled, or a copy of it"
         raise Misconfigured("AuditWitness", path=str(path), problem=error.strerror, fix=fix) from None
 
 

@@ -34,7 +34,7 @@ from claviger.cckm.azure.secrets.work import KINDS
 from claviger.cckm.azure.subscriptions.operations import Subscriptions
 from claviger.cckm.azure.subscriptions.routes import SubscriptionRoutes
 from claviger.cckm.azure.synchronization import operations as azure_jobs
-from claviger.cckm.azure.synchronization import routes as azure_places
+from claviger.cckm.azure.synchronization.routes import SynchronizationRoutes
 from claviger.cckm.azure.synchronization.visiting import KIND as SYNCHRONIZATION
 from claviger.cckm.azure.synchronization.visiting import AzureTrade
 from claviger.cckm.azure.unbuilt import unbuilt_routes as unbuilt_azure_routes
@@ -56,7 +56,7 @@ from claviger.cckm.leaving.routes import LeavingRoutes
 from claviger.cckm.local.keys.operations import LocalKeys
 from claviger.cckm.local.keys.routes import LocalKeyRoutes
 from claviger.cckm.notices.announcing import Notices
-from claviger.cckm.notices.delivery import Courier
+from claviger.cckm.notices.delivery import SOURCE, Courier
 from claviger.cckm.notices.nearing.watch import Watch
 from claviger.cckm.notices.operations import Subscriptions as NoticeSubscriptions
 from claviger.cckm.notices.routes import NoticeRoutes
@@ -74,7 +74,7 @@ from claviger.cckm.oci.reports.operations import Reports
 from claviger.cckm.oci.reports.routes import ReportRoutes
 from claviger.cckm.oci.rotation.operations import KIND as OCI_ROTATION
 from claviger.cckm.oci.synchronization import operations as oci_jobs
-from claviger.cckm.oci.synchronization import routes as oci_places
+from claviger.cckm.oci.synchronization.routes import OciSynchronizationRoutes
 from claviger.cckm.oci.synchronization.visiting import KIND as OCI_SYNCHRONIZATION
 from claviger.cckm.oci.synchronization.visiting import OciTrade
 from claviger.cckm.oci.tenancies.operations import Tenancies
@@ -97,9 +97,9 @@ from claviger.cckm.scheduler.running import KIND as SCHEDULED
 from claviger.cckm.scheduler.running import Scheduler
 from claviger.cckm.sealed import Safe
 from claviger.cckm.synchronization.operations import Jobs
-from claviger.cckm.synchronization.routes import SynchronizationRoutes
 from claviger.cckm.synchronization.rules import BRAKE_PERCENT
 from claviger.cckm.synchronization.runner import Synchronizer
+from claviger.cckm.system import SystemRoutes
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.sensitive import Sensitive
@@ -143,6 +143,7 @@ class Choices:
     echo_values: bool = False
     sync_brake_percent: int = BRAKE_PERCENT
     approval_lapse_s: int = LAPSE_S
+    notices_source: str = SOURCE
 
 
 class Plane:
@@ -161,7 +162,7 @@ class Plane:
         self.local_keys = LocalKeys(store, self._safe, clock)
         self._removals = Removals(plain)
         self.notices = Notices(clock)
-        self._courier = Courier(plain, self._safe, clock, ground.machine)
+        self._courier = Courier(plain, self._safe, clock, ground.machine, source=choices.notices_source)
         self._watch = Watch(plain, clock, self.notices)
         intents = Intents(plain, clock, ground.machine)
         self.secrets = Secrets(
@@ -235,14 +236,15 @@ class Plane:
             *SearchRoutes(Searches(store, clock)).routes(),
             *ApprovalRoutes(Approvals(store, clock, self._ground.machine, _VERSIONS)).routes(),
             *PlanRoutes(self._planner).routes(),
-            *SynchronizationRoutes(self.synchronizations, azure_places.PLACES).routes(),
-            *SynchronizationRoutes(self.oci_synchronizations, oci_places.PLACES).routes(),
+            *SynchronizationRoutes(self.synchronizations).routes(),
+            *OciSynchronizationRoutes(self.oci_synchronizations).routes(),
             *DriftRoutes(Drift(store)).routes(),
             *SchedulerRoutes(JobConfigs(store, clock, self._scheduler)).routes(),
             *NoticeRoutes(
                 NoticeSubscriptions(store, self._safe, clock, self._ground.machine, self.notices, self._courier)
             ).routes(),
             *AuditRoutes(AuditTrail(store, self._ground.checkpoints)).routes(),
+            *SystemRoutes(store).routes(),
             *unbuilt_azure_routes(),
             *unbuilt_oci_routes(),
             *ReferenceRoutes(lambda: self.routing.routes, self._choices.version).routes(),

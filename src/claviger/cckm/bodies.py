@@ -38,10 +38,11 @@ def read_struct(raw: bytes, kind: type[S]) -> S:
             raise Invalid("Body", message="the body is not valid JSON") from None
     if not isinstance(found, dict):
         raise Invalid("Body", message="the body must be a JSON object")
+    sent = _pruned(found, kind)
     try:
-        body = msgspec.convert(_pruned(found, kind), kind, dec_hook=_wrapped)
+        body = msgspec.convert(sent, kind, dec_hook=_wrapped)
     except msgspec.ValidationError as problem:
-        raise validation(_told(str(problem))) from None
+        raise validation(_missing(sent, kind) | _told(str(problem))) from None
     if _NUL in raw:
         _refuse_nul(body)
     return body
@@ -90,6 +91,19 @@ def _told(problem: str) -> dict[str, str]:
     if said.startswith("Invalid enum value"):
         said = "is not one of the allowed values"
     return {place or "body": said.replace("`", "")}
+
+
+def _missing(sent: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, str]:
+    """Every field that is required and was not sent; msgspec names the first one alone."""
+    nested = _nested(kind)
+    problems: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.encode_name
+        if name not in sent and field.required:
+            problems[f"{place}{name}"] = "is required"
+        elif name in nested and isinstance(sent.get(name), dict):
+            problems |= _missing(sent[name], nested[name], f"{place}{name}.")
+    return problems
 
 
 def _pruned(found: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -91,13 +91,25 @@ def pattern_of(text: str) -> re.Pattern[str]:
 
 
 def matches(value: object, wanted: Sequence[str]) -> bool:
-    """Whether a record's value is one of those wanted: exactly, or by `*`. Lists match by any of their items."""
+    """Whether a record's value is one of those wanted, in any case: as a whole, or by `*` (CCKM contract §4).
+
+    Lists match by any of their items.
+    """
     if isinstance(value, (list, tuple, frozenset)):
         return any(matches(item, wanted) for item in value)
     text = (
         {True: "true", False: "false", None: ""}.get(value) if value is None or isinstance(value, bool) else str(value)
     )
-    return any(pattern_of(word).fullmatch(text or "") if "*" in word else word == text for word in wanted)
+    folded = (text or "").casefold()
+    return any(pattern_of(word).fullmatch(text or "") if "*" in word else word.casefold() == folded for word in wanted)
+
+
+def _in_order(value_of: Callable[[T], object], item: T) -> tuple[int, float, str]:
+    """What a filter looks at, to be compared with others: nothing first, then numbers, then texts in any case."""
+    value = value_of(item)
+    if value is None:
+        return 0, 0, ""
+    return (1, value, "") if isinstance(value, (bool, int, float)) else (2, 0, str(value).casefold())
 
 
 def page_of(
@@ -109,12 +121,15 @@ def page_of(
     default_sort: str,
     shown: Callable[[T], Any],
 ) -> Page:
-    """One page of a small collection. Filters are ANDed, repeated values of one ORed. Raises Invalid."""
+    """One page of a small collection. Filters are ANDed, repeated values of one ORed. Raises Invalid.
+
+    What can be filtered by can be sorted by too; `sorts` has what more there is, and what is sorted in its own way.
+    """
     window = window_of(query)
-    order = sort_of(query, sorts, default_sort)
+    order = sort_of(query, [*sorts, *(name for name in filters if name not in sorts)], default_sort)
     asked = {name: query.all(name) for name in filters if query.all(name)}
     found = [item for item in items if all(matches(filters[name](item), words) for name, words in asked.items())]
     for name, descending in reversed(order):
-        found.sort(key=sorts[name], reverse=descending)
+        found.sort(key=sorts[name] if name in sorts else partial(_in_order, filters[name]), reverse=descending)
     count = window.count_of(len(found))
     return Page(window.skip, window.limit, len(found), [shown(i) for i in found[window.skip : window.skip + count]])

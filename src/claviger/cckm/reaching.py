@@ -1,4 +1,4 @@
-"""What the ways to all clouds have in common: names of this machine, a cloud's words in one line, its patience."""
+"""What the ways to all clouds have in common: a cloud's words in one line, and its patience."""
 
 from __future__ import annotations
 
@@ -8,15 +8,8 @@ from collections.abc import Iterable
 
 from claviger.core.sensitive import Sensitive
 
-LOOPBACK = "127.0.0.1"
 _MOST_SAID = 500
 _BLANKS = re.compile(r"[\x00-\x20\x7f]+")
-
-
-def is_local(host: str) -> bool:
-    """Whether a name means this machine itself (RFC 6761): `localhost` and all names below it."""
-    name = host.rstrip(".").lower()
-    return name == "localhost" or name.endswith(".localhost")
 
 
 def said(text: str, hidden: Iterable[Sensitive] = ()) -> str:

@@ -1,8 +1,8 @@
-"""What the parts of the control plane share in the database: sealed values, and the revision of who may do what."""
+"""What the parts of the control plane share in the database: sealed values, revisions, and which rows have moved."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from claviger.store.contract import Store, Tx
@@ -10,6 +10,7 @@ from claviger.store.contract import Store, Tx
 T = TypeVar("T")
 
 ROWS_AT_ONCE = 100
+ROWS_A_PART = 1024
 
 _REVISION = "cckm_access_revision"
 SECRETS_REVISION = "cckm_azure_secrets_revision"
@@ -64,6 +65,46 @@ def bump_secrets_revision(tx: Tx) -> None:
 def bump_keys_revision(tx: Tx) -> None:
     """To be called by every change of what OCI keys show, in its own transaction."""
     tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = ?", KEYS_REVISION)
+
+
+class Parts:
+    """Portions (parts) of the rows of one kind, by num, and the revision at which each has changed last.
+
+    Every change of rows notes their parts in its own transaction. Whoever keeps something of the rows in memory reads
+    the parts anew that have a greater revision than he knows. `revision` is the fact that moves with every change.
+    """
+
+    def __init__(self, table: str, revision: str) -> None:
+        self.rows_a_part = ROWS_A_PART
+        self._table = table
+        self._revision = revision
+
+    def note_moved(self, tx: Tx, nums: Iterable[int]) -> None:
+        """Notes that rows have changed, come or gone, once the revision has been moved."""
+        parts = sorted({num // self.rows_a_part for num in nums})
+        if not parts:
+            return
+        found = tx.fetch_one("SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?", self._revision)
+        revision = 0 if found is None else int(found[0])
+        for portion in portions(parts):
+            tx.execute(
+                f"INSERT INTO {self._table} (part, revision) VALUES {', '.join(['(?, ?)'] * len(portion))} "
+                "ON CONFLICT (part) DO UPDATE SET revision = excluded.revision",
+                *(value for part in portion for value in (part, revision)),
+            )
+
+    async def revision_of(self, store: Store) -> int:
+        """Moves with every change of the rows, and of what is shown with them."""
+        return int(await meta(store, self._revision) or 0)
+
+    async def moved_since(self, store: Store, revision: int) -> list[int]:
+        """The parts that have changed after a revision, in order; all of them after -1."""
+        rows = await store.read(f"SELECT part FROM {self._table} WHERE revision > ? ORDER BY part", revision)
+        return [int(row[0]) for row in rows]
+
+    def nums(self, part: int) -> tuple[int, int]:
+        """The nums of a part: from the first, to before the second."""
+        return part * self.rows_a_part, (part + 1) * self.rows_a_part
 
 
 async def meta(store: Store, key: str) -> str | None:

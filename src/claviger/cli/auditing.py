@@ -35,7 +35,9 @@ def audit_commands() -> None:
     "--public-key", "given", help="The log's public key, or a file with it. Without, the server's own is used."
 )
 @click.option(
-    "--witness", type=click.Path(dir_okay=False, path_type=Path), help="The file of a witness, to see what it saw."
+    "--witness",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file of a witness, or what its webhook received, to see what it saw.",
 )
 @data_option
 @json_option

@@ -140,9 +140,6 @@ async def _tls(settings: Settings, services: Services) -> Tls:
     authority = await open_authority(directory, services.house.notes, clock)
     bundle = directory / "bundle.pem"
     write_bundle(bundle, find_trust_store(os.environ, bundle), authority)
-    if settings.tls_certificate is not None and settings.tls_key is not None:
-        own = OwnContext(settings.tls_certificate, settings.tls_key)
-        return Tls(own.context, own.refresh)
     logins = bootstrap.own_login_hosts(settings)
 
     def is_served(host: str) -> bool:
@@ -150,6 +147,9 @@ async def _tls(settings: Settings, services: Services) -> Tls:
         return known or services.hosts.vault_name(host) is not None
 
     contexts = HostContexts(authority, is_served, clock)
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        own = OwnContext(settings.tls_certificate, settings.tls_key, local=contexts)
+        return Tls(own.context, own.refresh)
     return Tls(contexts.context, contexts.refresh)
 
 

@@ -255,14 +255,25 @@ class Rotation:
             if new_key_id is None or await records.data_key(self._store, old_key_id) is None:
                 break  # another process was quicker, or the scope is gone
             with self._keyring.held(old_key_id, new_key_id):
-                await self._keyring.loaded(old_key_id)
-                await self._keyring.loaded(new_key_id)
+                if not await self._both_loaded(old_key_id, new_key_id):
+                    continue
                 batch = partial(self._reseal_batch, scope=scope, old_key_id=old_key_id, new_key_id=new_key_id)
                 count, done = await self._store.write(batch)
             resealed_count += count
             await asyncio.sleep(self._pause_s)
         self._keyring.forget(old_key_id)
         return resealed_count
+
+    async def _both_loaded(self, *data_key_ids: int) -> bool:
+        """Brings keys into memory; false where another process has retired one since it was looked for."""
+        try:
+            for data_key_id in data_key_ids:
+                await self._keyring.loaded(data_key_id)
+        except Conflict as refusal:
+            if refusal.reason != "DataKeyRetired":
+                raise
+            return False
+        return True
 
     def _reseal_batch(self, tx: Tx, scope: str, old_key_id: int, new_key_id: int) -> tuple[int, bool]:
         """How many values were sealed anew, and whether the old key is gone."""

@@ -127,6 +127,15 @@ async def open_authority(directory: Path, box: KeyBox, clock: Clock) -> Authorit
     return authority
 
 
+def names_of(pem: bytes) -> frozenset[str]:
+    """The host names in a certificate, the first of a PEM, in lower case; none where it cannot be read."""
+    try:
+        found = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+        return frozenset()
+    return frozenset(name.lower() for name in found.value.get_values_for_type(x509.DNSName))
+
+
 def write_bundle(path: Path, trust_store: Path | None, authority: Authority) -> None:
     """Writes the trust store (where there is one) with the authority's certificate added."""
     base = trust_store.read_bytes() if trust_store is not None else b""

@@ -2,7 +2,8 @@
 
 `HostContexts` serves the certificates of the local authority: one for the names that are always ours, others minted
 when a client first asks, for hosts that are allowed, and renewed long before they end. `OwnContext` serves a
-certificate given by setting and picks it up again when its files change. Both give the `ssl.SSLContext` to listen with.
+certificate given by setting and picks it up again when its files change; names below `localhost`, which no other
+authority vouches for, stay with the local one. Both give the `ssl.SSLContext` to listen with.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from pathlib import Path
 from claviger.core.clock import Clock
 from claviger.core.errors import Misconfigured
 from claviger.core.ids import new_token
-from claviger.server.authority import Authority, Leaf
+from claviger.outgoing.hosts import is_local
+from claviger.server.authority import Authority, Leaf, names_of
 from claviger.server.logs import describe_failure
 
 ALWAYS_OURS = (
@@ -61,6 +63,13 @@ class HostContexts:
             self._leaf = self._authority.mint(ALWAYS_OURS)
             load_leaf(self.context, self._leaf)
 
+    def context_for(self, host: str) -> ssl.SSLContext:
+        """What to go on with in a handshake that asks for this host, in lower case."""
+        minted = self._minted_for(host)
+        if minted is None:
+            self.refresh()
+        return minted or self.context
+
     def _choose(self, tls: ssl.SSLObject | ssl.SSLSocket, host: str | None, _: ssl.SSLContext) -> int | None:
         """OpenSSL's question during the handshake; it may not raise."""
         try:
@@ -72,8 +81,7 @@ class HostContexts:
             if other is not None:
                 tls.context = other
         except Exception as failure:  # noqa: BLE001 - an exception here would be printed, and the client left hanging
-            logger.error("no certificate could be made: %s", describe_failure(failure))
-            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+            return _failed(failure)
         return None
 
     def _minted_for(self, host: str) -> ssl.SSLContext | None:
@@ -92,17 +100,32 @@ class HostContexts:
         return context
 
 
-class OwnContext:
-    """A certificate given by setting. Raises Misconfigured, naming the setting and the fix, when it cannot be used."""
+def _failed(failure: Exception) -> int:
+    logger.error("no certificate could be made: %s", describe_failure(failure))
+    return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
 
-    def __init__(self, certificate: Path, key: Path, setting_prefix: str = "CLAVIGER_") -> None:
+
+class OwnContext:
+    """A certificate given by setting. Raises Misconfigured, naming the setting and the fix, when it cannot be used.
+
+    `localhost` and the names below it are shown what `local` has for them, unless the certificate holds them itself.
+    """
+
+    def __init__(
+        self, certificate: Path, key: Path, setting_prefix: str = "CLAVIGER_", *, local: HostContexts | None = None
+    ) -> None:
         self._certificate, self._key, self._prefix = certificate, key, setting_prefix
+        self._local = local
+        self._names: frozenset[str] = frozenset()
         self.context = new_context()
+        self.context.sni_callback = self._choose
         self._stamp = self._look()
         self._load(self.context)
 
     def refresh(self) -> None:
         """Takes the files up again when they changed; what cannot be used is logged, and the old certificate stays."""
+        if self._local is not None:
+            self._local.refresh()
         try:
             stamp = self._look()
             if stamp != self._stamp:
@@ -140,6 +163,28 @@ class OwnContext:
             if getattr(failure, "reason", "") == "KEY_VALUES_MISMATCH":
                 raise self._wrong("TLS_KEY", self._key, "give the key that belongs to the certificate") from None
             raise self._wrong("TLS_CERTIFICATE", self._certificate, "check both PEM files with openssl") from None
+        if context is self.context:
+            self._names = names_of(self._certificate.read_bytes())
+            if any(is_local(name) and name != "localhost" for name in self._names):
+                logger.warning(
+                    "the certificate of %sTLS_CERTIFICATE holds names below localhost; the control plane's connections "
+                    "to the embedded clouds, which trust the local authority alone, fail where they use them",
+                    self._prefix,
+                )
+
+    def _choose(self, tls: ssl.SSLObject | ssl.SSLSocket, host: str | None, _: ssl.SSLContext) -> int | None:
+        """OpenSSL's question during the handshake; it may not raise."""
+        try:
+            name = (host or "").lower().removesuffix(".")
+            if self._local is not None and is_local(name) and not self._holds(name):
+                tls.context = self._local.context_for(name)
+        except Exception as failure:  # noqa: BLE001 - an exception here would be printed, and the client left hanging
+            return _failed(failure)
+        return None
+
+    def _holds(self, name: str) -> bool:
+        above = name.partition(".")[2]
+        return name in self._names or ("." in above and f"*.{above}" in self._names)  # see ALWAYS_OURS
 
     def _wrong(self, setting: str, path: Path, fix: str) -> Misconfigured:
         return Misconfigured("Setting", setting=self._prefix + setting, given=path, fix=fix)

@@ -12,7 +12,7 @@ import msgspec
 
 from claviger.audit import proofs, queries, records
 from claviger.audit.checkpoints import Checkpoints
-from claviger.audit.entry import Origin, Severity, encoded
+from claviger.audit.entry import Severity, encoded
 from claviger.audit.queries import Filters, Record
 from claviger.audit.signed_note import PublicKey, checkpoint_of
 from claviger.cckm.auditing.wire import (
@@ -30,7 +30,8 @@ from claviger.cckm.resource import account, seconds, timestamp, uri
 from claviger.core.errors import Invalid, NotFound
 from claviger.store.contract import Store
 
-_WORDS = {"severity": Severity.__args__, "source": Origin.__args__}  # type: ignore[attr-defined]
+_SEVERITIES = frozenset(Severity.__args__)  # type: ignore[attr-defined]
+_IN_TIME = ("createdAt", "updatedAt", "id")
 _LARGEST = 10**15
 
 
@@ -44,7 +45,7 @@ class AuditTrail:
     async def page(self, caller: Caller, query: Query) -> Page:
         """One page of the records that the caller may see, the newest first. Raises Invalid."""
         window = window_of(query)
-        ((_, newest_first),) = sort_of(query, ("createdAt",), "-createdAt")
+        newest_first = sort_of(query, _IN_TIME, "-createdAt")[0][1]  # the others sort alike
         filters = _visible(caller, _filters(query, newest_first=newest_first))
         if filters is None:
             return Page(window.skip, window.limit, 0, [])
@@ -107,16 +108,15 @@ def _visible(caller: Caller, filters: Filters) -> Filters | None:
     """Filters that let through only what the caller may see; None where that is nothing."""
     if caller.is_in(ADMINS):
         return filters
-    if filters.service not in (None, SERVICE):
+    if filters.service and SERVICE not in filters.service:
         return None
-    return msgspec.structs.replace(filters, service=SERVICE)
+    return msgspec.structs.replace(filters, service=(SERVICE,))
 
 
 def _filters(query: Query, *, newest_first: bool) -> Filters:
     problems = {}
-    for name, words in _WORDS.items():
-        if query.one(name) not in (None, *words):
-            problems[name] = f"must be one of {', '.join(words)}"
+    if not _SEVERITIES.issuperset(query.all("severity")):
+        problems["severity"] = f"must be one of {', '.join(Severity.__args__)}"  # type: ignore[attr-defined]
     times: dict[str, float | None] = {}
     for name in ("createdAfter", "createdBefore"):
         try:
@@ -125,18 +125,16 @@ def _filters(query: Query, *, newest_first: bool) -> Filters:
             problems[name] = "must be a date such as 2027-10-02T14:24:37Z (RFC 3339)"
     if problems:
         raise validation(problems)
-    severity: Severity | None = query.one("severity")  # type: ignore[assignment]  # one of its words, as just seen
-    source: Origin | None = query.one("source")  # type: ignore[assignment]
     return Filters(
-        severity=severity,
+        severity=tuple(query.all("severity")),
         created_after=times["createdAfter"],
         created_before=times["createdBefore"],
         success=query.boolean("success"),
-        message=query.one("message"),
-        service=query.one("service"),
-        source=source,
-        client_ip=query.one("client_ip"),
-        username=query.one("username"),
+        message=tuple(query.all("message")),
+        service=tuple(query.all("service")),
+        source=tuple(query.all("source")),
+        client_ip=tuple(query.all("client_ip")),
+        username=tuple(query.all("username")),
         object_id=query.one("object_id"),
         newest_first=newest_first,
     )
@@ -163,6 +161,7 @@ def shown(record: Record) -> AuditRecordShown:
         uri=uri("audit", "record", record.id, ""),
         account=account(entry.domain_id),
         created_at=timestamp(entry.at),
+        updated_at=timestamp(entry.at),
         severity=entry.severity,
         message=entry.action,
         service=entry.service,

@@ -21,15 +21,21 @@ _RECORDS = "/audit/records"
 _CLIENTS = "/audit/client-records"
 _PROOF = "/claviger/audit"
 _FILTERS = (
-    Parameter("severity", description="How grave.", values=Severity.__args__),  # type: ignore[attr-defined]
+    Parameter("severity", description="How grave.", repeated=True, values=Severity.__args__),  # type: ignore[attr-defined]
     Parameter("createdAfter", description="From this time on; RFC 3339."),
     Parameter("createdBefore", description="Up to this time; RFC 3339."),
     Parameter("success", "boolean", "Whether what was asked for was done."),
-    Parameter("message", description="What was done, in any case; * stands for anything."),
-    Parameter("service", description="Which service did it: cckm, keyvault, management, login, claviger."),
-    Parameter("source", description="Where it came from.", values=Origin.__args__),  # type: ignore[attr-defined]
-    Parameter("client_ip", description="The address that the call came from."),
-    Parameter("username", description="Who did it, by name."),
+    Parameter("message", description="What was done, in any case; * stands for anything.", repeated=True),
+    Parameter(
+        "service", description="Which service did it: cckm, keyvault, management, login, claviger.", repeated=True
+    ),
+    Parameter(
+        "source",
+        description=f"Where it came from: {', '.join(Origin.__args__)}.",  # type: ignore[attr-defined]
+        repeated=True,
+    ),
+    Parameter("client_ip", description="The address that the call came from.", repeated=True),
+    Parameter("username", description="Who did it, by name, in any case; * stands for anything.", repeated=True),
     Parameter("object_id", description="What it was done to, by id."),
 )
 _WHO = "Members of `admin` see every record of their domain, CCKM Admins those of the service cckm."

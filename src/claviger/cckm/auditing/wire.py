@@ -9,14 +9,17 @@ import msgspec
 
 
 class AuditRecordShown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One record. `details` holds what it was done to, and how it ended; `canonical`, of a single record, is its leaf
-    in the log's tree: the SHA-256 of a zero byte and this text is what a proof of inclusion begins with.
+    """One record, which never changes. `details` holds what it was done to, and how it ended.
+
+    `canonical`, of a single record, is its leaf in the log's tree: the SHA-256 of a zero byte and this text is what a
+    proof of inclusion begins with.
     """
 
     id: str
     uri: str
     account: str
     created_at: str = msgspec.field(name="createdAt")
+    updated_at: str = msgspec.field(name="updatedAt")
     severity: str
     message: str
     service: str

@@ -7,6 +7,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from claviger.cckm.vaults.records import ManagedVault
+from claviger.core.errors import Conflict
 from claviger.store.contract import Store, Tx
 
 _COLUMNS = (
@@ -99,6 +101,16 @@ class Kind(Generic[C]):
         """The same within a change."""
         row = tx.fetch_one(self._sql(), domain_id, self._service, id_or_name, id_or_name, id_or_name)
         return None if row is None else self._read(row)
+
+    async def of_vault(self, store: Store, vault: ManagedVault) -> C:
+        """The connection by which a vault is managed. Raises Conflict("ConnectionMissing")."""
+        found = await self.find(store, vault.domain_id, vault.connection_id) if vault.connection_id else None
+        if found is None:
+            raise Conflict(
+                "ConnectionMissing",
+                message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one",
+            )
+        return found
 
     async def all_of(self, store: Store, domain_id: str) -> list[C]:
         """A domain's connections of this service, oldest first."""

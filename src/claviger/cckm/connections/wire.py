@@ -10,6 +10,16 @@ from msgspec import UNSET, UnsetType
 from claviger.cckm.resource import Header
 
 
+class CommonIn(msgspec.Struct, frozen=True, kw_only=True):
+    """What connections of all services may be given."""
+
+    name: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    meta: dict[str, Any] | UnsetType = UNSET
+    labels: dict[str, str | None] | UnsetType = UNSET
+    products: list[str] | UnsetType = UNSET
+
+
 class CommonOut(Header, frozen=True, kw_only=True):
     """What connections of all services show. The three fields about tests are null until there was one."""
 

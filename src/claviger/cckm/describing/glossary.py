@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from claviger.cckm.describing.consent import APPROVALS_AND_PLANS
 from claviger.cckm.describing.oci import OCI, OCI_SEGMENTS, OCI_TAGS
-from claviger.cckm.describing.record import AUDIT
+from claviger.cckm.describing.record import AUDIT, AUDIT_SEGMENTS, AUDIT_TAGS
 from claviger.cckm.describing.word import CREATED, ID, NOT_YET, SUBSCRIPTION, UPDATED, Word
 
 SECRET_FIELDS = frozenset(
@@ -312,6 +312,13 @@ FIELDS: Mapping[str, Word] = {
     "secret": Word("What notices are signed with: `whsec_` and 24 to 64 random bytes in base64."),
     "new_secret": Word("Whether to make another secret, which the answer shows."),
     "ca_certificate": Word("Authority of the receiver's certificate, PEM; empty for what the server's machine trusts."),
+    "expiry_days": Word(
+        "How many days ahead expiries are told; 1 to 10 numbers from 1 to 365. Left out at first: 30, 7 and 1.", [60, 7]
+    ),
+    "final_days": Word(
+        "How many days ahead ends of retention are told; 1 to 10 numbers from 1 to 90. Left out at first: 7 and 1.",
+        [7, 1],
+    ),
     "NoticeSubscription.disabled": Word("Whether nothing is sent."),
     "NewNoticeSubscription.disabled": Word("Whether nothing is sent."),
     "NoticeSubscriptionChange.disabled": Word("Whether nothing is sent."),
@@ -361,8 +368,7 @@ SEGMENTS: Mapping[str, str] = {
     "tokens": "Id of the refresh token.",
     "users": "Id of the user.",
     "vaults": "Id of the vault's record.",
-    "records": "Id of the audit record.",
-    "client-records": "Id of the record that a client has sent.",
+    **AUDIT_SEGMENTS,
     **OCI_SEGMENTS,
 }
 """What a segment that varies is, by the segment before it."""
@@ -386,7 +392,7 @@ TAGS: Mapping[str, str] = {
     "scheduler": "What is to be run when, by a cron expression, and what became of it.",
     "plans": "What a call would do, before it is made.",
     "approvals": "What must not happen by the word of one person waits here until enough others agree.",
-    "audit": "Who did what, in a log that nobody can change unnoticed, and what proves it.",
+    **AUDIT_TAGS,
     "search": "Find secrets by words of names, tags and vaults, by states and dates. Values are never looked at.",
     "leaving": "What was deleted and can be brought back: until when, how, and who deleted it.",
     "azure keys": NOT_YET,

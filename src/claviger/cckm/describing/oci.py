@@ -149,8 +149,10 @@ OCI: Mapping[str, Word] = {
     "auto_rotate_external_cm_domain_id": Word("Of another CipherTrust Manager; not looked at."),
     "cckm_key_rotation_params": Word("How to rotate the keys that are linked to it."),
     "RotationParams.cloud_name": Word("Which cloud's keys: `oci`.", "oci"),
-    "expiration": Word("Life of new material; of no effect, since keys in OCI do not expire.", "365d"),
-    "expire_in": Word("Which keys expire soon enough; of no effect, since keys in OCI do not expire.", "30d"),
+    "expiration": Word("How long a version lives, as `expire_in` counts it; OCI itself knows no expiry.", "365d"),
+    "expire_in": Word(
+        "Rotate only keys whose current version expires within this time; without `expiration` none does.", "30d"
+    ),
     "rotation_after": Word(
         "How old a key's current version has to be, such as 90d or 12h; without it every run rotates every key.", "90d"
     ),

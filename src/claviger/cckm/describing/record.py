@@ -1,4 +1,4 @@
-"""The words of the audit log; a part of the glossary."""
+"""The words of the audit log and of the product at large; a part of the glossary."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from claviger.cckm.describing.word import CREATED, Word
 _HASH = "In hex."
 AUDIT: Mapping[str, Word] = {
     "AuditRecordShown.createdAt": Word("When it happened; RFC 3339, UTC.", CREATED),
+    "AuditRecordShown.updatedAt": Word("The same: a record never changes.", CREATED),
     "AuditRecordShown.severity": Word("info: done; warning: refused; error: failed.", "info"),
     "AuditRecordShown.message": Word("What was to be done.", "Soft-delete a secret in Azure"),
     "AuditRecordShown.service": Word("Which service did it.", "cckm"),
@@ -35,5 +36,20 @@ AUDIT: Mapping[str, Word] = {
     "ConsistencyShown.to": Word("The later size.", 10_000),
     "old_root": Word(f"Root at the earlier size. {_HASH}"),
     "new_root": Word(f"Root at the later size. {_HASH}"),
+    "CloudUnits.total": Word("Of all clouds."),
+    "CloudUnits.azure": Word("Subscriptions of Azure with a vault under management."),
+    "CloudUnits.oci": Word("Tenancies of OCI."),
+    "PropertyShown.name": Word("Its name.", "ENABLE_RECORDS_DB_STORE"),
+    "PropertyShown.value": Word("Its value; no secret."),
+    "PropertyShown.description": Word("What it is for."),
     "public_key": Word("The key, as `claviger audit verify --public-key` takes it."),
+}
+AUDIT_SEGMENTS: Mapping[str, str] = {
+    "alarms": "Id of the alarm.",
+    "records": "Id of the audit record.",
+    "client-records": "Id of the record that a client has sent.",
+}
+AUDIT_TAGS: Mapping[str, str] = {
+    "audit": "Who did what, in a log that nobody can change unnoticed, and what proves it.",
+    "system": "What the product has beside its clouds; most of it is empty here.",
 }

@@ -31,8 +31,8 @@ class Source(NamedTuple):
     part_of: Callable[[Any], Part]
 
 
-SECRETS = Source(secrets.revision_of, secrets.moved_since, secrets.rows_of, secrets_part)
-KEYS = Source(keys.revision_of, keys.moved_since, keys.rows_of, keys_part)
+SECRETS = Source(secrets.PARTS.revision_of, secrets.PARTS.moved_since, secrets.rows_of, secrets_part)
+KEYS = Source(keys.PARTS.revision_of, keys.PARTS.moved_since, keys.rows_of, keys_part)
 
 
 class Found(NamedTuple):

@@ -18,18 +18,19 @@ from claviger.cckm.notices import records, rules
 from claviger.cckm.notices.keys import SEALED_AS, opened
 from claviger.cckm.notices.outbox import records as outbox
 from claviger.cckm.notices.outbox.records import Consignment, DeliveryRow
-from claviger.cckm.notices.rules import Outcome, State, Type
-from claviger.cckm.notices.signature import headers_of
+from claviger.cckm.notices.rules import State, Type
 from claviger.cckm.notices.wire import Event
 from claviger.cckm.resource import timestamp
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
 from claviger.core.errors import Busy, Refusal
 from claviger.jobs.holder import is_dead, own_name
+from claviger.outgoing.rules import LONGEST_RETRY_AFTER_S, Outcome, pause_after, pause_of_receiver, retry_after
+from claviger.outgoing.signature import headers_of
 from claviger.store.contract import Store, Tx
 
 if TYPE_CHECKING:
-    from claviger.cckm.notices.transport import Transport
+    from claviger.outgoing.transport import Transport
 
 LEASE_S = 60.0
 POLL_S = 1.0
@@ -209,7 +210,7 @@ class Courier:
 
     def _opened(self) -> Transport:
         if self._transport is None:
-            from claviger.cckm.notices.transport import ATTEMPT_S, Transport
+            from claviger.outgoing.transport import ATTEMPT_S, Transport
 
             self._transport = Transport(attempt_s=self._attempt_s or ATTEMPT_S)
         return self._transport
@@ -232,8 +233,8 @@ class Courier:
                 records.note_delivered(tx, ident, at)
             return
         now = self._machine.now()
-        asked = rules.retry_after(outcome.retry_after, now)
-        pause = rules.pause_after(delivery.attempts, asked)
+        asked = retry_after(outcome.retry_after, now)
+        pause = pause_after(delivery.attempts, asked)
         if outcome.status == 410 or delivery.type is Type.TEST or pause is None:
             mine = outbox.end(tx, delivery, State.DEAD, outcome.status, outcome.error, at)
         else:
@@ -244,6 +245,6 @@ class Courier:
         if outcome.status == 410:
             records.disable(tx, ident, rules.GONE)
         if outcome.status is None:
-            records.pause(tx, ident, now + rules.pause_of_receiver(failures), failures + 1)
+            records.pause(tx, ident, now + pause_of_receiver(failures), failures + 1)
         elif asked is not None:
-            records.pause(tx, ident, now + min(asked, rules.LONGEST_RETRY_AFTER_S), failures)
+            records.pause(tx, ident, now + min(asked, LONGEST_RETRY_AFTER_S), failures)

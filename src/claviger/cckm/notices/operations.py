@@ -35,6 +35,7 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Invalid, NotFound, Throttled
 from claviger.core.ids import new_uuid
 from claviger.core.sensitive import Sensitive
+from claviger.outgoing.rules import SECRET_BYTES, SECRET_PREFIX, key_of, url_problem, written
 from claviger.store.contract import Store, Tx
 
 SUBSCRIPTION = "notice-subscription"
@@ -88,6 +89,8 @@ class Subscriptions:
             authority=_authority(asked.ca_certificate),
             created_at=now,
             updated_at=now,
+            expiry_days=_days(asked.expiry_days, rules.EXPIRY_DAYS),
+            final_days=_days(asked.final_days, rules.FINAL_DAYS),
         )
         key = _given(asked.secret)
         await _check(row)
@@ -219,13 +222,15 @@ class Subscriptions:
             disabled_reason=row.disabled_reason,
             description=row.description,
             ca_certificate=row.authority,
+            expiry_days=list(row.expiry_days),
+            final_days=list(row.final_days),
             waiting=row.waiting,
             dropped=row.dropped,
             resumes_at=_time(row.resume_at) if row.resume_at > self._machine.now() else None,
             last_delivered_at=_time(row.delivered_at),
             last_failed_at=_time(row.failed_at),
             last_error=row.last_error,
-            secret=UNSET if made is None else rules.written(made.current.reveal()).reveal_text(),
+            secret=UNSET if made is None else written(made.current.reveal()).reveal_text(),
         )
 
 
@@ -253,11 +258,18 @@ def shown_delivery(row: DeliveryRow) -> NoticeDelivery:
 
 async def _check(row: SubscriptionRow) -> None:
     problems: dict[str, str] = {}
-    wrong_url, wrong_types = rules.url_problem(row.url), rules.types_problem(row.types)
+    wrong_url, wrong_types = url_problem(row.url), rules.types_problem(row.types)
     if wrong_url:
         problems["url"] = wrong_url
     if wrong_types:
         problems["types"] = wrong_types
+    for field, days, most in (
+        ("expiry_days", row.expiry_days, rules.MOST_EXPIRY_DAYS),
+        ("final_days", row.final_days, rules.MOST_FINAL_DAYS),
+    ):
+        wrong_days = rules.days_problem(days, most)
+        if wrong_days:
+            problems[field] = wrong_days
     if len(row.description) > rules.MOST_DESCRIPTION or "\0" in row.description:
         problems["description"] = f"may have up to {rules.MOST_DESCRIPTION} characters, and no NUL"
     if row.authority and not await _is_authority(row.authority):
@@ -270,7 +282,7 @@ async def _check(row: SubscriptionRow) -> None:
 async def _is_authority(pem: str) -> bool:
     if len(pem) > rules.MOST_PEM or "\0" in pem or not pem.isascii():
         return False
-    from claviger.cckm.notices.transport import check_authority
+    from claviger.outgoing.transport import check_authority
 
     try:
         await asyncio.to_thread(check_authority, pem)
@@ -291,11 +303,18 @@ def _merged(row: SubscriptionRow, asked: NoticeSubscriptionChange, at: float) ->
         description=row.description if asked.description is None else asked.description.strip(),
         authority=row.authority if asked.ca_certificate is None else _authority(asked.ca_certificate),
         updated_at=at,
+        expiry_days=_days(asked.expiry_days, row.expiry_days),
+        final_days=_days(asked.final_days, row.final_days),
     )
 
 
 def _types(asked: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked))
+
+
+def _days(asked: list[int] | None, otherwise: tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers, the farthest first."""
+    return otherwise if asked is None else tuple(sorted(set(asked), reverse=True))
 
 
 def _authority(asked: str) -> str:
@@ -305,10 +324,10 @@ def _authority(asked: str) -> str:
 def _given(secret: Sensitive | None) -> bytes | None:
     if secret is None:
         return None
-    key = rules.key_of(secret)
+    key = key_of(secret)
     if key is None:
-        least, most = rules.SECRET_BYTES
-        raise validation({"secret": f"must be {rules.SECRET_PREFIX} and {least} to {most} random bytes in base64"})
+        least, most = SECRET_BYTES
+        raise validation({"secret": f"must be {SECRET_PREFIX} and {least} to {most} random bytes in base64"})
     return key
 
 

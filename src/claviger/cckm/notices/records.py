@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from claviger.cckm.notices.rules import Type
+from claviger.cckm.notices.rules import EXPIRY_DAYS, FINAL_DAYS, Type
 from claviger.store.contract import Row, Store, Tx
 
 _SUBSCRIPTION = (
     "id, domain_id, url, types, disabled, disabled_reason, description, authority, waiting, dropped, resume_at, "
-    "failures, delivered_at, failed_at, last_error, created_at, updated_at"
+    "failures, delivered_at, failed_at, last_error, created_at, updated_at, expiry_days, final_days"
 )
 
 
@@ -33,6 +33,12 @@ class SubscriptionRow(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
     created_at: float
     updated_at: float
+    expiry_days: tuple[int, ...] = EXPIRY_DAYS
+    final_days: tuple[int, ...] = FINAL_DAYS
+
+    def days_of(self, kind: Type) -> tuple[int, ...]:
+        """How many days ahead it hears of dates."""
+        return self.expiry_days if kind is Type.NEAR_EXPIRY else self.final_days
 
 
 def _subscription(row: Row) -> SubscriptionRow:
@@ -54,7 +60,17 @@ def _subscription(row: Row) -> SubscriptionRow:
         last_error=row[14],
         created_at=row[15],
         updated_at=row[16],
+        expiry_days=_numbers(row[17]),
+        final_days=_numbers(row[18]),
     )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split()))
+
+
+def _text(numbers: tuple[int, ...]) -> str:
+    return " ".join(map(str, numbers))
 
 
 async def subscriptions_of(store: Store, domain_id: str) -> list[SubscriptionRow]:
@@ -91,8 +107,8 @@ def add_subscription(tx: Tx, row: SubscriptionRow) -> None:
     """Stores a new subscription."""
     columns = "id, domain_id, url, types, disabled, disabled_reason, description, authority, created_at, updated_at"
     tx.execute(
-        f"INSERT INTO cckm_notice_subscriptions ({columns}, waiting, dropped, resume_at, failures, last_error) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '')",
+        f"INSERT INTO cckm_notice_subscriptions ({columns}, expiry_days, final_days, waiting, dropped, resume_at, "
+        "failures, last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, '')",
         row.id,
         row.domain_id,
         row.url,
@@ -103,6 +119,8 @@ def add_subscription(tx: Tx, row: SubscriptionRow) -> None:
         row.authority,
         row.created_at,
         row.updated_at,
+        _text(row.expiry_days),
+        _text(row.final_days),
     )
 
 
@@ -110,13 +128,15 @@ def change_subscription(tx: Tx, row: SubscriptionRow) -> None:
     """Stores what a caller can change; the receiver gets a fresh start."""
     tx.execute(
         "UPDATE cckm_notice_subscriptions SET url = ?, types = ?, disabled = ?, disabled_reason = ?, description = ?, "
-        "authority = ?, resume_at = 0, failures = 0, updated_at = ? WHERE id = ?",
+        "authority = ?, expiry_days = ?, final_days = ?, resume_at = 0, failures = 0, updated_at = ? WHERE id = ?",
         row.url,
         " ".join(row.types),
         int(row.disabled),
         row.disabled_reason,
         row.description,
         row.authority,
+        _text(row.expiry_days),
+        _text(row.final_days),
         row.updated_at,
         row.id,
     )
@@ -142,13 +162,18 @@ async def all_ids(store: Store) -> list[str]:
     return [row[0] for row in await store.read("SELECT id FROM cckm_notice_subscriptions ORDER BY id")]
 
 
-async def domains_that_hear(store: Store, kind: Type, most_waiting: int) -> set[str]:
-    """The domains in which somebody gets notices of this type, and has room for one more."""
+async def days_heard(store: Store, kind: Type, most_waiting: int) -> dict[str, set[int]]:
+    """By domain, how many days ahead anybody hears of dates of this type who has room for one more."""
     rows = await store.read(
-        "SELECT DISTINCT domain_id, types FROM cckm_notice_subscriptions WHERE disabled = 0 AND waiting < ?",
+        "SELECT domain_id, types, expiry_days, final_days FROM cckm_notice_subscriptions "
+        "WHERE disabled = 0 AND waiting < ?",
         most_waiting,
     )
-    return {row[0] for row in rows if not row[1] or kind.value in row[1].split()}
+    heard: dict[str, set[int]] = {}
+    for domain_id, types, expiry, final in rows:
+        if not types or kind.value in types.split():
+            heard.setdefault(domain_id, set()).update(_numbers(expiry if kind is Type.NEAR_EXPIRY else final))
+    return heard
 
 
 def count_dropped(tx: Tx, ident: str) -> None:

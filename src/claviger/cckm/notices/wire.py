@@ -25,6 +25,8 @@ class NewNoticeSubscription(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool = False
     description: str = ""
     ca_certificate: str = ""
+    expiry_days: list[int] | None = None
+    final_days: list[int] | None = None
 
 
 class NoticeSubscriptionChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +42,8 @@ class NoticeSubscriptionChange(msgspec.Struct, frozen=True, kw_only=True):
     disabled: bool | None = None
     description: str | None = None
     ca_certificate: str | None = None
+    expiry_days: list[int] | None = None
+    final_days: list[int] | None = None
 
 
 class NoticeSubscription(Header, frozen=True, kw_only=True):
@@ -54,6 +58,8 @@ class NoticeSubscription(Header, frozen=True, kw_only=True):
     disabled_reason: str
     description: str
     ca_certificate: str
+    expiry_days: list[int]
+    final_days: list[int]
     waiting: int
     dropped: int
     resumes_at: str | None

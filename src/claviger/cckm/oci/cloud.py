@@ -4,7 +4,8 @@
 `OciCloud.change(...)` sends it once, and again only after a 429, which did nothing. The SDK's own retries and its
 circuit breaker, which is one for the whole process, are off. Every call ends in time: what has not is undecided.
 
-    404 NotFound("CloudHidden") where a right may be missing, else NotFound("CloudNotFound"),
+    404 NotFound("CloudHidden") where a right may be missing, else NotFound("CloudNotFound"); one without a code of
+    OCI's is Unavailable("CloudUnreachable"),
     409, 412 Conflict("CloudConflict"), 401, 403 Forbidden("CloudRefused"),
     other 4xx, 501 Invalid("CloudInvalid"), 429 Throttled("CloudThrottled", retry_after_s=...),
     not sent for certain Unavailable("CloudUnreachable"), perhaps done Unavailable("CloudUndecided").
@@ -31,10 +32,11 @@ from claviger.cckm.oci.pace import Kind, budget_of
 from claviger.cckm.oci.realm import REALM_DOMAIN, Handle, Service, handle, host_alone, is_region, vault_handle
 from claviger.cckm.oci.workers import SHARE, Workers
 from claviger.cckm.pace import Budgets, Limits
-from claviger.cckm.reaching import is_local, said, seconds_asked
-from claviger.cckm.trust import trust
+from claviger.cckm.reaching import said, seconds_asked
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
+from claviger.outgoing.hosts import is_local
+from claviger.outgoing.trust import trust
 
 T = TypeVar("T")
 
@@ -348,14 +350,20 @@ def _is_not_sent(failure: Any) -> bool:
     return False
 
 
+def _not_there(message: str, code: str) -> Refusal:
+    """A 404; what a proxy's page does not show says nothing about what OCI has."""
+    if not code.isalnum():
+        return Unavailable("CloudUnreachable", message=f"{message} (a 404 that is not OCI's)")
+    return NotFound("CloudHidden" if code in HIDDEN else "CloudNotFound", message=message, code=code)
+
+
 def _answered(failure: Any, hidden: tuple[Sensitive, ...]) -> Refusal:
     status, code = int(failure.status), str(failure.code or "")[:100]
     words = f"{code}: {failure.message}" if code else str(failure.message or "without an explanation")
     message = said(f"OCI answered {status}: {words}", hidden)
     match status:
         case 404:
-            reason = "CloudHidden" if code in HIDDEN else "CloudNotFound"
-            return NotFound(reason, message=message, code=code)
+            return _not_there(message, code)
         case 409 | 412:
             return Conflict("CloudConflict", message=message, code=code)
         case 401 | 403:

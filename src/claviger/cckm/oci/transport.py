@@ -17,7 +17,7 @@ from oci._vendor.requests.exceptions import ConnectionError as Broken
 from urllib3 import HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPSConnection
 
-from claviger.cckm.reaching import LOOPBACK, is_local
+from claviger.outgoing.hosts import LOOPBACK, is_local
 
 _SCHEME = "https://"
 _PORTION = 64 * 1024

@@ -42,6 +42,7 @@ _FILTERS = {
 _SORTS = {
     "name": lambda config: config.name,
     "operation": lambda config: config.operation,
+    "run_at": lambda config: config.run_at,
     "createdAt": lambda config: config.created_at,
     "updatedAt": lambda config: config.updated_at,
     "next_run_at": lambda config: (config.next_run_at is None, config.next_run_at or 0),

@@ -41,8 +41,11 @@ JOB_SORTS: Mapping[str, str] = {
     "createdAt": "j.num",
     "startedAt": "COALESCE(j.started_at, 0)",
     "finishedAt": f"COALESCE({_FINISHED}, 0)",
+    "updatedAt": f"COALESCE(r.updated_at, {_FINISHED}, j.started_at, j.created_at)",
     "name": "j.name",
+    "operation": "j.operation",
     "status": _STATUS,
+    "id": "j.id",
 }
 _PARAMS = msgspec.json.Decoder(Params)
 
@@ -284,8 +287,9 @@ def _where(domain_id: str, filters: Mapping[str, Sequence[str]]) -> tuple[str, l
     for name, words in filters.items():
         column, any_of = JOB_FILTERS[name], []
         for word in words:
-            any_of.append(f"lower({column}) LIKE lower(?) ESCAPE '!'" if "*" in word else f"{column} = ?")
-            args.append(_like(word) if "*" in word else word)
+            in_any_case = name == "name" or "*" in word
+            any_of.append(f"lower({column}) LIKE lower(?) ESCAPE '!'" if in_any_case else f"{column} = ?")
+            args.append(_like(word) if in_any_case else word)
         clauses.append(f"({' OR '.join(any_of)})")
     return " AND ".join(clauses), args
 

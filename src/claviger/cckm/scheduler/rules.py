@@ -71,7 +71,8 @@ _PERIOD = re.compile(r"([0-9]{1,6})([dDhH])")
 class Params(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a synchronisation or a rotation is to do (CCKM contract §9.3). Vaults are ids or names, as they were given.
 
-    Of keys in OCI, which have no expiry date, `expiration` and `expire_in` say nothing.
+    Keys in OCI have no expiry date: there `expiration` counts from when a key's current version was made, and says
+    something only together with `expire_in`.
     """
 
     cloud_name: str

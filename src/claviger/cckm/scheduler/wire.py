@@ -45,6 +45,7 @@ class RotationParams(msgspec.Struct, frozen=True, kw_only=True):
     """How keys are rotated. Periods are days or hours (`90d`, `12h`); in a change an empty one takes it away.
 
     `rotation_after` is the age at which a key's current version is replaced; without it every run rotates every key.
+    With `expire_in` only those are rotated that expire within it, `expiration` after their current version was made.
     """
 
     blank_counts: ClassVar[frozenset[str]] = frozenset({"expiration", "expire_in", "rotation_after"})

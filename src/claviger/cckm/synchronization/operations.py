@@ -17,7 +17,7 @@ from claviger.cckm.listing import Page, sort_of, window_of
 from claviger.cckm.synchronization.records import JobVaults, VaultOfJob
 from claviger.cckm.synchronization.rules import STATUSES, choice_problems
 from claviger.cckm.synchronization.runner import OBJECT, Request
-from claviger.cckm.synchronization.visiting import Vault
+from claviger.cckm.vaults.records import ManagedVault
 from claviger.core.clock import Clock
 from claviger.core.errors import NotFound
 from claviger.jobs.run_records import SORTS
@@ -27,7 +27,7 @@ from claviger.store.contract import Store, Tx
 Containers = frozenset[str] | None
 J_co = TypeVar("J_co", covariant=True)
 J = TypeVar("J")
-V = TypeVar("V", bound=Vault)
+V = TypeVar("V", bound=ManagedVault)
 
 LONGEST_NAME = 300
 

@@ -21,14 +21,15 @@ from claviger.cckm.resource import timestamp, uri
 from claviger.cckm.synchronization.progress import Board
 from claviger.cckm.synchronization.records import ENDED, Outcome, VaultOfJob
 from claviger.cckm.synchronization.rules import BRAKE_PERCENT, COMPLETED, FAILED, overall
-from claviger.cckm.synchronization.visiting import Choice, Ground, Vault, Visit, Work
+from claviger.cckm.synchronization.visiting import Choice, Ground, Visit, Work, side_by_side
+from claviger.cckm.vaults.records import ManagedVault
 from claviger.core.errors import Busy, Conflict, NotFound, Refusal
 from claviger.jobs.runs import Run, Runs
 from claviger.store.contract import Tx
 
 T = TypeVar("T")
 
-V = TypeVar("V", bound=Vault)
+V = TypeVar("V", bound=ManagedVault)
 
 URI_KIND = "synchronize"
 OBJECT = "synchronization"
@@ -160,12 +161,7 @@ class _Job(Generic[V]):
                 async with self._vaults_at_once:
                     await self._one(each, rows.get(each.vault_id))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(VAULTS_AT_ONCE, len(open_vaults))):
-                    group.create_task(work())
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        await side_by_side(work() for _ in range(min(VAULTS_AT_ONCE, len(open_vaults))))
 
     async def _one(self, each: VaultOfJob, vault: V | None) -> None:
         """One vault. What is wrong with it is its own affair; only a job that is not ours any more stops all."""

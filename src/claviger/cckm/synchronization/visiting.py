@@ -5,8 +5,9 @@ A cloud's visit reads the vault to its end, and only then brings the records to 
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from claviger.cckm.synchronization.gate import Count, Gate
 from claviger.cckm.synchronization.progress import Board
 from claviger.cckm.synchronization.records import Brake, JobVaults, Outcome
 from claviger.cckm.synchronization.rules import COMPLETED, FAILED, IN_PROGRESS
+from claviger.cckm.vaults.records import ManagedVault
 from claviger.core.clock import Clock
 from claviger.jobs.runs import Run
 from claviger.store.contract import Store, Tx
@@ -88,26 +90,7 @@ class Work(msgspec.Struct, frozen=True):
     save: Save
 
 
-class Vault(Protocol):
-    """A managed vault of any cloud."""
-
-    @property
-    def id(self) -> str:
-        """The id of its record."""
-        ...
-
-    @property
-    def domain_id(self) -> str:
-        """The domain that it belongs to."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        ...
-
-
-V = TypeVar("V", bound=Vault)
+V = TypeVar("V", bound=ManagedVault)
 
 
 class Visit(ABC, Generic[V]):
@@ -217,3 +200,13 @@ def few(items: Sequence[T], most: int = ROWS_AT_ONCE) -> Iterator[Sequence[T]]:
     """`items` in runs of up to `most`."""
     for at in range(0, len(items), most):
         yield items[at : at + most]
+
+
+async def side_by_side(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The answers of calls that are made side by side; the first that fails ends them all."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]

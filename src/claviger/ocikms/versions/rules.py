@@ -1,6 +1,7 @@
 """What may be done to a version of a key in which state (OCI contract §8.1). A version is never disabled by itself.
 
-The current version of a key cannot be deleted. A version of a deleted key is deleted, whatever its row says.
+The current version of a key cannot be deleted. A version of a deleted key is deleted, whatever its row says. A version
+that is CREATING may be used: it is its key's current one already, and a rotation must not interrupt who encrypts (§8.5).
 """
 
 from __future__ import annotations
@@ -48,7 +49,12 @@ TRANSITIONS: TransitionTable[Operation, State] = TransitionTable(
         Operation.GET: {state: state for state in State},
         Operation.SCHEDULE_DELETION: {**_NOWHERE, State.ENABLED: State.SCHEDULING_DELETION},
         Operation.CANCEL_DELETION: {**_NOWHERE, State.PENDING_DELETION: State.CANCELLING_DELETION},
-        Operation.USE: {**_NOWHERE, State.ENABLED: State.ENABLED, State.DELETED: _GONE},
+        Operation.USE: {
+            **_NOWHERE,
+            State.ENABLED: State.ENABLED,
+            State.CREATING: State.CREATING,
+            State.DELETED: _GONE,
+        },
     }
 )
 

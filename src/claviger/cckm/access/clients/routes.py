@@ -84,10 +84,11 @@ class ClientRoutes:
             page_of(
                 await self._clients.own(call.caller),
                 call.query,
-                filters={"name": lambda client: client.details.name},
+                filters={"name": lambda client: client.details.name, "id": lambda client: client.id},
                 sorts={
                     "name": lambda client: client.details.name.lower(),
                     "createdAt": lambda client: client.created_at,
+                    "updatedAt": lambda client: client.created_at,
                 },
                 default_sort="createdAt",
                 shown=_shown,

@@ -152,7 +152,7 @@ class GroupRoutes:
             page_of(
                 found,
                 call.query,
-                filters={"name": lambda each: each.group.name},
+                filters={"name": lambda each: each.group.name, "id": lambda each: each.group.name},
                 sorts={
                     "name": lambda each: each.group.name.lower(),
                     "created_at": lambda each: each.group.created_at,

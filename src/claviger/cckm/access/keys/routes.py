@@ -7,7 +7,7 @@ from claviger.cckm.access.signing import SigningKey, SigningKeys
 from claviger.cckm.access.tokens import ALGORITHM, LIFETIME_S
 from claviger.cckm.calls import PUBLIC, ROOT_DOMAIN, Answer, Call, ListOf, Route, members
 from claviger.cckm.listing import PAGING, page_of
-from claviger.cckm.resource import timestamp
+from claviger.cckm.resource import header, timestamp
 from claviger.core.errors import Forbidden
 
 TAG = "Signing keys"
@@ -65,8 +65,11 @@ class KeyRoutes:
             page_of(
                 self._keys.known(),
                 call.query,
-                filters={"state": lambda key: key.row.state},
-                sorts={"createdAt": lambda key: key.row.created_at},
+                filters={"state": lambda key: key.row.state, "id": lambda key: key.row.kid},
+                sorts={
+                    "createdAt": lambda key: key.row.created_at,
+                    "updatedAt": lambda key: key.row.created_at,
+                },
                 default_sort="-createdAt",
                 shown=_shown,
             )
@@ -81,9 +84,8 @@ class KeyRoutes:
 def _shown(key: SigningKey) -> SigningKeyShown:
     row = key.row
     return SigningKeyShown(
-        id=row.kid,
+        **header("auth", "auth-keys", row.kid, "", ROOT_DOMAIN, row.created_at, row.created_at),
         algorithm=ALGORITHM,
         state=row.state,
-        created_at=timestamp(row.created_at),
         expires_at=None if row.lapses_at is None else timestamp(row.lapses_at),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from claviger.cckm.resource import Header
+
 
 class PublishedKey(msgspec.Struct, frozen=True):
     """A public key as JWKS shows it (RFC 7517, RFC 7518 §6.2)."""
@@ -23,11 +25,9 @@ class KeySet(msgspec.Struct, frozen=True):
     keys: list[PublishedKey]
 
 
-class SigningKeyShown(msgspec.Struct, frozen=True, kw_only=True):
+class SigningKeyShown(Header, frozen=True, kw_only=True):
     """A key that signs tokens (`current`), or only verifies those it has signed until `expires_at`."""
 
-    id: str
     algorithm: str
     state: str
-    created_at: str = msgspec.field(name="createdAt")
     expires_at: str | None

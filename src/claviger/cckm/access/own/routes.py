@@ -95,7 +95,11 @@ class OwnRoutes:
                 await domains.open_to(self._store, call.caller.user_id),
                 call.query,
                 filters={"name": lambda domain: domain.name, "id": lambda domain: domain.id},
-                sorts={"name": lambda domain: domain.name.lower(), "createdAt": lambda domain: domain.created_at},
+                sorts={
+                    "name": lambda domain: domain.name.lower(),
+                    "createdAt": lambda domain: domain.created_at,
+                    "updatedAt": lambda domain: domain.updated_at,
+                },
                 default_sort="createdAt",
                 shown=lambda domain: DomainBrief(domain.id, domain.name),
             )

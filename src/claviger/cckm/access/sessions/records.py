@@ -35,7 +35,15 @@ class Line(msgspec.Struct, frozen=True):
 _NAMES = (
     "id, selector, sha256, session_id, user_id, domain_id, client_id, unused_limit_s, created_at, used_at, expires_at"
 )
-SORTED = {"created_at": "created_at", "createdAt": "created_at", "used_at": "used_at", "expires_at": "expires_at"}
+SORTED = {
+    "id": "id",
+    "created_at": "created_at",
+    "createdAt": "created_at",
+    "updatedAt": "used_at",
+    "used_at": "used_at",
+    "last_used_at": "used_at",
+    "expires_at": "expires_at",
+}
 
 
 def _line(row: Sequence[Any]) -> Line:

@@ -60,6 +60,8 @@ _IN_GROUP = (
 )
 SEARCHED = {"username": "u.username_key", "name": "lower(u.name)", "email": "lower(u.email)"}
 SORTED = {
+    "id": "u.id",
+    "user_id": "u.id",
     "username": "u.username_key",
     "name": "u.name",
     "email": "u.email",

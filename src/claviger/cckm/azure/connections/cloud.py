@@ -38,11 +38,12 @@ from claviger.cckm.azure.connections.rules import (
     is_vault_name,
 )
 from claviger.cckm.connections.operations import SEALED_AS
-from claviger.cckm.reaching import is_local, said
+from claviger.cckm.reaching import said
 from claviger.cckm.sealed import Safe
-from claviger.cckm.trust import trust
 from claviger.core.errors import Conflict, Invalid, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
+from claviger.outgoing.hosts import is_local
+from claviger.outgoing.trust import trust
 
 if TYPE_CHECKING:
     import aiohttp

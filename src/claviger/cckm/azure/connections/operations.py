@@ -12,7 +12,7 @@ from msgspec import UNSET
 from claviger.audit.trail import about
 from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.azure.connections import protection, records
-from claviger.cckm.azure.connections.cloud import AzureCloud, AzureClouds, credentials_of, sealed_form
+from claviger.cckm.azure.connections.cloud import AzureClouds, credentials_of, sealed_form
 from claviger.cckm.azure.connections.proofs import Proof, Proofs
 from claviger.cckm.azure.connections.rules import (
     MOST_CERT_DAYS,
@@ -26,6 +26,13 @@ from claviger.cckm.azure.connections.rules import (
 from claviger.cckm.azure.connections.showing import shown
 from claviger.cckm.azure.connections.wire import AzureConnectionIn, AzureConnectionOut, CsrIn, CsrOut
 from claviger.cckm.calls import ROOT_DOMAIN, Query
+from claviger.cckm.connections.changing import (
+    add_certificate_problem,
+    check_name_stays,
+    is_new_way,
+    tried,
+    with_given,
+)
 from claviger.cckm.connections.embedded import Embedded, ensure
 from claviger.cckm.connections.operations import CONNECTION, SEALED_AS, AllConnections, add, missing
 from claviger.cckm.connections.shown import listed
@@ -34,10 +41,8 @@ from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page
 from claviger.cckm.sealed import Safe
 from claviger.core.clock import Clock
-from claviger.core.errors import Invalid, Refusal
 from claviger.core.ids import new_uuid
 from claviger.core.sensitive import Sensitive
-from claviger.crypto import certificates
 from claviger.store.contract import Store, Tx
 
 _TAKEN_OVER = (
@@ -57,7 +62,6 @@ _TAKEN_OVER = (
 EMBEDDED_NAME = "embedded-azure"
 _EMBEDDED = "cckm_embedded_connection"
 _EMBEDDED_SAYS = "The Azure that is part of this server: real vaults, on this machine, without a cloud account"
-_WORDS_ONLY = ("description", "meta", "labels", "products")
 
 
 class EmbeddedAzure(msgspec.Struct, frozen=True):
@@ -119,8 +123,7 @@ class Connections:
     ) -> AzureConnectionOut:
         """Changes what is given. Raises NotFound and Invalid, and Wanted where more people have to agree."""
         known = await self._found(domain_id, id_or_name)
-        if asked.name is not UNSET and asked.name != known.name:
-            raise validation({"name": "cannot be changed"})
+        check_name_stays(known, asked)
         self._check(None, changed(known.details, asked), asked)
         proof = await self._proofs.changed(known, asked)
 
@@ -134,7 +137,7 @@ class Connections:
                 self._proofs.use(tx, proof)
                 details = proof.shown_in(details)
             protection.require(tx, guard, current, details)
-            moved = proof is not None or _is_new_way(current.details, details)
+            moved = proof is not None or is_new_way(current.details, details)
             made = msgspec.structs.replace(
                 current,
                 cloud_name=details.cloud_name,
@@ -152,7 +155,7 @@ class Connections:
         """Signs in anew with a stored connection, and notes how that ended. Raises NotFound."""
         known = await self._found(domain_id, id_or_name)
         sealed = await self._safe.must_open(SEALED_AS, known.id)
-        result = await _tried(self._clouds.try_out(known.details, credentials_of(sealed)))
+        result = await tried(self._clouds.try_out(known.details, credentials_of(sealed)))
         await self._all.note(known.id, result)
         return result
 
@@ -163,7 +166,7 @@ class Connections:
             said = "a certificate that this server makes can be tested once it is made and Azure knows it"
             return TestResult(connection_ok=False, connection_error=said)
         details, proof = await self._understood(domain_id, asked, with_name=False)
-        return await _tried(self._clouds.try_out(details, proof.credentials))
+        return await tried(self._clouds.try_out(details, proof.credentials))
 
     async def request_certificate(self, domain_id: str, asked: CsrIn) -> CsrOut:
         """Makes a key and a signing request for it; the key waits a day for its certificate. Raises Invalid."""
@@ -202,23 +205,14 @@ class Connections:
             problems["cert_duration"] = f"must be a number of days from 1 to {MOST_CERT_DAYS}"
         if isinstance(asked.certificate, str) and len(asked.certificate) > MOST_PEM:
             problems["certificate"] = f"may have up to {MOST_PEM} characters"
-        if details.azure_stack_server_cert and "azure_stack_server_cert" not in problems:
-            try:
-                certificates.read_certificates(details.azure_stack_server_cert)
-            except Invalid as refusal:
-                problems["azure_stack_server_cert"] = str(refusal.facts["message"])
+        add_certificate_problem(problems, "azure_stack_server_cert", details.azure_stack_server_cert)
         if problems:
             raise validation(problems)
 
 
 def changed(details: AzureDetails, asked: AzureConnectionIn) -> AzureDetails:
-    """The details with what is given, but for credentials. In meta and labels, null takes an entry away (§7.2)."""
-    given = {field: getattr(asked, field) for field in _TAKEN_OVER if getattr(asked, field) is not UNSET}
-    for field in ("meta", "labels"):
-        if getattr(asked, field) is not UNSET:
-            merged = {**getattr(details, field), **getattr(asked, field)}
-            given[field] = {name: value for name, value in merged.items() if value is not None}
-    return msgspec.structs.replace(details, **given)
+    """The details with what is given, but for credentials."""
+    return with_given(details, asked, _TAKEN_OVER)
 
 
 async def ensure_embedded(store: Store, safe: Safe, clock: Clock, embedded: EmbeddedAzure) -> None:
@@ -271,20 +265,5 @@ def _addresses(embedded: EmbeddedAzure) -> dict[str, str]:
     }
 
 
-def _is_new_way(before: AzureDetails, after: AzureDetails) -> bool:
-    """Whether the cloud is reached in another way: something changed that is more than a word about the connection."""
-    return msgspec.structs.replace(before, **{field: getattr(after, field) for field in _WORDS_ONLY}) != after
-
-
 def _blank() -> AzureDetails:
     return AzureDetails(client_id="0", tenant_id="0")
-
-
-async def _tried(cloud: AzureCloud) -> TestResult:
-    try:
-        await cloud.check()
-    except Refusal as refusal:
-        return TestResult(connection_ok=False, connection_error=str(refusal.facts.get("message", refusal.reason)))
-    finally:
-        await cloud.close()
-    return TestResult(connection_ok=True)

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 KIND = Kind(AZURE, Connection, AzureDetails)
-find, load, all_of = KIND.find, KIND.load, KIND.all_of
+find, load, all_of, of_vault = KIND.find, KIND.load, KIND.all_of, KIND.of_vault
 
 
 def add_csr(tx: Tx, ident: str, domain_id: str, at: float) -> None:

@@ -5,48 +5,14 @@ Imported on first use, like the SDK, since aiohttp alone takes a tenth of a seco
 
 from __future__ import annotations
 
-import socket
 import ssl
-from asyncio import timeout
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 
 from claviger.cckm.azure.connections.pace import Limits
-from claviger.cckm.reaching import is_local
+from claviger.outgoing.names import Names
 
 KEEP_ALIVE_S = 15.0
-_LOOPBACK = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
-
-
-class Names(AbstractResolver):
-    """Resolves names; those below `localhost` are the loopback itself, which few machines know (RFC 6761)."""
-
-    def __init__(self, limit_s: float) -> None:
-        self._machine = ThreadedResolver()
-        self._limit_s = limit_s
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """The addresses of a name. Raises OSError, and so does a resolver that hangs."""
-        if is_local(host):
-            return [_result(host, port, kind, text) for kind, text in _LOOPBACK if family in (socket.AF_UNSPEC, kind)]
-        try:
-            async with timeout(self._limit_s):
-                return await self._machine.resolve(host, port, family)
-        except TimeoutError:
-            raise OSError(None, "no answer in time from the resolver of names") from None
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-def _result(host: str, port: int, family: socket.AddressFamily, text: str) -> ResolveResult:
-    return ResolveResult(
-        hostname=host, host=text, port=port, family=family, proto=socket.IPPROTO_TCP, flags=socket.AI_NUMERICHOST
-    )
 
 
 def open_session(context: ssl.SSLContext, limits: Limits, proxy: str | None) -> aiohttp.ClientSession:

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from claviger.cckm.connections.wire import CommonOut
+from claviger.cckm.connections.wire import CommonIn, CommonOut
 from claviger.core.sensitive import Sensitive
 
 
-class AzureConnectionIn(msgspec.Struct, frozen=True, kw_only=True):
+class AzureConnectionIn(CommonIn, frozen=True, kw_only=True):
     """The body of POST, of PATCH and of a test. Which fields are required depends on the call and on one another."""
 
-    name: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    meta: dict[str, Any] | UnsetType = UNSET
-    labels: dict[str, str | None] | UnsetType = UNSET
-    products: list[str] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
     tenant_id: str | UnsetType = UNSET
     client_secret: Sensitive | UnsetType = UNSET

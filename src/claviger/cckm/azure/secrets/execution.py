@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from claviger.audit.trail import DONE, OPEN, about, silently, staged, turn_down, write_refused
+from claviger.audit.trail import DONE, about, silently, staged, turn_down
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.secrets import conclusions, records
 from claviger.cckm.azure.secrets.acts import ACTS
@@ -38,6 +38,14 @@ from claviger.cckm.azure.secrets.work import (
 )
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.errors import kind_of
+from claviger.cckm.execution import (
+    ACT_LIMIT_S,
+    ASK_LIMIT_S,
+    UNDECIDED,
+    asked_in_time,
+    left_open,
+    write_given_up,
+)
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.rules import Type
 from claviger.cckm.notices.wire import RefusedPurge
@@ -54,10 +62,7 @@ from claviger.switches.board import Switches
 
 T = TypeVar("T")
 
-ACT_LIMIT_S = 120.0
-ASK_LIMIT_S = 30.0
 POLL_S = 1.0
-_UNDECIDED = "CloudUndecided"
 _BEING_CHANGED = frozenset({"ObjectIsBeingDeleted", "ObjectIsBeingRecovered"})
 _FINAL_CONFLICT = "ObjectIsDeletedButRecoverable"
 # Of a deleted secret alone a plain 409 says that Azure is still about it; elsewhere that the name is taken.
@@ -130,7 +135,7 @@ class Execution:
         outcome = await self._ask()
         if outcome is None:
             if self._ground.intents.in_doubt(self._intent) and self._kind != Operation.HARD_DELETE.value:
-                raise Unavailable(_UNDECIDED, message="a request may still be on its way to Azure")
+                raise Unavailable(UNDECIDED, message="a request may still be on its way to Azure")
             outcome = await self._acted_late()
         if outcome is None:
             await self._given_up(self._final)
@@ -168,18 +173,14 @@ class Execution:
                 raise
             raise unreachable(refusal) from None
         except Unavailable as refusal:
-            self.was_sent = self.was_sent or refusal.reason == _UNDECIDED
+            self.was_sent = self.was_sent or refusal.reason == UNDECIDED
             raise
 
     async def _ask(self, *, is_certain: bool = False) -> Outcome | None:
         """What happened. Raises a refusal where that cannot be found out."""
         work = await self._with_known(self._work)
         doubt = Doubt(self._ground.clock.now(), is_certain)
-        try:
-            async with asyncio.timeout(ASK_LIMIT_S):
-                return await ASKS[self._kind](self._cloud, work, self._material, doubt)
-        except TimeoutError:
-            raise Unavailable("CloudUnreachable", message="Azure did not answer in time") from None
+        return await asked_in_time(ASKS[self._kind](self._cloud, work, self._material, doubt), "Azure")
 
     async def _with_known(self, work: Work) -> Work:
         if work.operation not in (CREATE, RESTORE_ELSEWHERE, Operation.RESTORE.value):
@@ -195,14 +196,14 @@ class Execution:
             async with asyncio.timeout(ACT_LIMIT_S + wait_s):
                 return await _patiently(self._act, wait_s)
         except TimeoutError:
-            problem: Refusal = Unavailable(_UNDECIDED, message="Azure did not answer in time")
+            problem: Refusal = Unavailable(UNDECIDED, message="Azure did not answer in time")
         except Refusal as refusal:
             problem = refusal
         outcome = None
         if isinstance(problem, NotFound):
             outcome = await self._looked_for()
             problem = Conflict("CloudConflict", message=problem.facts.get("message"))
-        elif problem.reason == _UNDECIDED:
+        elif problem.reason == UNDECIDED:
             outcome = await self._asked_in_doubt(problem)
         if outcome is None:
             await self._given_up(problem)
@@ -231,11 +232,10 @@ class Execution:
         """Ends the intent with nothing done, and the record of why."""
 
         def change(tx: Tx) -> None:
-            staged(DONE)
             self._ground.give_up(tx, self._intent)
             self._tell_refused_purge(tx, problem)
 
-        await write_refused(self._ground.store, change, problem, kind_of(problem).status)
+        await write_given_up(self._ground.store, change, problem)
 
     async def _looked_for(self) -> Outcome | None:
         """What became of a secret that Azure did not find: the record has to learn of it."""
@@ -254,10 +254,7 @@ class Execution:
             outcome = None
         if outcome is not None:
             return outcome
-        staged(OPEN)
-        await self._ground.intents.let_go(self._intent, doubt, sent=True)
-        message = f"{doubt.facts.get('message', '')}; the operation stays open and is finished as soon as Azure answers"
-        raise Unavailable(_UNDECIDED, message=message)
+        raise await left_open(self._ground.intents, self._intent, doubt, "Azure")
 
     async def _purged_again(self) -> Outcome | None:
         """Purging twice does no harm, and tells what is purged from what is still being deleted."""
@@ -274,7 +271,7 @@ class Execution:
                 return await self._act()
         except TimeoutError:
             self.was_sent = True
-            raise Unavailable(_UNDECIDED, message="Azure did not answer in time") from None
+            raise Unavailable(UNDECIDED, message="Azure did not answer in time") from None
         except NotFound as refusal:
             outcome = await self._ask(is_certain=True)
             if outcome is not None:

@@ -7,19 +7,18 @@ intent, which the finisher takes up with `finish` (docs/decisions/0007-durable-o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets as chance
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from claviger.audit.trail import BEGUN, DONE, OPEN, Kept, about, current_trail, following, staged, write_refused
+from claviger.audit.trail import BEGUN, DONE, Kept, about, current_trail, following, staged
 from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.secrets import conclusions, effects, guarded, records
 from claviger.cckm.azure.secrets.cloud import VaultSecrets, vault_secrets
-from claviger.cckm.azure.secrets.execution import ACT_LIMIT_S, ASK_LIMIT_S, POLL_S, Execution, Ground, steady
+from claviger.cckm.azure.secrets.execution import POLL_S, Execution, Ground, steady
 from claviger.cckm.azure.secrets.listing import SecretLists
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Operation, Status, decide
@@ -30,7 +29,7 @@ from claviger.cckm.azure.secrets.work import CREATE, Material, Work
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import Query
-from claviger.cckm.errors import kind_of
+from claviger.cckm.execution import ACT_LIMIT_S, ASK_LIMIT_S, SPARE_S, done_or_let_go, write_given_up
 from claviger.cckm.listing import Page
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.planning.draft import foresee
@@ -44,7 +43,6 @@ from claviger.store.contract import Store, Tx
 from claviger.switches.board import Switches
 
 KIND = "azure-secret-"
-SPARE_S = 60.0
 
 
 def subject_of(vault_id: str, name: str) -> str:
@@ -223,22 +221,11 @@ class Operations:
         if material.value is not None:
             sealed.append((conclusions.INTENT, ident, material.value))
         intent, work = await self._safe.write(sealed, begin)
-        try:
-            return await Execution(self._ground, kind, cloud, vault, intent, work, material).do(wait_s)
-        except Exception as failure:  # where it has ended nothing happens now, and else nobody has to await its lease
-            refusal = failure if isinstance(failure, Refusal) else Unavailable("OperationFailed")
-            with contextlib.suppress(Refusal):
-                staged(OPEN)
-                await self._intents.let_go(intent, refusal)
-            raise
+        execution = Execution(self._ground, kind, cloud, vault, intent, work, material)
+        return await done_or_let_go(execution.do(wait_s), self._intents, intent)
 
     async def _cloud(self, vault: VaultRow) -> VaultSecrets:
-        connection = await connections.find(self._store, vault.domain_id, vault.connection_id)
-        if connection is None:
-            raise Conflict(
-                "ConnectionMissing",
-                message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one",
-            )
+        connection = await connections.of_vault(self._store, vault)
         return await vault_secrets(self._ground.clouds, connection, vault.azure_name, vault.vault_uri)
 
     async def finish(self, intent: Intent) -> None:
@@ -254,7 +241,7 @@ class Operations:
         vault = await vaults.by_id(self._store, work.domain_id, work.vault_id)
         if vault is None:
             gone = NotFound("VaultGone", message="the vault is no longer managed")
-            await write_refused(self._store, lambda tx: self._ground.give_up(tx, intent), gone, kind_of(gone).status)
+            await write_given_up(self._store, lambda tx: self._ground.give_up(tx, intent), gone)
             return
         about(SECRET, work.secret_id, work.name, vault.name)
         material = await self._material(intent, work)

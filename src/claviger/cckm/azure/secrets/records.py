@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from claviger.cckm.azure.secrets.facets.records import Tally, put_tags, replace_tags
-from claviger.cckm.azure.secrets.parts.records import note_moved
+from claviger.cckm.azure.secrets.parts.records import PARTS
 from claviger.cckm.azure.secrets.rows import STORED, SecretRow, View, row_of, values_of, view_of
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.cckm.records import marks, portions
@@ -203,7 +203,7 @@ def _apply(tx: Tx, moves: Sequence[Move]) -> list[SecretRow]:
     for portion in portions(gone):
         tx.execute(f"DELETE FROM cckm_azure_secrets WHERE num IN ({marks(portion)})", *portion)
     tally.save()
-    note_moved(tx, [*gone, *(row.num for row in stored)])
+    PARTS.note_moved(tx, [*gone, *(row.num for row in stored)])
     return stored
 
 

@@ -14,6 +14,7 @@ from claviger.cckm.azure.secrets.operations import Operations
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import (
     LONGEST_WAIT_S,
+    UNSET_TIMES,
     Operation,
     Status,
     content_type_problem,
@@ -304,9 +305,9 @@ def _changed(call: Call, row: SecretRow, vault: VaultRow, asked: UpdateSecret) -
 
 
 def _times(given: NewAttributes, place: str) -> tuple[int | None, int | None]:
-    """`nbf` and `exp`. Go clients send 0 for a time that is not set (CCKM contract §1)."""
-    not_before, expires_at = given.times(place)
-    return not_before or None, expires_at or None
+    """`nbf` and `exp`. Go clients send their zero for a time that is not set (CCKM contract §1)."""
+    not_before, expires_at = (None if at in UNSET_TIMES else at for at in given.times(place))
+    return not_before, expires_at
 
 
 def _recovery(given: NewAttributes, vault: VaultRow) -> dict[str, str]:

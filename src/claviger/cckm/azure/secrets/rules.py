@@ -21,6 +21,7 @@ MOST_TAGS = 15
 LONGEST_TAG = 256
 LONGEST_WAIT_S = 240
 LATEST_TIME = 253_402_300_799  # the last second of the year 9999
+UNSET_TIMES = frozenset({0, -62_135_596_800})  # how Go clients send none: as a number, as 0001-01-01T00:00:00Z
 RETENTION_DAYS = (7, 90)
 LEVELS = frozenset(
     {

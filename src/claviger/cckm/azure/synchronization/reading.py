@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -25,12 +24,10 @@ from claviger.cckm.synchronization.records import Brake
 from claviger.cckm.synchronization.rules import braked
 from claviger.cckm.synchronization.seen import Seen
 from claviger.cckm.synchronization.spool import Spool
-from claviger.cckm.synchronization.visiting import Choice, Noted
+from claviger.cckm.synchronization.visiting import Choice, Noted, side_by_side
 from claviger.core.clock import Clock
 from claviger.core.errors import Forbidden, Invalid, NotFound
 from claviger.store.contract import Store
-
-T = TypeVar("T")
 
 NAMES_AT_ONCE = 500
 
@@ -122,7 +119,7 @@ class VaultReader:
             ]
             if news:
                 look = self._look_deleted if is_deleted else self._look_live
-                found = await _all(look(item, row) for item, row in news)
+                found = await side_by_side(look(item, row) for item, row in news)
                 await self._keep([sighting for sighting in found if sighting is not None])
         self._reading.secrets += len(page)
         await self._noted(self._reading.secrets)
@@ -193,7 +190,7 @@ class VaultReader:
         """Those who are not found when they are looked for once more."""
         if len(missing) <= MOST_CONFIRMED:
             with contextlib.suppress(Forbidden):  # of a disabled one, or to a connection that may only list
-                there = await _all(self._source.is_there(each.name_key) for each in missing)
+                there = await side_by_side(self._source.is_there(each.name_key) for each in missing)
                 return [each for each, is_there in zip(missing, there, strict=True) if not is_there]
         left = {each.name_key: each for each in missing}
         for pages in (self._source.live(), self._deleted()):
@@ -201,13 +198,3 @@ class VaultReader:
                 for item in page:
                     left.pop(item.name.lower(), None)
         return list(left.values())
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The answers of calls that are made side by side; the first that fails ends them all."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]

@@ -19,7 +19,7 @@ from claviger.cckm.synchronization.gate import Gates
 from claviger.cckm.synchronization.records import Outcome
 from claviger.cckm.synchronization.visiting import ROWS_AT_ONCE, Applied, Ground, Visit, Words, few
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, Invalid
+from claviger.core.errors import Invalid
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
@@ -62,12 +62,7 @@ class AzureVisit(Visit[VaultRow]):
         if vault.is_managed_hsm:
             raise Invalid("ManagedHsm", message="a managed HSM holds no secrets")
         ground = self.work.ground
-        connection = await connections.find(ground.store, vault.domain_id, vault.connection_id)
-        if connection is None:
-            raise Conflict(
-                "ConnectionMissing",
-                message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one",
-            )
+        connection = await connections.of_vault(ground.store, vault)
         gate = self._gates.of(vault.azure_vault_id.lower())
         noted = self.noting(vault, gate)
         await noted(0)

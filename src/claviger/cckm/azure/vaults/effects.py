@@ -8,6 +8,7 @@ from claviger.cckm.approvals.rules import Protection
 from claviger.cckm.azure.vaults import records
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.planning.draft import Effect
+from claviger.cckm.vaults import effects as shared
 from claviger.store.contract import Tx
 
 KIND = "azure-vault"
@@ -15,16 +16,7 @@ KIND = "azure-vault"
 
 def added(rows: Sequence[VaultRow]) -> Effect:
     """Vaults come under management."""
-    named = ", ".join(row.name for row in rows[:20]) + (", ..." if len(rows) > 20 else "")
-    return Effect(
-        what="azure-vault.add",
-        words=f"{len(rows)} of Azure's vaults come under management: {named}; nothing changes in Azure, and their "
-        "secrets are not read by this",
-        kind=KIND,
-        name=rows[0].name if len(rows) == 1 else "",
-        undo="remove-vault",
-        facts={"vault_count": len(rows), "vaults": [row.name for row in rows]},
-    )
+    return shared.added(rows, KIND, "Azure", "secrets", "remove-vault")
 
 
 def removed(tx: Tx, vault: VaultRow) -> Effect:
@@ -50,9 +42,7 @@ def removed(tx: Tx, vault: VaultRow) -> Effect:
 
 def changed(before: VaultRow, after: VaultRow, was: Protection, kept: Protection) -> Effect:
     """A vault is reached in another way, or guarded otherwise."""
-    told = [f"the vault {before.name} is looked at in Azure again, and its record says what Azure says"]
-    if before.connection_id != after.connection_id:
-        told.append(f"it is reached by the connection {after.connection_name} instead of {before.connection_name}")
+    told = shared.reached_otherwise(before, after, "Azure")
     if was != kept:
         told.append(
             f"to destroy a secret in it takes {kept.in_force or 1} people instead of {was.in_force or 1}"
@@ -68,7 +58,6 @@ def changed(before: VaultRow, after: VaultRow, was: Protection, kept: Protection
         undo="change it back by the same call",
         facts={
             "connection": {"before": before.connection_name, "after": after.connection_name},
-            "protected": {"before": was.protected, "after": kept.protected},
-            "hard_delete_quorum": {"before": was.in_force, "after": kept.in_force},
+            **shared.protection_facts(was, kept),
         },
     )

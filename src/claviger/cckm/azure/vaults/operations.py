@@ -12,10 +12,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from claviger.audit.trail import about, also_about, telling
-from claviger.cckm.access.acls.effects import acls_changed
-from claviger.cckm.access.acls.operations import change_acls, remove_acls, shown_acls, shown_acls_by_container
-from claviger.cckm.access.acls.wire import AclEntry
+from claviger.audit.trail import also_about, telling
+from claviger.cckm.access.acls.operations import remove_acls
 from claviger.cckm.approvals import records as approvals
 from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.azure.connections import records as connections
@@ -28,27 +26,43 @@ from claviger.cckm.azure.vaults import cloud, effects, protection, records, rule
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.azure.vaults.removal import Removals
 from claviger.cckm.azure.vaults.wire import AddedVaults, AddVaults, FoundVaults, GetVaults, PatchVault, Vault
-from claviger.cckm.calls import Caller, Query
-from claviger.cckm.listing import Page, page_of
+from claviger.cckm.calls import Caller
+from claviger.cckm.errors import validation
 from claviger.cckm.planning.draft import foresee
+from claviger.cckm.scheduler import records as configs
+from claviger.cckm.vaults.operations import UNPROTECTED, ManagedVaults, Own
 from claviger.core.clock import Clock
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
-VAULT = "azure-vault"
 AT_ONCE = 16
 VERIFY_LIMIT_S = 120.0
 
 
+_OWN: Own[VaultRow, Vault] = Own(
+    kind=effects.KIND,
+    actions=rules.ACTIONS,
+    all_of=records.all_of,
+    by_id=records.by_id,
+    load=records.load,
+    replace=records.replace,
+    told=lambda row: (row.azure_name, row.subscription_id),
+    filters=shown.FILTERS,
+    sorts=shown.SORTS,
+    shown=shown.vault,
+)
+
+
 class Vaults:
-    """Everything about vaults. `seen` are ids of the vaults that a caller sees; None is all of the domain."""
+    """Everything about vaults; `managed` is what is alike in all clouds."""
 
     def __init__(self, store: Store, clock: Clock, clouds: AzureClouds, removals: Removals) -> None:
         self._store = store
         self._clock = clock
         self._clouds = clouds
         self._removals = removals
+        self.managed = ManagedVaults(store, clock, _OWN)
 
     async def discover(self, domain_id: str, asked: GetVaults, *, hsms: bool) -> FoundVaults:
         """A page of the vaults, or of the managed HSMs, that a connection sees in a subscription.
@@ -118,39 +132,18 @@ class Vaults:
             subscriptions.note(tx, subscription)
             foresee(lambda: effects.added(rows))
             for row in rows:
-                also_about(VAULT, row.id, row.azure_name, subscription_id)
+                also_about(effects.KIND, row.id, row.azure_name, subscription_id)
             return [records.add(tx, row) for row in rows]
 
-        added = [shown.vault(row, []) for row in await self._store.write(change)]
+        added = [shown.vault(row, [], UNPROTECTED) for row in await self._store.write(change)]
         return AddedVaults(id=added[0].id if len(added) == 1 else UNSET, vaults=added, resources=added)
-
-    async def listing(self, domain_id: str, seen: frozenset[str] | None, query: Query) -> Page:
-        """A page of the vaults that the caller sees. Raises Invalid."""
-        rows = await records.all_of(self._store, domain_id)
-        acls = await shown_acls_by_container(self._store, domain_id)
-        set_on = await approvals.protections(self._store, domain_id)
-        return page_of(
-            [row for row in rows if seen is None or row.id in seen],
-            query,
-            filters=shown.FILTERS,
-            sorts=shown.SORTS,
-            default_sort="createdAt",
-            shown=lambda row: shown.vault(row, acls.get(row.id, []), set_on.get(row.id, shown.UNPROTECTED)),
-        )
-
-    async def read(self, domain_id: str, seen: frozenset[str] | None, ident: str) -> Vault:
-        """One vault. Raises NotFound, also where the caller does not see it."""
-        row = await records.by_id(self._store, domain_id, ident)
-        if row is None or (seen is not None and row.id not in seen):
-            raise _missing()
-        return await self._shown(row)
 
     async def patch(self, domain_id: str, ident: str, asked: PatchVault, guard: Guard | None = None) -> Vault:
         """Changes the connection of a vault, once that has reached the same vault, and what Azure says about it (§3.6).
 
         Raises NotFound, Invalid, the cloud's refusals, and Wanted for less protection than before.
         """
-        row = await self._row(domain_id, ident)
+        row = await self.managed.row(domain_id, ident)
         protection.asked_for(await approvals.read_protection(self._store, ident), asked)
         limit = asked.cloud_key_backup_limit
         kept = row.cloud_key_backup_limit if limit is None else rules.check_backup_limit(limit)
@@ -164,7 +157,7 @@ class Vaults:
 
         def change(tx: Tx) -> VaultRow:
             self._check_connection(tx, connection)
-            before = self._loaded(tx, domain_id, ident)
+            before = self.managed.loaded(tx, domain_id, ident)
             telling(connection=connection.name)
             changed = msgspec.structs.replace(
                 before,
@@ -182,7 +175,7 @@ class Vaults:
             records.replace(tx, changed)
             return changed
 
-        return await self._shown(await self._store.write(change))
+        return await self.managed.shown(await self._store.write(change))
 
     async def remove(self, domain_id: str, ident: str, guard: Guard | None = None) -> None:
         """Stops managing a vault: everything known of it goes, Azure is untouched (§3.7).
@@ -192,7 +185,7 @@ class Vaults:
         """
 
         def change(tx: Tx) -> None:
-            row = self._loaded(tx, domain_id, ident)
+            row = self.managed.loaded(tx, domain_id, ident)
             if records.operation_under_way(tx, row.id):
                 raise Conflict(
                     "OperationUnderWay", message="an operation in this vault is under way; try again when it is done"
@@ -206,61 +199,35 @@ class Vaults:
         await self._store.write(change)
         self._removals.wake()
 
-    async def update_acls(self, domain_id: str, ident: str, entries: list[AclEntry]) -> Vault:
-        """Adds to and takes from what users and groups may do in a vault (contract §8). Raises NotFound, Invalid."""
-        now = self._clock.now()
-
-        def change(tx: Tx) -> VaultRow:
-            row = msgspec.structs.replace(self._loaded(tx, domain_id, ident), updated_at=now)
-            change_acls(tx, domain_id, row.id, entries, rules.ACTIONS)
-            foresee(lambda: acls_changed(effects.KIND, row.id, row.name, entries))
-            records.replace(tx, row)
-            return row
-
-        return await self._shown(await self._store.write(change))
-
     async def enable_rotation_job(self, domain_id: str, ident: str, job_config_id: str) -> Vault:
-        """Links a vault to a schedule (§3.8). There is no scheduler yet, so there is no such schedule: NotFound."""
-        await self._row(domain_id, ident)
-        raise NotFound("NotFound", message=f"there is no job configuration {job_config_id[:100]}")
+        """Refuses to link a vault to a schedule (§3.8), which would rotate its keys: this server has none of Azure.
+
+        Raises NotFound for the vault and for a schedule that is not there, else Invalid("Validation").
+        """
+        await self.managed.row(domain_id, ident)
+        if await configs.by_id(self._store, domain_id, job_config_id) is None:
+            raise NotFound("NotFound", message=f"there is no job configuration {job_config_id[:100]}")
+        raise validation({"job_config_id": "is of a job that rotates no keys of Azure, which this server does not have"})
 
     async def disable_rotation_job(self, domain_id: str, ident: str) -> Vault:
         """Takes the link to a schedule off a vault; one that has none stays as it is. Raises NotFound."""
         now = self._clock.now()
 
         def change(tx: Tx) -> VaultRow:
-            row = self._loaded(tx, domain_id, ident)
+            row = self.managed.loaded(tx, domain_id, ident)
             labels = {name: value for name, value in row.labels_map.items() if name not in rules.ROTATION_LABELS}
             if labels != row.labels_map:
                 row = msgspec.structs.replace(row, labels=records.encode_labels(labels), updated_at=now)
                 records.replace(tx, row)
             return row
 
-        return await self._shown(await self._store.write(change))
-
-    async def _shown(self, row: VaultRow) -> Vault:
-        set_on = await approvals.read_protection(self._store, row.id)
-        return shown.vault(row, await shown_acls(self._store, row.id), set_on)
-
-    async def _row(self, domain_id: str, ident: str) -> VaultRow:
-        row = await records.by_id(self._store, domain_id, ident)
-        if row is None:
-            raise _missing()
-        return row
+        return await self.managed.shown(await self._store.write(change))
 
     async def _connection(self, domain_id: str, id_or_name: str) -> Connection:
         found = await connections.find(self._store, domain_id, id_or_name)
         if found is None:
             raise _no_connection()
         return found
-
-    @staticmethod
-    def _loaded(tx: Tx, domain_id: str, ident: str) -> VaultRow:
-        row = records.load(tx, domain_id, ident)
-        if row is None:
-            raise _missing()
-        about(VAULT, row.id, row.azure_name, row.subscription_id)
-        return row
 
     @staticmethod
     def _check_connection(tx: Tx, connection: Connection) -> None:
@@ -308,10 +275,6 @@ async def _subscription(way: AzureCloud, subscription_id: str) -> dict[str, Any]
     except (Forbidden, NotFound):
         return None
     return next((one for one in told if str(one.get("subscriptionId")).lower() == subscription_id), None)
-
-
-def _missing() -> Refusal:
-    return NotFound("NotFound", message="there is no such vault")
 
 
 def _no_connection() -> Refusal:

@@ -1,15 +1,8 @@
-"""Vaults over HTTP (Azure contract §3, §8 of the common part).
-
-CCKM Admins find, add, change and remove vaults and say who may do what in them. Everybody else sees the vaults in
-whose ACL he has any action at all, directly or by a group: who may read secrets sees the vault, and so does who may
-only make reports. The permission that a route names stands for all of them; `seen_by` asks for each.
-"""
+"""Vaults of Azure over HTTP (CCKM contract, Azure §3): what they have beside the vaults of all clouds."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from claviger.cckm.approvals.guarding import Guards, guarded
+from claviger.cckm.approvals.guarding import Guards
 from claviger.cckm.azure.vaults.operations import Vaults
 from claviger.cckm.azure.vaults.rules import ACTIONS, WORDS
 from claviger.cckm.azure.vaults.wire import (
@@ -22,16 +15,10 @@ from claviger.cckm.azure.vaults.wire import (
     UpdateAcls,
     Vault,
 )
-from claviger.cckm.calls import CCKM_ADMINS, Answer, Call, Handler, ListOf, Parameter, Route, in_container, members
-from claviger.cckm.listing import PAGING
+from claviger.cckm.calls import Answer, Call, Parameter, Route, in_container
+from claviger.cckm.vaults.routes import ASKING, ManagedVaultRoutes, Places
 
 LARGEST_ADDITION = 4 * 1024 * 1024
-LARGEST_ACLS = 1024 * 1024
-_TAG = "Azure vaults"
-_BASE = "/cckm/azure"
-_ONE = f"{_BASE}/vaults/{{id}}"
-_ADMINS = members(CCKM_ADMINS)
-_SEEN = in_container("secretview")
 _FILTERS = (
     Parameter("id", repeated=True),
     Parameter("name", description="The full name, `azure_name::subscription_id`.", repeated=True),
@@ -44,9 +31,20 @@ _FILTERS = (
 )
 
 
-def seen_by(call: Call) -> frozenset[str] | None:
-    """The vaults that the caller sees: those that give him any action. None is all of the domain."""
-    return call.containers_with_any(ACTIONS)
+_PLACES = Places(
+    base="/cckm/azure",
+    tag="Azure vaults",
+    seen=in_container("secretview"),
+    actions=ACTIONS,
+    filters=_FILTERS,
+    gives=Vault,
+    patches=PatchVault,
+    patch_summary="Change a vault's connection, or how it is protected",
+    patch_description="The connection is required, even if it stays; it has to reach the same vault. Where more than "
+    "one person must agree to destroy a secret in it (`protected`, `hard_delete_quorum`), they must agree to less "
+    "protection and to another connection too.",
+    acls=UpdateAcls,
+)
 
 
 class VaultRoutes:
@@ -54,33 +52,33 @@ class VaultRoutes:
 
     def __init__(self, vaults: Vaults, guards: Guards | None = None) -> None:
         self._vaults = vaults
-        self._guards = guards
+        self._managed = ManagedVaultRoutes(_PLACES, vaults, guards)
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._finding(), *self._reading(), *self._changing()]
+        return [*self._finding(), *self._managed.reading(), *self._changing()]
 
     def _finding(self) -> list[Route]:
         return [
-            _post(
+            _PLACES.post(
                 "get-vaults",
                 self.get_vaults,
                 "Ask Azure for key vaults",
                 GetVaults,
                 FoundVaults,
-                errors=_ASKING,
+                errors=ASKING,
                 asks=True,
             ),
-            _post(
+            _PLACES.post(
                 "get-managed-hsms",
                 self.get_managed_hsms,
                 "Ask Azure for managed HSM pools",
                 GetVaults,
                 FoundVaults,
-                errors=_ASKING,
+                errors=ASKING,
                 asks=True,
             ),
-            _post(
+            _PLACES.post(
                 "add-vaults",
                 self.add,
                 "Bring vaults under management",
@@ -88,56 +86,18 @@ class VaultRoutes:
                 AddedVaults,
                 status=201,
                 body_limit=LARGEST_ADDITION,
-                errors=(*_ASKING, 409),
+                errors=(*ASKING, 409),
                 description="Each vault is looked up in Azure first; if one is refused, none is added. What is in a "
                 "vault is not read by this.",
             ),
         ]
 
-    def _reading(self) -> list[Route]:
-        return [
-            Route(
-                method="GET",
-                path=f"{_BASE}/vaults",
-                handler=self.listing,
-                permission=_SEEN,
-                tag=_TAG,
-                summary="List vaults",
-                description="CCKM Users see those in whose ACL they have any action.",
-                gives=ListOf[Vault],
-                query=(*PAGING, *_FILTERS),
-            ),
-            Route(
-                method="GET",
-                path=_ONE,
-                handler=self.read,
-                permission=_SEEN,
-                tag=_TAG,
-                summary="Read a vault",
-                description="CCKM Users see it if they have any action in its ACL.",
-                gives=Vault,
-            ),
-        ]
-
     def _changing(self) -> list[Route]:
         return [
-            Route(
-                method="PATCH",
-                path=_ONE,
-                handler=self.patch,
-                permission=_ADMINS,
-                tag=_TAG,
-                summary="Change a vault's connection, or how it is protected",
-                description="The connection is required, even if it stays; it has to reach the same vault. Where more "
-                "than one person must agree to destroy a secret in it (`protected`, `hard_delete_quorum`), they must "
-                "agree to less protection and to another connection too.",
-                takes=PatchVault,
-                gives=Vault,
-                errors=_ASKING,
-            ),
-            _post(
+            self._managed.patching(),
+            _PLACES.post(
                 "vaults/{id}/remove-vault",
-                self.remove,
+                self._managed.remove,
                 "Stop managing a vault",
                 None,
                 None,
@@ -146,25 +106,17 @@ class VaultRoutes:
                 description="Its secrets and their backups are removed here; nothing happens in Azure. Of a protected "
                 "vault only once enough people agree.",
             ),
-            _post(
-                "vaults/{id}/update-acls",
-                self.update_acls,
-                "Change who may do what in a vault",
-                UpdateAcls,
-                Vault,
-                body_limit=LARGEST_ACLS,
-                description="Each entry adds its actions to those of the user or group, or with `permit` false takes "
-                "them away.",
-            ),
-            _post(
+            self._managed.updating_acls(),
+            _PLACES.post(
                 "vaults/{id}/enable-rotation-job",
                 self.enable_rotation_job,
                 "Rotate the keys of a vault by schedule",
                 RotationJob,
                 Vault,
-                description="This server has no scheduler yet, so every job configuration is unknown: 404.",
+                description="Always refused: a job configuration that is there could rotate keys alone, which this "
+                "server does not have for Azure.",
             ),
-            _post(
+            _PLACES.post(
                 "vaults/{id}/disable-rotation-job",
                 self.disable_rotation_job,
                 "End the rotation of a vault's keys",
@@ -185,31 +137,6 @@ class VaultRoutes:
         """POST /add-vaults."""
         return Answer(await self._vaults.add(call.caller, call.body(AddVaults)), 201)
 
-    async def listing(self, call: Call) -> Answer:
-        """GET /vaults."""
-        return Answer(await self._vaults.listing(call.caller.domain_id, seen_by(call), call.query))
-
-    async def read(self, call: Call) -> Answer:
-        """GET /vaults/{id}."""
-        return Answer(await self._vaults.read(call.caller.domain_id, seen_by(call), call.params["id"]))
-
-    async def patch(self, call: Call) -> Answer:
-        """PATCH /vaults/{id}."""
-        asked = call.body(PatchVault)
-        async with guarded(self._guards, call) as guard:
-            return Answer(await self._vaults.patch(call.caller.domain_id, call.params["id"], asked, guard))
-
-    async def remove(self, call: Call) -> Answer:
-        """POST /vaults/{id}/remove-vault."""
-        async with guarded(self._guards, call) as guard:
-            await self._vaults.remove(call.caller.domain_id, call.params["id"], guard)
-        return Answer(status=204)
-
-    async def update_acls(self, call: Call) -> Answer:
-        """POST /vaults/{id}/update-acls."""
-        entries = call.body(UpdateAcls).acls
-        return Answer(await self._vaults.update_acls(call.caller.domain_id, call.params["id"], entries))
-
     async def enable_rotation_job(self, call: Call) -> Answer:
         """POST /vaults/{id}/enable-rotation-job."""
         wanted = call.body(RotationJob).job_config_id
@@ -218,21 +145,3 @@ class VaultRoutes:
     async def disable_rotation_job(self, call: Call) -> Answer:
         """POST /vaults/{id}/disable-rotation-job."""
         return Answer(await self._vaults.disable_rotation_job(call.caller.domain_id, call.params["id"]))
-
-
-_ASKING = (404, 429, 502, 504)
-"""What the cloud may lead to where it is only asked."""
-
-
-def _post(path: str, handler: Handler, summary: str, takes: Any, gives: Any, **more: Any) -> Route:
-    return Route(
-        method="POST",
-        path=f"{_BASE}/{path}",
-        handler=handler,
-        permission=_ADMINS,
-        tag=_TAG,
-        summary=summary,
-        takes=takes,
-        gives=gives,
-        **more,
-    )

@@ -15,7 +15,6 @@ from claviger.cckm.azure.vaults.rules import WORDS, arm_id
 from claviger.cckm.azure.vaults.wire import FoundVault, Properties, Vault
 from claviger.cckm.resource import header, timestamp
 
-UNPROTECTED = Protection()
 FILTERS: Mapping[str, Callable[[VaultRow], object]] = {
     "id": lambda row: row.id,
     "name": lambda row: row.name,
@@ -44,7 +43,7 @@ def details_of(one: FoundVault) -> str:
     return encode_details(VaultDetails(one.tags, msgspec.to_builtins(one.properties)))
 
 
-def vault(row: VaultRow, acls: list[AclShown], protection: Protection = UNPROTECTED) -> Vault:
+def vault(row: VaultRow, acls: list[AclShown], protection: Protection) -> Vault:
     """The record as it is on the wire."""
     said = row.said
     return Vault(

@@ -27,14 +27,15 @@ class Dates(NamedTuple):
 class Dated(msgspec.Struct, frozen=True):
     """Something whose date lies in the part of time that was asked for, and whether it is one to tell of.
 
-    `owner` is the number of the row that it belongs to: its own, or that of a version's key.
+    `owner` is the number of the row that it belongs to: its own, or that of a version's key. `told` is how many days
+    ahead this date was told last, None where it was not.
     """
 
     num: int
     owner: int
     at: float
     stands: bool
-    told: bool
+    told: int | None
     domain_id: str
     id: str
     name: str
@@ -102,19 +103,19 @@ ALL: Sequence[Dates] = tuple(_SHAPES)
 
 
 def _select(dates: Dates, nums: Sequence[int]) -> str:
-    """What is known of some rows (`c`: num, at); the first place is for the days told before, at most."""
+    """What is known of some rows (`c`: num, at)."""
     shape = _SHAPES[dates]
     places = ", ".join("?" * len(nums))
     rows = f"SELECT num, {shape.date} AS at FROM {shape.table} WHERE num IN ({places}) AND {shape.date} IS NOT NULL"
     return (
-        f"SELECT c.num, c.at, CASE WHEN {shape.stands} THEN 1 ELSE 0 END, CASE WHEN t.at = c.at AND t.days <= ? "
-        f"THEN 1 ELSE 0 END, {shape.shown} FROM ({rows}) c JOIN {shape.table} x ON x.num = c.num {shape.joined} "
+        f"SELECT c.num, c.at, CASE WHEN {shape.stands} THEN 1 ELSE 0 END, CASE WHEN t.at = c.at THEN t.days END, "
+        f"{shape.shown} FROM ({rows}) c JOIN {shape.table} x ON x.num = c.num {shape.joined} "
         f"LEFT JOIN {shape.told} ORDER BY c.at, c.num"
     )
 
 
 def _dated(row: Row) -> Dated:
-    return Dated(row[0], row[4], row[1], row[2] == 1, row[3] == 1, *row[5:])
+    return Dated(row[0], row[4], row[1], row[2] == 1, row[3], *row[5:])
 
 
 async def nums_from(
@@ -132,14 +133,14 @@ async def nums_from(
     return [(row[0], row[1]) for row in rows]
 
 
-async def look(store: Store, dates: Dates, days: int, nums: Sequence[int]) -> list[Dated]:
-    """What is known of these rows, and whether their date was told so many days ahead, or later, already."""
-    return [_dated(row) for row in await store.read(_select(dates, nums), days, *nums)]
+async def look(store: Store, dates: Dates, nums: Sequence[int]) -> list[Dated]:
+    """What is known of these rows."""
+    return [_dated(row) for row in await store.read(_select(dates, nums), *nums)]
 
 
-def look_again(tx: Tx, dates: Dates, days: int, nums: Sequence[int]) -> list[Dated]:
+def look_again(tx: Tx, dates: Dates, nums: Sequence[int]) -> list[Dated]:
     """The same within a change."""
-    return [_dated(row) for row in tx.fetch(_select(dates, nums), days, *nums)]
+    return [_dated(row) for row in tx.fetch(_select(dates, nums), *nums)]
 
 
 def note_told(tx: Tx, dates: Dates, row: Dated, days: int) -> None:

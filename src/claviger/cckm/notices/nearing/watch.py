@@ -1,34 +1,33 @@
 """Tells of secrets that expire soon, and of deleted secrets and keys that soon cannot be brought back any more.
 
-Each number of days is told once for each object and date, by whichever server comes first; a date that has changed is
-told anew. One that is met within several of the numbers at once is told by the nearest alone. In a domain where
-nobody hears of it nothing is noted, so the first subscription hears of all that is near at that time.
+Each subscription says how many days ahead it hears of dates. Each number is told once for each object and date, by
+whichever server comes first; a date that has changed is told anew. One that is met within several of a subscription's
+numbers at once is told by the nearest alone. Of an object it is noted which number was told last, and nothing in a
+domain where nobody hears of it: the first subscription hears of all that is near at that time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
 from claviger.cckm.notices import records as subscriptions
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.notices.nearing import records
-from claviger.cckm.notices.nearing.records import ALL, Dated, Dates, Kind
-from claviger.cckm.notices.rules import MOST_WAITING, Type, bands
+from claviger.cckm.notices.nearing.records import ALL, Dated, Dates
+from claviger.cckm.notices.records import SubscriptionRow
+from claviger.cckm.notices.rules import DAY_S, MOST_WAITING, Type, days_due
 from claviger.cckm.notices.wire import NearExpiry, NearFinalDeletion
 from claviger.cckm.resource import seconds, uri
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.store.contract import Store, Tx
 
-DAY_S = 86_400
 EVERY_S = 900.0
 _NEVER_A_NUM = 2**62
-EXPIRY_DAYS = (30, 7, 1)
-FINAL_DAYS = (7, 1)
 ROWS_AT_ONCE = 250
 
 log = logging.getLogger("claviger.notices")
@@ -43,18 +42,11 @@ class Watch:
         clock: Clock,
         notices: Notices,
         *,
-        expiry_days: Sequence[int] = EXPIRY_DAYS,
-        final_days: Sequence[int] = FINAL_DAYS,
         every_s: float = EVERY_S,
     ) -> None:
-        """Raises ValueError for a number of days below 1."""
         self._store = store
         self._clock = clock
         self._notices = notices
-        self._bands: dict[Kind, list[tuple[int, int]]] = {
-            "near-expiry": bands(expiry_days),
-            "near-final-deletion": bands(final_days),
-        }
         self._every_s = every_s
         self._woken = asyncio.Event()
 
@@ -80,60 +72,70 @@ class Watch:
         """Tells of all that is near now and was not told yet; of how many objects."""
         told = 0
         for dates in ALL:
-            hearing = await subscriptions.domains_that_hear(self._store, Type(dates.kind), MOST_WAITING)
-            if not hearing:
-                continue
-            now = int(self._clock.now())
-            for low, high in self._bands[dates.kind]:
-                told += await self._tell_from(dates, now + low * DAY_S, now + high * DAY_S, high, hearing)
+            hearing = await subscriptions.days_heard(self._store, Type(dates.kind), MOST_WAITING)
+            if hearing:
+                told += await self._tell_all(dates, int(self._clock.now()), hearing)
         return told
 
-    async def _tell_from(self, dates: Dates, first: int, last: int, days: int, hearing: Set[str]) -> int:
-        """Tells of the dates after `first` and until `last`, in portions that other work can come between."""
+    async def _tell_all(self, dates: Dates, now: int, hearing: Mapping[str, Set[int]]) -> int:
+        """Tells of the dates after `now`, in portions that other work can come between."""
         told = 0
-        place: tuple[float, int] = (first, _NEVER_A_NUM)
+        last = now + max(max(days) for days in hearing.values()) * DAY_S
+        place: tuple[float, int] = (now, _NEVER_A_NUM)
         while True:
             rows = await records.nums_from(self._store, dates, place, last, ROWS_AT_ONCE)
             if rows:
                 place = rows[-1]
-                found = await records.look(self._store, dates, days, [num for _, num in rows])
-                fresh = [row.num for row in found if _is_due(row, hearing)]
+                found = await records.look(self._store, dates, [num for _, num in rows])
+                fresh = [row.num for row in found if _is_due(row, now, hearing.get(row.domain_id, ()))]
                 if fresh:
-                    count, full = await self._tell(dates, days, fresh, (first, last), hearing)
+                    count, full = await self._tell(dates, now, fresh)
                     told += count
-                    hearing = hearing - full  # those hear the rest when there is room again
+                    # Those hear the rest when there is room again.
+                    hearing = {domain_id: days for domain_id, days in hearing.items() if domain_id not in full}
             if len(rows) < ROWS_AT_ONCE:
                 return told
             await asyncio.sleep(0)
 
-    async def _tell(
-        self, dates: Dates, days: int, nums: Sequence[int], within: tuple[int, int], hearing: Set[str]
-    ) -> tuple[int, set[str]]:
-        """Emits and notes what still is as it was read; how many, and the domains whose outbox is full."""
+    async def _tell(self, dates: Dates, now: int, nums: Sequence[int]) -> tuple[int, set[str]]:
+        """Emits and notes what still is as it was read; how many, and the domains in which nobody had room."""
 
         def change(tx: Tx) -> tuple[int, set[str]]:
             told = 0
             full: set[str] = set()
-            for row in records.look_again(tx, dates, days, nums):
-                if row.domain_id in full or not _is_due(row, hearing) or not within[0] < row.at <= within[1]:
+            for row in records.look_again(tx, dates, nums):
+                if row.domain_id in full or not row.stands or row.at <= now:
                     continue
-                if self._emit(tx, dates, days, row):
-                    records.note_told(tx, dates, row, days)
+                days = self._emit(tx, dates, now, row)
+                if days:
+                    records.note_told(tx, dates, row, min(days))
                     told += 1
-                else:
+                elif days is not None:
                     full.add(row.domain_id)
             return told, full
 
         return await self._store.write(change)
 
-    def _emit(self, tx: Tx, dates: Dates, days: int, row: Dated) -> int:
+    def _emit(self, tx: Tx, dates: Dates, now: int, row: Dated) -> list[int] | None:
+        """The numbers of days that were told, none of them where nobody had room; None where nobody is due to hear."""
+        kind = Type(dates.kind)
+        due = False
+
+        def choose(subscription: SubscriptionRow) -> int | None:
+            nonlocal due
+            number = days_due(subscription.days_of(kind), row.at - now, row.told)
+            due = due or number is not None
+            return number
+
         subject = uri("cckm", dates.of, row.id, row.name if dates.of == "azure-secret" else "")
-        data = _data(dates, days, row)
-        return self._notices.emit(tx, row.domain_id, dates.kind, subject, data, object_key=row.id)
+        told = self._notices.emit_chosen(
+            tx, row.domain_id, kind, subject, choose, lambda days: _data(dates, days, row), object_key=row.id
+        )
+        return told if due else None
 
 
-def _is_due(row: Dated, hearing: Set[str]) -> bool:
-    return row.stands and not row.told and row.domain_id in hearing
+def _is_due(row: Dated, now: int, days: Set[int] | tuple[()]) -> bool:
+    return row.stands and days_due(days, row.at - now, row.told) is not None
 
 
 def _data(dates: Dates, days: int, row: Dated) -> msgspec.Struct:

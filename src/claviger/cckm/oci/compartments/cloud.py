@@ -27,13 +27,16 @@ async def list_compartments(cloud: OciCloud, paging: dict[str, Any]) -> Found:
 
 
 async def get_compartment(cloud: OciCloud, ocid: str) -> dict[str, Any]:
-    """One compartment, or the tenancy as the root of them. Raises NotFound("CloudNotFound") among the others."""
+    """One compartment, or the tenancy as the root of them. Raises NotFound("CloudNotFound") among the others.
+
+    Only a list of OCI's says what is accessible; what can be looked at is.
+    """
 
     def look(client: Any) -> dict[str, Any]:
         told = client.get_compartment(ocid).data
         if told.id != ocid:
             raise ValueError("another compartment")
-        return shown(told)
+        return {"is_accessible": True, **shown(told)}
 
     return await cloud.ask(cloud.identity(), look, "others")
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from msgspec import UNSET
 
-from claviger.audit.trail import about, also_about
-from claviger.cckm.calls import Query
+from claviger.audit.trail import also_about
 from claviger.cckm.errors import validation
-from claviger.cckm.listing import Page, page_of
+from claviger.cckm.noted.operations import Noted, Own
 from claviger.cckm.oci import asking
 from claviger.cckm.oci.asking import Found
 from claviger.cckm.oci.cloud import OciCloud
@@ -27,13 +27,13 @@ from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
 KIND = "oci-compartment"
-_FILTERS = {
+_FILTERS: Mapping[str, Callable[[CompartmentRow], object]] = {
     "id": lambda row: row.id,
     "name": lambda row: row.name,
     "compartment_id": lambda row: row.ocid,
     "tenancy": lambda row: row.tenancy_name,
 }
-_SORTS = {
+_SORTS: Mapping[str, Callable[[CompartmentRow], Any]] = {
     "name": lambda row: row.name,
     "createdAt": lambda row: row.created_at,
     "updatedAt": lambda row: row.updated_at,
@@ -41,12 +41,13 @@ _SORTS = {
 
 
 class Compartments:
-    """Everything about compartments of a domain."""
+    """Everything about compartments of a domain; `noted` is what is done with their records."""
 
     def __init__(self, store: Store, clock: Clock, clouds: OciClouds) -> None:
         self._store = store
         self._clock = clock
         self._clouds = clouds
+        self.noted = Noted(store, _OWN)
 
     async def discover(self, domain_id: str, asked: Discover) -> Found:
         """One page of the compartments that a connection sees. Raises Invalid, NotFound, the cloud's refusals."""
@@ -88,36 +89,6 @@ class Compartments:
             return noted
 
         return [shown(row) for row in await self._store.write(change)]
-
-    async def listing(self, domain_id: str, query: Query) -> Page:
-        """A page of the records. Raises Invalid."""
-        return page_of(
-            await records.all_of(self._store, domain_id),
-            query,
-            filters=_FILTERS,
-            sorts=_SORTS,
-            default_sort="createdAt",
-            shown=shown,
-        )
-
-    async def read(self, domain_id: str, ident: str) -> CompartmentRecord:
-        """One record. Raises NotFound."""
-        row = await records.by_id(self._store, domain_id, ident)
-        if row is None:
-            raise _missing()
-        return shown(row)
-
-    async def delete(self, domain_id: str, ident: str) -> None:
-        """Removes a record; nothing happens in OCI. Raises NotFound."""
-
-        def change(tx: Tx) -> None:
-            row = records.load(tx, domain_id, ident)
-            if row is None:
-                raise _missing()
-            about(KIND, row.id, row.name)
-            records.remove(tx, row.id)
-
-        await self._store.write(change)
 
 
 def _check(ocids: list[str]) -> None:
@@ -170,5 +141,14 @@ def shown(row: CompartmentRow) -> CompartmentRecord:
     )
 
 
-def _missing() -> NotFound:
-    return NotFound("NotFound", message="there is no such compartment")
+_OWN: Own[CompartmentRow, CompartmentRecord] = Own(
+    kind=KIND,
+    noun="compartment",
+    all_of=records.all_of,
+    by_id=records.by_id,
+    load=records.load,
+    remove=records.remove,
+    filters=_FILTERS,
+    sorts=_SORTS,
+    shown=shown,
+)

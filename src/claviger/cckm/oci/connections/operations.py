@@ -13,6 +13,13 @@ from msgspec import UNSET
 from claviger.audit.trail import about
 from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.calls import ROOT_DOMAIN, Query
+from claviger.cckm.connections.changing import (
+    add_certificate_problem,
+    check_name_stays,
+    is_new_way,
+    tried,
+    with_given,
+)
 from claviger.cckm.connections.embedded import Embedded, ensure
 from claviger.cckm.connections.operations import CONNECTION, SEALED_AS, AllConnections, add, missing
 from claviger.cckm.connections.records import change as store_change
@@ -20,7 +27,6 @@ from claviger.cckm.connections.shown import common_fields, listed
 from claviger.cckm.connections.wire import TestResult
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page
-from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.connections import protection, records
 from claviger.cckm.oci.connections.cloud import OciClouds, credentials_of, sealed_form
 from claviger.cckm.oci.connections.rules import (
@@ -34,10 +40,8 @@ from claviger.cckm.oci.connections.rules import (
 from claviger.cckm.oci.connections.wire import OciConnectionIn, OciConnectionOut
 from claviger.cckm.sealed import Item, Safe
 from claviger.core.clock import Clock
-from claviger.core.errors import Invalid, Refusal
 from claviger.core.ids import new_uuid
 from claviger.core.sensitive import Sensitive
-from claviger.crypto import certificates
 from claviger.store.contract import Store, Tx
 
 EMBEDDED_NAME = "embedded-oci"
@@ -53,7 +57,6 @@ _TAKEN_OVER = (
     "realm_domain",
     "server_certificate",
 )
-_WORDS_ONLY = ("description", "meta", "labels", "products")
 _REQUIRED = ("user_ocid", "tenancy_ocid", "fingerprint", "region")
 
 
@@ -110,8 +113,7 @@ class OciConnections:
     ) -> OciConnectionOut:
         """Changes what is given. Raises NotFound and Invalid, and Wanted where more people have to agree."""
         known = await self._found(domain_id, id_or_name)
-        if asked.name is not UNSET and asked.name != known.name:
-            raise validation({"name": "cannot be changed"})
+        check_name_stays(known, asked)
         _check(changed(known.details, asked), {})
         items: list[Item] = []
         if _gives_credentials(asked):
@@ -125,7 +127,7 @@ class OciConnections:
             about(CONNECTION, current.id, current.name)
             details = changed(current.details, asked)
             protection.require(tx, guard, current, details)
-            moved = bool(items) or _is_new_way(current.details, details)
+            moved = bool(items) or is_new_way(current.details, details)
             made = msgspec.structs.replace(
                 current, details=details, revision=current.revision + moved, updated_at=self._clock.now()
             )
@@ -138,14 +140,14 @@ class OciConnections:
         """Asks OCI with a stored connection, and notes how that ended. Raises NotFound."""
         known = await self._found(domain_id, id_or_name)
         sealed = await self._safe.must_open(SEALED_AS, known.id)
-        result = await _tried(self._clouds.try_out(known.details, credentials_of(sealed)))
+        result = await tried(self._clouds.try_out(known.details, credentials_of(sealed)))
         await self._all.note(known.id, result)
         return result
 
-    async def try_out(self, asked: OciConnectionIn) -> TestResult:
+    async def try_out(self, _domain_id: str, asked: OciConnectionIn) -> TestResult:
         """Tests what a connection would be made of; stores nothing. Raises Invalid for what could not be stored."""
         details, credentials = _understood(asked, with_name=False)
-        return await _tried(self._clouds.try_out(details, credentials))
+        return await tried(self._clouds.try_out(details, credentials))
 
     async def _found(self, domain_id: str, id_or_name: str) -> OciConnection:
         found = await records.find(self._store, domain_id, id_or_name)
@@ -155,13 +157,8 @@ class OciConnections:
 
 
 def changed(details: OciDetails, asked: OciConnectionIn) -> OciDetails:
-    """The details with what is given, but for credentials. In meta and labels, null takes an entry away (§7.2)."""
-    given = {field: getattr(asked, field) for field in _TAKEN_OVER if getattr(asked, field) is not UNSET}
-    for field in ("meta", "labels"):
-        if getattr(asked, field) is not UNSET:
-            merged = {**getattr(details, field), **getattr(asked, field)}
-            given[field] = {name: value for name, value in merged.items() if value is not None}
-    return msgspec.structs.replace(details, **given)
+    """The details with what is given, but for credentials."""
+    return with_given(details, asked, _TAKEN_OVER)
 
 
 def _understood(asked: OciConnectionIn, *, with_name: bool) -> tuple[OciDetails, Credentials]:
@@ -180,11 +177,7 @@ def _understood(asked: OciConnectionIn, *, with_name: bool) -> tuple[OciDetails,
 
 def _check(details: OciDetails, absent: dict[str, str]) -> None:
     problems = problems_of(details) | absent
-    if details.server_certificate and "server_certificate" not in problems:
-        try:
-            certificates.read_certificates(details.server_certificate)
-        except Invalid as refusal:
-            problems["server_certificate"] = str(refusal.facts["message"])
+    add_certificate_problem(problems, "server_certificate", details.server_certificate)
     if problems:
         raise validation(problems)
 
@@ -208,21 +201,6 @@ def _credentials(asked: OciConnectionIn, kept: Credentials | None) -> Credential
             raise validation({"credentials.key_file": "is required"})
         return msgspec.structs.replace(kept, pass_phrase=None if phrase is UNSET else phrase)
     return Credentials(key, None if phrase is UNSET else phrase)
-
-
-def _is_new_way(before: OciDetails, after: OciDetails) -> bool:
-    """Whether the cloud is reached in another way: something changed that is more than a word about the connection."""
-    return msgspec.structs.replace(before, **{field: getattr(after, field) for field in _WORDS_ONLY}) != after
-
-
-async def _tried(cloud: OciCloud) -> TestResult:
-    try:
-        await cloud.check()
-    except Refusal as refusal:
-        return TestResult(connection_ok=False, connection_error=str(refusal.facts.get("message", refusal.reason)))
-    finally:
-        await cloud.close()
-    return TestResult(connection_ok=True)
 
 
 def shown(found: OciConnection) -> OciConnectionOut:

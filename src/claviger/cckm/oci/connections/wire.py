@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from claviger.cckm.connections.wire import CommonOut
+from claviger.cckm.connections.wire import CommonIn, CommonOut
 from claviger.core.sensitive import Sensitive
 
 
@@ -18,14 +16,9 @@ class OciCredentialsIn(msgspec.Struct, frozen=True, kw_only=True):
     pass_phrase: Sensitive | UnsetType = UNSET
 
 
-class OciConnectionIn(msgspec.Struct, frozen=True, kw_only=True):
+class OciConnectionIn(CommonIn, frozen=True, kw_only=True):
     """The body of POST, of PATCH and of a test."""
 
-    name: str | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    meta: dict[str, Any] | UnsetType = UNSET
-    labels: dict[str, str | None] | UnsetType = UNSET
-    products: list[str] | UnsetType = UNSET
     user_ocid: str | UnsetType = UNSET
     tenancy_ocid: str | UnsetType = UNSET
     fingerprint: str | UnsetType = UNSET

@@ -13,6 +13,7 @@ from claviger.cckm.oci.keys.cloud import CloudKey, CloudVersion
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.keys.rules import NATIVE, State
 from claviger.cckm.oci.keys.work import Outcome, Saved, Work
+from claviger.cckm.oci.synchronization.following import finding_of, follow
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.versions import records as versions
 from claviger.cckm.oci.versions import rows as version_rows
@@ -132,6 +133,7 @@ def note_read(
     row = records.load_by_num(tx, seen.num)
     if row != seen:
         return None
+    finding = finding_of(tx, row)
     after = rows.told(row, key, compartment_name, now, tries=tries)
     if _shows_other(row, after):
         after = msgspec.structs.replace(after, updated_at=now)
@@ -141,6 +143,7 @@ def note_read(
     moved = {ocid for ocid in standing if standing[ocid] != known.get(ocid)}
     fit = [each for each in read if each.ocid not in moved]
     put_versions(tx, stored, fit, None, now, is_all=is_all, kept=moved)
+    follow(tx, finding, stored, versions.load_of_key(tx, row.num) if finding is not None else ())
     return stored
 
 
@@ -149,12 +152,22 @@ def note_absent(tx: Tx, seen: KeyRow, now: float) -> KeyRow | None:
     row = records.load_by_num(tx, seen.num)
     if row != seen:
         return None
+    finding = finding_of(tx, row)
     after = msgspec.structs.replace(
         row, state=State.DELETED.value, gone=1, refresh_at=None, tries=0, refreshed_at=now, updated_at=now
     )
     stored = records.put(tx, after)
     put_versions(tx, stored, (), None, now)
+    follow(tx, finding, stored, versions.load_of_key(tx, row.num) if finding is not None else ())
     return stored
+
+
+def note_version(tx: Tx, key_num: int) -> None:
+    """Has the drift list follow a version of a key that was looked at by itself."""
+    row = records.load_by_num(tx, key_num)
+    finding = None if row is None else finding_of(tx, row)
+    if row is not None and finding is not None:
+        follow(tx, finding, row, versions.load_of_key(tx, key_num))
 
 
 def _shows_other(before: KeyRow, after: KeyRow) -> bool:

@@ -12,8 +12,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from claviger.audit.trail import DONE, OPEN, about, silently, staged, turn_down, write_refused
+from claviger.audit.trail import DONE, about, silently, staged, turn_down
 from claviger.cckm.errors import kind_of
+from claviger.cckm.execution import (
+    ACT_LIMIT_S,
+    ASK_LIMIT_S,
+    UNDECIDED,
+    asked_in_time,
+    left_open,
+    write_given_up,
+)
 from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.keys import announcing, conclusions
@@ -29,9 +37,6 @@ from claviger.jobs.records import Intent
 from claviger.store.contract import Store, Tx
 from claviger.switches.board import Switches
 
-ACT_LIMIT_S = 120.0
-ASK_LIMIT_S = 30.0
-_UNDECIDED = "CloudUndecided"
 _TOKEN_USED = "InvalidatedRetryToken"  # noqa: S105 - OCI's word
 _PASSES = frozenset({"IncorrectState"})
 _HIDES = frozenset({"NotAuthorizedOrNotFound"})
@@ -108,7 +113,7 @@ class Execution:
         if outcome is None:
             is_safe = self._trade.may_repeat(self._work, self.now())
             if not is_safe and self._ground.intents.in_doubt(self._intent):
-                raise Unavailable(_UNDECIDED, message="a request may still be on its way to OCI")
+                raise Unavailable(UNDECIDED, message="a request may still be on its way to OCI")
             outcome = await self._acted_late()
         if outcome is None:
             await self._given_up(self._final)
@@ -148,20 +153,16 @@ class Execution:
                 return await self._trade.act(self._cloud, self._work, self._material, self)
         except TimeoutError:
             self.was_sent = True
-            raise Unavailable(_UNDECIDED, message="OCI did not answer in time") from None
+            raise Unavailable(UNDECIDED, message="OCI did not answer in time") from None
         except Unavailable as refusal:
-            self.was_sent = self.was_sent or refusal.reason == _UNDECIDED
+            self.was_sent = self.was_sent or refusal.reason == UNDECIDED
             raise
 
     async def _ask(self, *, by_reading: bool = False) -> Outcome | None:
         """What happened. Raises a refusal where that cannot be found out."""
         now = self.now()
         doubt = Doubt(now, by_reading or not self._trade.may_repeat(self._work, now))
-        try:
-            async with asyncio.timeout(ASK_LIMIT_S):
-                return await self._trade.ask(self._cloud, self._work, doubt)
-        except TimeoutError:
-            raise Unavailable("CloudUnreachable", message="OCI did not answer in time") from None
+        return await asked_in_time(self._trade.ask(self._cloud, self._work, doubt), "OCI")
 
     async def _found_out(self) -> Outcome | None:
         """What happened; None also where OCI does not show the key: acting on it tells why."""
@@ -177,7 +178,7 @@ class Execution:
         except Refusal as refusal:
             problem = refusal
         outcome = None
-        if problem.reason == _UNDECIDED:
+        if problem.reason == UNDECIDED:
             outcome = await self._asked_in_doubt(problem)
         elif code_of(problem) == _TOKEN_USED:
             outcome = await self._read()
@@ -203,10 +204,7 @@ class Execution:
             outcome = None
         if outcome is not None:
             return outcome
-        staged(OPEN)
-        await self._ground.intents.let_go(self._intent, doubt, sent=True)
-        message = f"{doubt.facts.get('message', '')}; the operation stays open and is finished as soon as OCI answers"
-        raise Unavailable(_UNDECIDED, message=message)
+        raise await left_open(self._ground.intents, self._intent, doubt, "OCI")
 
     async def _acted_late(self) -> Outcome | None:
         """Does what did not happen in time; None where it is refused for good. Raises what may pass."""
@@ -239,13 +237,12 @@ class Execution:
         now, contradicts = self.now(), isinstance(problem, Conflict) or code_of(problem) in _HIDES
 
         def change(tx: Tx) -> None:
-            staged(DONE)
             self._ground.give_up(tx, self._intent)
             if contradicts:
                 conclusions.look_soon(tx, self._work, now)
             announcing.refused(tx, self._ground.notices, self._vault, self._work, problem)
 
-        await write_refused(self._ground.store, change, problem, kind_of(problem).status)
+        await write_given_up(self._ground.store, change, problem)
         self._ground.poke()
 
     async def _conclude(self, outcome: Outcome) -> str:

@@ -1,6 +1,7 @@
 """GET /keys: filters, sorting and paging, done by the database (CCKM contract, OCI §5.5).
 
-Different filters are ANDed, values of one are ORed; `*` stands for any characters, in any case.
+Different filters are ANDed, values of one are ORed; `*` stands for any characters, in any case, and of names case
+never counts.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OF_EXTERNAL = (
 )
 _SAYS = {
     "id": "Id of the record.",
-    "key_name": "Name of the key; `*` stands for any characters.",
+    "key_name": "Name of the key, in any case; `*` stands for any characters.",
     "display_name": "The same as `key_name`.",
     "length": "Length in bytes.",
     "key_id": "OCID of the key.",
@@ -33,6 +34,13 @@ _SAYS = {
     "job_config_id": "Keys that this job configuration rotates.",
     "gone": "Whether OCI no longer had the key when it was last asked.",
 }
+_IN_SMALL_LETTERS = {
+    "k.name": "k.name_key",
+    "k.compartment_name": "LOWER(k.compartment_name)",
+    "v.display_name": "LOWER(v.display_name)",
+    "v.tenancy_name": "LOWER(v.tenancy_name)",
+}
+"""Names, which are found in any case; by themselves too, as a database knows the small letters of ASCII alone."""
 FILTERS = (
     *(
         Parameter(name, "boolean" if name == "gone" else "string", _SAYS.get(name, ""), repeated=True)
@@ -70,6 +78,9 @@ def wanted_of(query: Query) -> list[Wanted]:
             found.append(_flags(name, column, words))
         elif name == "length":
             found.append(among(column, _numbers(words)))
+        elif column in _IN_SMALL_LETTERS:
+            small = matching(_IN_SMALL_LETTERS[column], [word.lower() for word in words])
+            found.append(any_of([among(column, sorted({word for word in words if "*" not in word})), small]))
         else:
             found.append(matching(column, words))
     vault_words = query.all("vault_id")

@@ -90,6 +90,7 @@ class Looking:
         def change(tx: Tx) -> None:
             if versions.load(tx, row.id) == row:
                 versions.put(tx, version_rows.seen(row, said, now))
+                conclusions.note_version(tx, row.key_num)
 
         await store.write(change)
 

@@ -49,10 +49,19 @@ ORDERS: Mapping[str, str] = {
     "updatedAt": "k.updated_at",
     "key_name": "k.name_key",
     "display_name": "k.name_key",
+    "name": "k.name_key",
+    "key_id": "k.ocid",
+    "algorithm": "k.algorithm",
+    "length": "k.length",
+    "region": "v.region",
     "lifecycle_state": "k.state",
     "time_created": "k.oci_created_at",
     "time_of_deletion": "k.deletes_at",
+    "linked_state": "k.num",
+    "blocked": "k.num",
+    "local_hyok_key_id": "k.num",
 }
+"""What lists are sorted by, as clients of the product know it; of external keys there are none to be told apart."""
 
 
 class Wanted(msgspec.Struct, frozen=True):

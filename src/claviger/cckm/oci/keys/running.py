@@ -6,29 +6,27 @@ to be done (`Work`). One key has at most one operation under way (docs/decisions
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from claviger.audit.trail import BEGUN, DONE, OPEN, Kept, about, current_trail, following, staged, write_refused
-from claviger.cckm.errors import kind_of
+from claviger.audit.trail import BEGUN, DONE, Kept, about, current_trail, following, staged
+from claviger.cckm.execution import ACT_LIMIT_S, ASK_LIMIT_S, SPARE_S, done_or_let_go, write_given_up
 from claviger.cckm.oci.connections import records as connections
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.keys import conclusions
 from claviger.cckm.oci.keys.cloud import VaultKeys, vault_keys
-from claviger.cckm.oci.keys.execution import ACT_LIMIT_S, ASK_LIMIT_S, Execution, Ground
+from claviger.cckm.oci.keys.execution import Execution, Ground
 from claviger.cckm.oci.keys.work import KIND, Material, Trade, Work
 from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.sealed import Item
-from claviger.core.errors import Conflict, NotFound, Refusal, Unavailable
+from claviger.core.errors import NotFound, Unavailable
 from claviger.core.sensitive import Sensitive
 from claviger.jobs.intents import Intents
 from claviger.jobs.records import Intent
 from claviger.store.contract import Store, Tx
 
-SPARE_S = 60.0
 LEASE_S = ACT_LIMIT_S + 3 * ASK_LIMIT_S + SPARE_S
 
 
@@ -39,12 +37,7 @@ def subject_of(vault_id: str, ocid_or_name: str) -> str:
 
 async def keys_of(store: Store, clouds: OciClouds, vault: OciVault) -> VaultKeys:
     """The way to the keys of a vault. Raises Conflict("ConnectionMissing"), and what the cloud does."""
-    connection = await connections.find(store, vault.domain_id, vault.connection_id) if vault.connection_id else None
-    if connection is None:
-        raise Conflict(
-            "ConnectionMissing",
-            message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one",
-        )
+    connection = await connections.of_vault(store, vault)
     return await vault_keys(clouds, connection, vault.management_endpoint, vault.region)
 
 
@@ -89,14 +82,7 @@ class Durable:
         given = material or Material()
         intent, work = await ground.safe.write(_sealed(ident, given), begin)
         execution = Execution(ground, self._trades[work.operation], cloud, vault, intent, work, given)
-        try:
-            return await execution.do()
-        except Exception as failure:  # where it has ended nothing happens now, and else nobody has to await its lease
-            refusal = failure if isinstance(failure, Refusal) else Unavailable("OperationFailed")
-            with contextlib.suppress(Refusal):
-                staged(OPEN)
-                await ground.intents.let_go(intent, refusal)
-            raise
+        return await done_or_let_go(execution.do(), ground.intents, intent)
 
     async def finish(self, intent: Intent) -> None:
         """Finishes an intent that was left open; a `jobs.intents.Finish`."""
@@ -112,7 +98,7 @@ class Durable:
         vault = await vaults.by_id(ground.store, work.domain_id, work.vault_id)
         if vault is None:
             gone = NotFound("VaultGone", message="the vault is no longer managed")
-            await write_refused(ground.store, lambda tx: ground.give_up(tx, intent), gone, kind_of(gone).status)
+            await write_given_up(ground.store, lambda tx: ground.give_up(tx, intent), gone)
             return
         about(*work.record, work.name, vault.name)
         material = await self._material(intent)

@@ -113,7 +113,7 @@ class Gatherer:
         """What the audit log has of keys in these vaults, oldest first. The report itself is the end of time."""
         wanted = frozenset(report.vaults)
         end = report.created_at if report.end_at is None else min(report.end_at, report.created_at)
-        filters = Filters(service=SERVICE, created_after=report.start_at, created_before=end, newest_first=False)
+        filters = Filters(service=(SERVICE,), created_after=report.start_at, created_before=end, newest_first=False)
         skip = 0
         while True:
             page = await queries.page(self._store, report.domain_id, filters, skip, PORTION)

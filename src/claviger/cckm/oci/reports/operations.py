@@ -59,7 +59,9 @@ class Reports:
     async def create(self, caller: Caller, seen: Seen, asked: CreateReport) -> ReportRecord:
         """Begins a report. Raises Invalid, NotFound for a vault that the caller does not see, Forbidden without any."""
         kind = Type(asked.report_type)
+        now = self._clock.now()
         start, end = _moment("start_time", asked.start_time), _moment("end_time", asked.end_time)
+        start, end = rules.period(start, end, kind, now)
         rules.check(asked.name, start, end, kind)
         managed = [row.id for row in await vaults.all_of(self._store, caller.domain_id)]
         allowed = [ident for ident in managed if seen is None or ident in seen]
@@ -69,7 +71,6 @@ class Reports:
         unknown = sorted(set(named) - set(allowed))
         if unknown:
             raise NotFound("NotFound", message=f"there is no vault {unknown[0][:100]} that you may report on")
-        now = self._clock.now()
         fresh = Report(
             num=0,
             id=new_uuid(),
@@ -111,7 +112,8 @@ class Reports:
         """A page of a report's rows. Raises NotFound, and Conflict("InProgress")."""
         report = await self._ready(domain_id, seen, ident)
         window = window_of(query)
-        asked = {name: query.all(name) for name in FILTERS if query.all(name)}
+        given = {name: [word for each in spelt for word in query.all(each)] for name, spelt in FILTERS.items()}
+        asked = {name: words for name, words in given.items() if words}
         rows: list[Row] = []
         if not asked:  # rows have places from 0 on
             count = window.count_of(report.row_count)

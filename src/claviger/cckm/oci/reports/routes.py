@@ -17,7 +17,9 @@ _WORDS = {
     "key_name": "Name of the key.",
     "key_activity": "What was done, as the audit log says it.",
     "key_id": "OCID of the key.",
+    "oci_key_id": "The same as `key_id`.",
     "vault_id": "OCID of the vault.",
+    "oci_vault_id": "The same as `vault_id`.",
     "user_name": "Who did it.",
 }
 _FILTERS = tuple(Parameter(name, repeated=True, description=word) for name, word in _WORDS.items())
@@ -55,11 +57,12 @@ class ReportRoutes:
                 method="POST",
                 path=_MANY,
                 handler=self.create,
-                permission=in_container("reportcreate", VIEW),
+                permission=in_container("reportcreate", "reportcreate"),
                 tag=_TAG,
                 summary="Make a report",
                 description="`key-report`: what was done to keys, from the audit log. `key-aging`: how old keys and "
-                "their current versions are. `key-rotation`: the versions that were made in up to 14 days.",
+                "their current versions are. `key-rotation`: the versions that were made in up to 14 days, the last "
+                "ones where none are named.",
                 takes=CreateReport,
                 gives=ReportRecord,
                 status=201,

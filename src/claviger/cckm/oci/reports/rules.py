@@ -71,8 +71,14 @@ COLUMNS: Mapping[Type, tuple[str, ...]] = {
 }
 """What the rows of each type have, in the order of the CSV."""
 
-FILTERS = ("key_name", "key_activity", "key_id", "vault_id", "user_name")
-"""What contents are filtered by."""
+FILTERS: Mapping[str, tuple[str, ...]] = {
+    "key_name": ("key_name",),
+    "key_activity": ("key_activity",),
+    "key_id": ("key_id", "oci_key_id"),
+    "vault_id": ("vault_id", "oci_vault_id"),
+    "user_name": ("user_name",),
+}
+"""What contents are filtered by, and how clients spell it."""
 
 
 def check(name: str, start: float | None, end: float | None, kind: Type) -> None:
@@ -89,6 +95,13 @@ def check(name: str, start: float | None, end: float | None, kind: Type) -> None
             problems["end_time"] = f"must be at most {LONGEST_ROTATION_DAYS} days after start_time"
     if problems:
         raise validation(problems)
+
+
+def period(start: float | None, end: float | None, kind: Type, now: float) -> tuple[float | None, float | None]:
+    """The period of a report; where none is named for key-rotation, the longest that there is, until now."""
+    if kind is Type.ROTATION and start is None and end is None:
+        return now - LONGEST_ROTATION_DAYS * DAY_S, now
+    return start, end
 
 
 def whole_days(since: float, now: float) -> int:

@@ -38,6 +38,8 @@ class Request(msgspec.Struct, frozen=True):
     config_id: str
     name: str
     rotation_after_s: float | None = None
+    life_s: float | None = None
+    expire_in_s: float | None = None
     trail: Kept = Kept()
 
 
@@ -82,7 +84,15 @@ class Rotations:
         """What the scheduler starts: a run that rotates the keys of a configuration; its id."""
         trail = current_trail()
         kept = Kept() if trail is None else trail.kept()
-        request = Request(config.id, config.name, period_s(config.params.rotation_after), kept)
+        params = config.params
+        request = Request(
+            config.id,
+            config.name,
+            period_s(params.rotation_after),
+            period_s(params.expiration),
+            period_s(params.expire_in),
+            kept,
+        )
         run = await self._runs.begin(KIND, config.domain_id, request, by=config.created_by, run_id=config.job_id)
         return run.id
 

@@ -1,7 +1,8 @@
 """When a key is rotated by its job, and of what its new material is (CCKM contract, OCI §5.10, and §9.3). Pure.
 
-A job rotates a key that is linked to it, ENABLED, and whose current version is at least `rotation_after` old; without
-such a period, every key that is linked, each time the job runs.
+A job rotates a key that is linked to it, ENABLED, and whose current version is at least `rotation_after` old and expires
+within `expire_in`; without such a period, every key that is linked, each time the job runs. OCI knows no expiry: it is
+the job's `expiration` that says how long a version lives, and without it none ever expires.
 """
 
 from __future__ import annotations
@@ -41,6 +42,14 @@ def source_problem(source: str, algorithm: str) -> str | None:
 def is_due(current_since: float, rotation_after_s: float | None, now: float) -> bool:
     """Whether a key is to be rotated whose current version has been there since then."""
     return rotation_after_s is None or now >= current_since + rotation_after_s
+
+
+def is_expiring(current_since: float, life_s: float | None, expire_in_s: float | None, now: float) -> bool:
+    """Whether a current version that has been there since then expires soon enough to be replaced (contract §9.3).
+
+    Without `expire_in_s` every one does; without `life_s` it never expires.
+    """
+    return expire_in_s is None or (life_s is not None and now + expire_in_s >= current_since + life_s)
 
 
 def version_id(run_id: str, key_id: str) -> str:

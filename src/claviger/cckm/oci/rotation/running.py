@@ -55,6 +55,7 @@ class End(Enum):
     ROTATED = "rotated"
     OPEN = "still under way"
     NOT_DUE = "not due yet"
+    NOT_EXPIRING = "not expiring soon"
     NOT_ENABLED = "not ENABLED"
     FAILED = "failed"
 
@@ -171,8 +172,9 @@ class Rotator:
         row = await self._keys.current(view.row, vault)
         if row.gone or row.state != State.ENABLED.value:
             return Told(End.NOT_ENABLED)
-        if not self._is_due(request, await records.current_since(self._store, row)):
-            return Told(End.NOT_DUE)
+        left_alone = self._left_alone(request, await records.current_since(self._store, row))
+        if left_alone is not None:
+            return Told(left_alone)
         try:
             await self._rotated(run, request, row, vault, ident)
         except Conflict as refusal:
@@ -188,7 +190,7 @@ class Rotator:
             if version_records.load(tx, ident) is not None:
                 raise Conflict("RotatedAlready")
             is_linked = current.job_config_id == request.config_id
-            if not is_linked or not self._is_due(request, records.current_since_in(tx, current)):
+            if not is_linked or self._left_alone(request, records.current_since_in(tx, current)) is not None:
                 raise Conflict("NotDue")
 
         source, is_fresh = await self._source(run, request, row) if _takes_local(row) else (None, False)
@@ -200,8 +202,13 @@ class Rotator:
                 await self._discard(run, request, source)
             raise
 
-    def _is_due(self, request: Request, since: float) -> bool:
-        return rules.is_due(since, request.rotation_after_s, self._clock.now())
+    def _left_alone(self, request: Request, since: float) -> End | None:
+        """Why a key is not rotated whose current version has been there since then; None where it is."""
+        now = self._clock.now()
+        if not rules.is_due(since, request.rotation_after_s, now):
+            return End.NOT_DUE
+        is_expiring = rules.is_expiring(since, request.life_s, request.expire_in_s, now)
+        return None if is_expiring else End.NOT_EXPIRING
 
     async def _source(self, run: Run, request: Request, row: KeyRow) -> tuple[LocalMaterial, bool]:
         """A local key in the shape of the key, the same for as often as this run tries; whether it was just made."""

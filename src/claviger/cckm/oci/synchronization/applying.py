@@ -20,6 +20,7 @@ from claviger.cckm.oci.keys.running import subject_of
 from claviger.cckm.oci.keys.showing import KIND
 from claviger.cckm.oci.synchronization import records
 from claviger.cckm.oci.synchronization.comparing import Settled, Sighting, Stamp, end, is_over, merged, settle
+from claviger.cckm.oci.synchronization.following import follow
 from claviger.cckm.oci.synchronization.records import FINDINGS, Known
 from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.oci.vaults.records import OciVault
@@ -89,6 +90,7 @@ class Applier:
         known = records.load(tx, vault.num, [loss.ocid for loss in losses])
         subjects = {subject_of(vault.id, loss.ocid): loss.ocid for loss in losses}
         touched = {subjects[subject] for subject in open_intents(tx, list(subjects))}
+        found = FINDINGS.of(tx, vault.num, [loss.ocid for loss in losses])
         keys: list[KeyRow] = []
         versions: list[VersionRow] = []
         left = 0
@@ -103,8 +105,9 @@ class Applier:
             key, its = end(rows.key, rows.versions, stamp, is_final=is_final)
             keys.append(key)
             versions += its
-            if is_final:
-                FINDINGS.remove(tx, vault.num, [loss.ocid])
+            if is_final:  # what was found of it before stays true: it was somebody else's doing
+                moved = {each.num: each for each in its}
+                follow(tx, found.get(loss.ocid), key, [moved.get(each.num, each) for each in rows.versions])
             else:
                 finding = Finding(new_uuid(), vault.num, key.name, key.ocid, MISSING, {}, key.id, now, now)
                 self._find(tx, finding, key)

@@ -238,6 +238,15 @@ def merged(before: Mapping[str, tuple[Any, Any]], done: Settled) -> Fields:
     return fields | {name: pair for name, pair in done.fields.items() if name not in before}
 
 
+def followed(before: Mapping[str, tuple[Any, Any]], key: KeyRow, versions: Sequence[VersionRow]) -> Fields:
+    """The same once the record has followed OCI: what is so now, of all that was different."""
+    states = {row.ocid: row.state for row in versions}
+    fields: Fields = {}
+    if _STATES in before:
+        fields[_STATES] = ({}, {ocid: states.get(ocid, then) for ocid, then in before[_STATES][1].items()})
+    return merged(before, Settled(key, fields=fields, facts=_facts(key, versions)))
+
+
 def _states(before: tuple[Any, Any], news: tuple[Any, Any]) -> tuple[Any, Any]:
     """The states of versions as they were first known, and as they are; without those that are as they were."""
     was, now = {**news[0], **before[0]}, {**before[1], **news[1]}

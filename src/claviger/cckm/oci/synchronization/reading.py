@@ -9,8 +9,7 @@ that there is nothing. Memory does not grow with the vault: who was seen is a bi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -27,12 +26,10 @@ from claviger.cckm.synchronization.records import Brake
 from claviger.cckm.synchronization.rules import braked
 from claviger.cckm.synchronization.seen import Seen
 from claviger.cckm.synchronization.spool import Spool
-from claviger.cckm.synchronization.visiting import Choice, Noted, few
+from claviger.cckm.synchronization.visiting import Choice, Noted, few, side_by_side
 from claviger.core.clock import Clock
 from claviger.core.errors import Forbidden, NotFound
 from claviger.store.contract import Store
-
-T = TypeVar("T")
 
 ROWS_AT_ONCE = 500
 _DELETED = "DELETED"
@@ -150,7 +147,7 @@ class VaultReader:
             known = await records.known(self._store, self._vault.num, page)
             for each in known.values():
                 self._seen.add(each.key.num, counts=each.key.state != _DELETED and not each.key.gone)
-            looked = await _all(self._look(keys, some, known) for some in few(page, keys.a_turn))
+            looked = await side_by_side(self._look(keys, some, known) for some in few(page, keys.a_turn))
             self._keep([sighting for some in looked for sighting in some], known)
         self._reading.read += len(page)
         await self._noted(self._reading.read)
@@ -185,11 +182,11 @@ class VaultReader:
     async def _sighted(self, keys: Keys, at: float, whole: Whole, known: Known | None) -> Sighting:
         key, said, _ = whole
         standing = {each.ocid: each for each in (() if known is None else known.versions)}
-        versions = await _all(self._whole(keys, key, each, standing.get(each.ocid)) for each in said)
+        versions = await side_by_side(self._whole(keys, key, each, standing.get(each.ocid)) for each in said)
         there = {each.ocid for each in said}
         unseen = [each for each in standing.values() if each.ocid not in there and not each.gone]
         asked = [each.ocid for each in unseen if _DELETED not in (each.state, key.state)]
-        lost = await _all(self._lost(keys, key, each) for each in asked)
+        lost = await side_by_side(self._lost(keys, key, each) for each in asked)
         name = self._names.get(key.compartment_ocid) or None
         return Sighting(at, key, versions, [each for each in lost if each], name)
 
@@ -230,7 +227,7 @@ class VaultReader:
         gone: list[Missing] = []
         for at in range(0, len(missing), ROWS_AT_ONCE):
             portion = missing[at : at + ROWS_AT_ONCE]
-            is_there = await _all(self._found(keys, each) for each in portion)
+            is_there = await side_by_side(self._found(keys, each) for each in portion)
             gone += [each for each, found in zip(portion, is_there, strict=True) if not found]
         return gone
 
@@ -244,13 +241,3 @@ class VaultReader:
         known = await records.known(self._store, self._vault.num, [missing.ocid])
         self._keep(await self._look(keys, [missing.ocid], known), known)
         return True
-
-
-async def _all(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The answers of calls that are made side by side; the first that fails ends them all."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]

@@ -1,11 +1,14 @@
-"""Where the synchronisation jobs of OCI's keys are, and what is asked of them (CCKM contract, OCI §7)."""
+"""The endpoints of synchronisation jobs for OCI's keys (CCKM contract, OCI §7)."""
 
 from __future__ import annotations
 
-from claviger.cckm.calls import in_container
+from claviger.cckm.calls import Route, in_container
+from claviger.cckm.oci.synchronization.operations import OWN
 from claviger.cckm.oci.synchronization.wire import OciSynchronizationShown, StartOciSynchronization
+from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.vaults.rules import VIEW
-from claviger.cckm.synchronization.routes import Named, Places
+from claviger.cckm.synchronization.operations import Jobs
+from claviger.cckm.synchronization.routes import JobRoutes, Named, Places
 from claviger.cckm.synchronization.runner import Request
 
 
@@ -13,9 +16,10 @@ def _asked(body: StartOciSynchronization) -> Named:
     return body.vaults, Request(body.synchronize_all, body.override_brake)
 
 
-PLACES = Places(
+_PLACES = Places(
     path="/cckm/oci/synchronization-jobs",
     tag="OCI synchronization",
+    field=OWN.field,
     view=in_container(VIEW, VIEW),
     synchronize=in_container("keysynchronize", VIEW),
     description=(
@@ -28,3 +32,14 @@ PLACES = Places(
     gives=OciSynchronizationShown,
     asked=_asked,
 )
+
+
+class OciSynchronizationRoutes:
+    """Routes of jobs."""
+
+    def __init__(self, jobs: Jobs[OciVault, OciSynchronizationShown]) -> None:
+        self._routes = JobRoutes(jobs, _PLACES)
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return self._routes.table()

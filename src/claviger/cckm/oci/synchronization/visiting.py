@@ -22,7 +22,6 @@ from claviger.cckm.synchronization.gate import Gates
 from claviger.cckm.synchronization.records import Outcome
 from claviger.cckm.synchronization.visiting import ROWS_AT_ONCE, Applied, Ground, Visit, Words, Work, few
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
@@ -64,14 +63,7 @@ class OciVisit(Visit[OciVault]):
     async def synchronize(self, vault: OciVault) -> None:
         """Raises the refusal that stands in the way."""
         ground = self.work.ground
-        connection = None
-        if vault.connection_id:
-            connection = await connections.find(ground.store, vault.domain_id, vault.connection_id)
-        if connection is None:
-            raise Conflict(
-                "ConnectionMissing",
-                message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one",
-            )
+        connection = await connections.of_vault(ground.store, vault)
         gate = self._gates.of(f"{connection.details.domain}/{connection.details.tenancy_ocid}")
         noted = self.noting(vault, gate)
         await noted(0)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from msgspec import UNSET
 
 from claviger.audit.trail import about
-from claviger.cckm.calls import Query
 from claviger.cckm.errors import validation
-from claviger.cckm.listing import Page, page_of
+from claviger.cckm.noted.operations import Noted, Own
 from claviger.cckm.oci import asking
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.connections.rules import OciConnection, is_ocid
@@ -16,17 +18,17 @@ from claviger.cckm.oci.tenancies.records import TenancyRow
 from claviger.cckm.oci.tenancies.wire import AddTenancy, TenancyRecord
 from claviger.cckm.resource import header
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, NotFound
+from claviger.core.errors import Conflict
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
 KIND = "oci-tenancy"
-_FILTERS = {
+_FILTERS: Mapping[str, Callable[[TenancyRow], object]] = {
     "id": lambda row: row.id,
     "tenancy_ocid": lambda row: row.ocid,
     "tenancy": lambda row: row.name,
 }
-_SORTS = {
+_SORTS: Mapping[str, Callable[[TenancyRow], Any]] = {
     "tenancy": lambda row: row.name,
     "createdAt": lambda row: row.created_at,
     "updatedAt": lambda row: row.updated_at,
@@ -34,12 +36,13 @@ _SORTS = {
 
 
 class Tenancies:
-    """Everything about tenancies of a domain."""
+    """Everything about tenancies of a domain; `noted` is what is done with their records."""
 
     def __init__(self, store: Store, clock: Clock, clouds: OciClouds) -> None:
         self._store = store
         self._clock = clock
         self._clouds = clouds
+        self.noted = Noted(store, _OWN)
 
     async def regions(self, domain_id: str, connection: str) -> list[str]:
         """The regions that a connection's tenancy has subscribed to. Raises NotFound, and the cloud's refusals."""
@@ -72,38 +75,6 @@ class Tenancies:
 
         return shown(await self._store.write(change))
 
-    async def listing(self, domain_id: str, query: Query) -> Page:
-        """A page of the records. Raises Invalid."""
-        return page_of(
-            await records.all_of(self._store, domain_id),
-            query,
-            filters=_FILTERS,
-            sorts=_SORTS,
-            default_sort="createdAt",
-            shown=shown,
-        )
-
-    async def read(self, domain_id: str, ident: str) -> TenancyRecord:
-        """One record. Raises NotFound."""
-        row = await records.by_id(self._store, domain_id, ident)
-        if row is None:
-            raise _missing()
-        return shown(row)
-
-    async def delete(self, domain_id: str, ident: str) -> None:
-        """Removes a record. Raises NotFound, and Conflict("InUse") while vaults or compartments of it are managed."""
-
-        def change(tx: Tx) -> None:
-            row = records.load(tx, domain_id, ident)
-            if row is None:
-                raise _missing()
-            if records.users_count(tx, domain_id, row.ocid):
-                raise Conflict("InUse", message="vaults or compartments of this tenancy are managed; remove them first")
-            about(KIND, row.id, row.name)
-            records.remove(tx, row.id)
-
-        await self._store.write(change)
-
 
 def _named(asked: AddTenancy) -> tuple[str, str, str, str]:
     problems = {}
@@ -126,5 +97,20 @@ def shown(row: TenancyRow) -> TenancyRecord:
     )
 
 
-def _missing() -> NotFound:
-    return NotFound("NotFound", message="there is no such tenancy")
+def _refuse_used(tx: Tx, row: TenancyRow) -> None:
+    if records.users_count(tx, row.domain_id, row.ocid):
+        raise Conflict("InUse", message="vaults or compartments of this tenancy are managed; remove them first")
+
+
+_OWN: Own[TenancyRow, TenancyRecord] = Own(
+    kind=KIND,
+    noun="tenancy",
+    all_of=records.all_of,
+    by_id=records.by_id,
+    load=records.load,
+    remove=records.remove,
+    filters=_FILTERS,
+    sorts=_SORTS,
+    shown=shown,
+    refuse=_refuse_used,
+)

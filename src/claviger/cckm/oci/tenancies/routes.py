@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from claviger.cckm.calls import CCKM_ADMINS, Answer, Call, ListOf, Parameter, Route, members
-from claviger.cckm.listing import PAGING
+from claviger.cckm.calls import Answer, Call, Route
+from claviger.cckm.noted.routes import ADMINS, ASKING, NotedRoutes, Places
 from claviger.cckm.oci.tenancies.operations import Tenancies
 from claviger.cckm.oci.tenancies.wire import AddTenancy, GetRegions, Regions, TenancyRecord
 
 _TAG = "OCI tenancies"
 _BASE = "/cckm/oci"
-_ONE = f"{_BASE}/tenancy/{{id}}"
-_ADMINS = members(CCKM_ADMINS)
-_CLOUD_ERRORS = (404, 502, 504)
+
+_PLACES = Places(
+    path=f"{_BASE}/tenancy",
+    tag=_TAG,
+    noun="tenancy",
+    nouns="tenancies",
+    gives=TenancyRecord,
+    filters=("id", "tenancy_ocid", "tenancy"),
+    removal="Refused while vaults or compartments of it are managed. Nothing happens in OCI.",
+    removal_errors=(409,),
+)
 
 
 class TenancyRoutes:
@@ -19,10 +27,11 @@ class TenancyRoutes:
 
     def __init__(self, tenancies: Tenancies) -> None:
         self._tenancies = tenancies
+        self._noted = NotedRoutes(_PLACES, tenancies)
 
     def routes(self) -> list[Route]:
         """All of them."""
-        return [*self._cloud(), *self._records()]
+        return [*self._cloud(), *self._noted.table()]
 
     def _cloud(self) -> list[Route]:
         return [
@@ -31,63 +40,24 @@ class TenancyRoutes:
                 path=f"{_BASE}/get-subscribed-regions",
                 asks=True,
                 handler=self.regions,
-                permission=_ADMINS,
+                permission=ADMINS,
                 tag=_TAG,
                 summary="Ask OCI for the regions of a tenancy",
                 takes=GetRegions,
                 gives=Regions,
-                errors=_CLOUD_ERRORS,
+                errors=ASKING,
             ),
             Route(
                 method="POST",
                 path=f"{_BASE}/add-tenancy",
                 handler=self.add,
-                permission=_ADMINS,
+                permission=ADMINS,
                 tag=_TAG,
                 summary="Add a tenancy",
                 description="By a connection, which names its tenancy; or by OCID and name, for vaults without one.",
                 takes=AddTenancy,
                 gives=TenancyRecord,
-                errors=_CLOUD_ERRORS,
-            ),
-        ]
-
-    def _records(self) -> list[Route]:
-        return [
-            Route(
-                method="GET",
-                path=f"{_BASE}/tenancy",
-                handler=self.listing,
-                permission=_ADMINS,
-                tag=_TAG,
-                summary="List tenancies",
-                gives=ListOf[TenancyRecord],
-                query=(
-                    *PAGING,
-                    Parameter("id", repeated=True),
-                    Parameter("tenancy_ocid", repeated=True),
-                    Parameter("tenancy", repeated=True),
-                ),
-            ),
-            Route(
-                method="GET",
-                path=_ONE,
-                handler=self.read,
-                permission=_ADMINS,
-                tag=_TAG,
-                summary="Read a tenancy",
-                gives=TenancyRecord,
-            ),
-            Route(
-                method="DELETE",
-                path=_ONE,
-                handler=self.delete,
-                permission=_ADMINS,
-                tag=_TAG,
-                summary="Remove a tenancy's record",
-                description="Refused while vaults or compartments of it are managed. Nothing happens in OCI.",
-                status=204,
-                errors=(409,),
+                errors=ASKING,
             ),
         ]
 
@@ -99,16 +69,3 @@ class TenancyRoutes:
     async def add(self, call: Call) -> Answer:
         """POST /add-tenancy."""
         return Answer(await self._tenancies.add(call.caller.domain_id, call.body(AddTenancy)))
-
-    async def listing(self, call: Call) -> Answer:
-        """GET /tenancy."""
-        return Answer(await self._tenancies.listing(call.caller.domain_id, call.query))
-
-    async def read(self, call: Call) -> Answer:
-        """GET /tenancy/{id}."""
-        return Answer(await self._tenancies.read(call.caller.domain_id, call.params["id"]))
-
-    async def delete(self, call: Call) -> Answer:
-        """DELETE /tenancy/{id}."""
-        await self._tenancies.delete(call.caller.domain_id, call.params["id"])
-        return Answer(status=204)

@@ -9,21 +9,13 @@ from claviger.cckm.oci.vaults import records
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.vaults.shown import KIND
 from claviger.cckm.planning.draft import Effect
+from claviger.cckm.vaults import effects as shared
 from claviger.store.contract import Tx
 
 
 def added(rows: Sequence[OciVault]) -> Effect:
     """Vaults come under management."""
-    named = ", ".join(row.name for row in rows[:20]) + (", ..." if len(rows) > 20 else "")
-    return Effect(
-        what="oci-vault.add",
-        words=f"{len(rows)} of OCI's vaults come under management: {named}; nothing changes in OCI, and their keys are "
-        "not read by this",
-        kind=KIND,
-        name=rows[0].name if len(rows) == 1 else "",
-        undo="delete the vault's record",
-        facts={"vault_count": len(rows), "vaults": [row.name for row in rows]},
-    )
+    return shared.added(rows, KIND, "OCI", "keys", "delete the vault's record")
 
 
 def removed(tx: Tx, vault: OciVault) -> Effect:
@@ -44,9 +36,7 @@ def removed(tx: Tx, vault: OciVault) -> Effect:
 
 def changed(before: OciVault, after: OciVault, was: Protection, kept: Protection) -> Effect:
     """A vault is reached in another way, or guarded otherwise."""
-    told = [f"the vault {before.name} is looked at in OCI again, and its record says what OCI says"]
-    if before.connection_id != after.connection_id:
-        told.append(f"it is reached by the connection {after.connection_name} instead of {before.connection_name}")
+    told = shared.reached_otherwise(before, after, "OCI")
     if (before.bucket_namespace, before.bucket_name) != (after.bucket_namespace, after.bucket_name):
         told.append(f"backups of its keys go to {after.bucket_name or 'no bucket'}")
     if was != kept:
@@ -61,7 +51,6 @@ def changed(before: OciVault, after: OciVault, was: Protection, kept: Protection
         facts={
             "connection": {"before": before.connection_name, "after": after.connection_name},
             "bucket": {"before": before.bucket_name, "after": after.bucket_name},
-            "protected": {"before": was.protected, "after": kept.protected},
-            "hard_delete_quorum": {"before": was.in_force, "after": kept.in_force},
+            **shared.protection_facts(was, kept),
         },
     )

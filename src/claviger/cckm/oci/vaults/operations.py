@@ -11,14 +11,11 @@ from functools import partial
 import msgspec
 from msgspec import UNSET
 
-from claviger.audit.trail import about, also_about, telling
-from claviger.cckm.access.acls.effects import acls_changed
-from claviger.cckm.access.acls.operations import change_acls, remove_acls, shown_acls, shown_acls_by_container
-from claviger.cckm.access.acls.wire import AclEntry
+from claviger.audit.trail import also_about, telling
+from claviger.cckm.access.acls.operations import remove_acls
 from claviger.cckm.approvals import records as approvals
 from claviger.cckm.approvals.guarding import Guard
-from claviger.cckm.calls import Caller, Query
-from claviger.cckm.listing import Page, page_of
+from claviger.cckm.calls import Caller
 from claviger.cckm.oci import asking
 from claviger.cckm.oci.asking import Found
 from claviger.cckm.oci.cloud import OciCloud
@@ -32,19 +29,34 @@ from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.vaults.shown import KIND
 from claviger.cckm.oci.vaults.wire import AddOciVaults, GetOciVaults, OciVaultRecord, PatchOciVault
 from claviger.cckm.planning.draft import foresee
+from claviger.cckm.vaults.operations import ManagedVaults, Own
 from claviger.core.clock import Clock
-from claviger.core.errors import Conflict, Invalid, NotFound, Refusal
+from claviger.core.errors import Conflict, Invalid, NotFound
 from claviger.core.ids import new_uuid
 from claviger.store.contract import Store, Tx
 
+_OWN: Own[OciVault, OciVaultRecord] = Own(
+    kind=KIND,
+    actions=rules.ACTIONS,
+    all_of=records.all_of,
+    by_id=records.by_id,
+    load=records.load,
+    replace=records.replace,
+    told=lambda row: (row.display_name, row.region),
+    filters=shown.FILTERS,
+    sorts=shown.SORTS,
+    shown=shown.vault,
+)
+
 
 class OciVaults:
-    """Everything about vaults. `seen` are ids of the vaults that a caller sees; None is all of the domain."""
+    """Everything about vaults; `managed` is what is alike in all clouds."""
 
     def __init__(self, store: Store, clock: Clock, clouds: OciClouds) -> None:
         self._store = store
         self._clock = clock
         self._clouds = clouds
+        self.managed = ManagedVaults(store, clock, _OWN)
 
     async def discover(self, domain_id: str, asked: GetOciVaults) -> Found:
         """A page of the vaults of a compartment in a region. Raises Invalid, NotFound, the cloud's refusals."""
@@ -64,6 +76,7 @@ class OciVaults:
         domain_id = caller.domain_id
         connection, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
         told = await asking.of_each(ocids, partial(_looked_up, way, asked.region))
+        await _check_bucket(way, asked.region, bucket)
         tenancy = await tenancy_name(way)
         named = await names_of(self._store, domain_id, way, {each.compartment_ocid for each in told})
         now = self._clock.now()
@@ -81,28 +94,7 @@ class OciVaults:
                 also_about(KIND, row.id, row.display_name, row.region)
             return stored
 
-        return [await self._shown(row) for row in await self._store.write(change)]
-
-    async def listing(self, domain_id: str, seen: frozenset[str] | None, query: Query) -> Page:
-        """A page of the vaults that the caller sees. Raises Invalid."""
-        rows = await records.all_of(self._store, domain_id)
-        acls = await shown_acls_by_container(self._store, domain_id)
-        set_on = await approvals.protections(self._store, domain_id)
-        return page_of(
-            [row for row in rows if seen is None or row.id in seen],
-            query,
-            filters=shown.FILTERS,
-            sorts=shown.SORTS,
-            default_sort="createdAt",
-            shown=lambda row: shown.vault(row, acls.get(row.id, []), set_on.get(row.id, shown.UNPROTECTED)),
-        )
-
-    async def read(self, domain_id: str, seen: frozenset[str] | None, ident: str) -> OciVaultRecord:
-        """One vault. Raises NotFound, also where the caller does not see it."""
-        row = await records.by_id(self._store, domain_id, ident)
-        if row is None or (seen is not None and row.id not in seen):
-            raise missing()
-        return await self._shown(row)
+        return [await self.managed.shown(row) for row in await self._store.write(change)]
 
     async def patch(
         self, domain_id: str, ident: str, asked: PatchOciVault, guard: Guard | None = None
@@ -111,13 +103,13 @@ class OciVaults:
 
         Raises NotFound, Invalid, the cloud's refusals, and Wanted for less protection than before.
         """
-        row = await records.by_id(self._store, domain_id, ident)
-        if row is None:
-            raise missing()
+        row = await self.managed.row(domain_id, ident)
         protection.asked_for(await approvals.read_protection(self._store, ident), asked)
         bucket = _bucket(row, asked)
         connection, way = await asking.reach(self._store, self._clouds, domain_id, _wanted(row, asked))
         told = await _looked_up(way, row.region, row.ocid)
+        if bucket != (row.bucket_name, row.bucket_namespace):
+            await _check_bucket(way, row.region, bucket)
         tenancy_ocid, tenancy = row.tenancy_ocid, row.tenancy_name
         if connection.details.tenancy_ocid != tenancy_ocid:
             tenancy_ocid, tenancy = connection.details.tenancy_ocid, await tenancy_name(way)
@@ -126,7 +118,7 @@ class OciVaults:
 
         def change(tx: Tx) -> OciVault:
             asking.check_stands(tx, connection)
-            before = _loaded(tx, domain_id, ident)
+            before = self.managed.loaded(tx, domain_id, ident)
             telling(connection=connection.name)
             changed = msgspec.structs.replace(
                 refreshed(before, told, named.get(told.compartment_ocid, ""), now),
@@ -144,7 +136,7 @@ class OciVaults:
             records.replace(tx, changed)
             return changed
 
-        return await self._shown(await self._store.write(change))
+        return await self.managed.shown(await self._store.write(change))
 
     async def remove(self, domain_id: str, ident: str, guard: Guard | None = None) -> None:
         """Stops managing a vault: it is hidden with its keys, OCI is untouched (§3.6).
@@ -155,7 +147,7 @@ class OciVaults:
         now = self._clock.now()
 
         def change(tx: Tx) -> None:
-            row = _loaded(tx, domain_id, ident)
+            row = self.managed.loaded(tx, domain_id, ident)
             if records.operation_under_way(tx, row.id):
                 told = "an operation in this vault is under way; try again when it is done"
                 raise Conflict("OperationUnderWay", message=told)
@@ -165,23 +157,6 @@ class OciVaults:
             remove_acls(tx, row.id)
 
         await self._store.write(change)
-
-    async def update_acls(self, domain_id: str, ident: str, entries: list[AclEntry]) -> OciVaultRecord:
-        """Adds to and takes from what users and groups may do in a vault (contract §8). Raises NotFound, Invalid."""
-        now = self._clock.now()
-
-        def change(tx: Tx) -> OciVault:
-            row = msgspec.structs.replace(_loaded(tx, domain_id, ident), updated_at=now)
-            change_acls(tx, domain_id, row.id, entries, rules.ACTIONS)
-            foresee(lambda: acls_changed(KIND, row.id, row.name, entries))
-            records.replace(tx, row)
-            return row
-
-        return await self._shown(await self._store.write(change))
-
-    async def _shown(self, row: OciVault) -> OciVaultRecord:
-        set_on = await approvals.read_protection(self._store, row.id)
-        return shown.vault(row, await shown_acls(self._store, row.id), set_on)
 
 
 def refreshed(row: OciVault, told: CloudVault, compartment_name: str, now: float) -> OciVault:
@@ -273,14 +248,6 @@ def _bucket(row: OciVault, asked: PatchOciVault) -> tuple[str, str]:
     return rules.check_bucket(name or None, namespace or None)
 
 
-def _loaded(tx: Tx, domain_id: str, ident: str) -> OciVault:
-    row = records.load(tx, domain_id, ident)
-    if row is None:
-        raise missing()
-    about(KIND, row.id, row.display_name, row.region)
-    return row
-
-
 async def _looked_up(way: OciCloud, region: str, ocid: str) -> CloudVault:
     """What OCI says about a vault; one that is not there is the request's mistake, in OCI's words."""
     try:
@@ -292,6 +259,8 @@ async def _looked_up(way: OciCloud, region: str, ocid: str) -> CloudVault:
     return told
 
 
-def missing() -> Refusal:
-    """The refusal for a vault that is not there, or not the caller's to see."""
-    return NotFound("NotFound", message="there is no such vault")
+async def _check_bucket(way: OciCloud, region: str, bucket: tuple[str, str]) -> None:
+    """A bucket that is set has to be there: the first who would miss it is who deletes a key."""
+    name, namespace = bucket
+    if name:
+        await cloud.check_bucket(way, region, namespace, name)

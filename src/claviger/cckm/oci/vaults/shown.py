@@ -16,7 +16,6 @@ from claviger.cckm.oci.vaults.wire import OciVaultRecord
 from claviger.cckm.resource import header, timestamp
 
 KIND = "oci-vault"
-UNPROTECTED = Protection()
 FILTERS: Mapping[str, Callable[[OciVault], object]] = {
     "id": lambda row: row.id,
     "display_name": lambda row: row.display_name,
@@ -40,6 +39,7 @@ SORTS: Mapping[str, Callable[[OciVault], Any]] = {
     "createdAt": lambda row: (row.created_at, row.num),
     "updatedAt": lambda row: (row.updated_at, row.num),
     "display_name": lambda row: (row.display_name, row.num),
+    "vault_name": lambda row: (row.display_name, row.num),
     "region": lambda row: (row.region, row.num),
     "lifecycle_state": lambda row: (row.state, row.num),
 }
@@ -61,7 +61,7 @@ def details_of(told: CloudVault) -> str:
     )
 
 
-def vault(row: OciVault, acls: list[AclShown], set_on: Protection = UNPROTECTED) -> OciVaultRecord:
+def vault(row: OciVault, acls: list[AclShown], set_on: Protection) -> OciVaultRecord:
     """A record as it is answered."""
     said = row.said
     return OciVaultRecord(

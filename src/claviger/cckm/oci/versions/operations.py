@@ -52,6 +52,9 @@ SORTS: Mapping[str, Callable[[VersionRow], Any]] = {
     "createdAt": lambda row: (row.created_at, row.num),
     "updatedAt": lambda row: (row.updated_at, row.num),
     "lifecycle_state": lambda row: row.state,
+    "version_id": lambda row: row.ocid,
+    "origin": lambda row: row.origin,
+    "key_id": lambda row: row.key_num,
 }
 NEWEST_FIRST = "-time_created"
 Check = Callable[[Tx, KeyRow], None]

@@ -1,20 +1,17 @@
-"""Portions (parts) of the rows of secrets, by num, and the revision at which each has changed last; the SQL for that.
+"""Portions (parts) of the rows of secrets, as search keeps them in memory; the SQL for that.
 
-Every change of rows notes its parts in its own transaction (`secrets/records.py`). Whoever keeps something of the rows
-in memory reads the parts anew that have a greater revision than he knows. Rows of a removed vault go without a note:
-their vault is in no domain any more.
+Every change of rows notes its parts in its own transaction (`secrets/records.py`). Rows of a removed vault go without a
+note: their vault is in no domain any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import msgspec
 
-from claviger.cckm.records import SECRETS_REVISION, meta, portions
-from claviger.store.contract import Row, Store, Tx
+from claviger.cckm.records import SECRETS_REVISION, Parts
+from claviger.store.contract import Row, Store
 
-ROWS_A_PART = 1024
+PARTS = Parts("cckm_azure_secret_parts", SECRETS_REVISION)
 
 
 class _Attributes(msgspec.Struct, frozen=True):
@@ -54,40 +51,12 @@ class PartRow(msgspec.Struct, frozen=True, array_like=True):
 _SAID = msgspec.json.Decoder(_Said)
 
 
-def note_moved(tx: Tx, nums: Iterable[int]) -> None:
-    """Notes that rows have changed, come or gone, once the revision of the secrets has been moved."""
-    parts = sorted({num // ROWS_A_PART for num in nums})
-    if not parts:
-        return
-    found = tx.fetch_one("SELECT CAST(value AS INTEGER) FROM meta WHERE key = ?", SECRETS_REVISION)
-    revision = 0 if found is None else int(found[0])
-    for portion in portions(parts):
-        tx.execute(
-            f"INSERT INTO cckm_azure_secret_parts (part, revision) VALUES {', '.join(['(?, ?)'] * len(portion))} "
-            "ON CONFLICT (part) DO UPDATE SET revision = excluded.revision",
-            *(value for part in portion for value in (part, revision)),
-        )
-
-
-async def revision_of(store: Store) -> int:
-    """Moves with every change of secrets, and of what their vaults show."""
-    return int(await meta(store, SECRETS_REVISION) or 0)
-
-
-async def moved_since(store: Store, revision: int) -> list[int]:
-    """The parts that have changed after a revision, in order; all of them after -1."""
-    rows = await store.read("SELECT part FROM cckm_azure_secret_parts WHERE revision > ? ORDER BY part", revision)
-    return [int(row[0]) for row in rows]
-
-
 async def rows_of(store: Store, part: int) -> list[PartRow]:
     """The rows of a part as they are now, by num."""
-    first = part * ROWS_A_PART
     rows = await store.read(
         "SELECT num, vault_num, name_key, status, latest, sole, gone, created_at, updated_at, azure_created_at, "
         "expires_at, purge_at, details FROM cckm_azure_secrets WHERE num >= ? AND num < ? ORDER BY num",
-        first,
-        first + ROWS_A_PART,
+        *PARTS.nums(part),
     )
     return [_part_row(row) for row in rows]
 

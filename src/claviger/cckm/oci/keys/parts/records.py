@@ -1,22 +1,18 @@
-"""Portions (parts) of the rows of OCI keys, by num, and the revision at which each has changed last; the SQL for that.
-
-As for secrets (`azure/secrets/parts`): every change of rows calls `note_moved` in its own transaction, and whoever
-keeps something of the rows in memory reads the parts anew that have a greater revision than he knows.
-"""
+"""Portions (parts) of the rows of OCI keys, as search keeps them in memory; the SQL for that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 import msgspec
 
 from claviger.cckm.oci.keys.parts.rules import KeyFacts
 from claviger.cckm.oci.keys.rows import KeyDetails
 from claviger.cckm.oci.keys.rules import State, state_of
-from claviger.cckm.records import KEYS_REVISION, bump_keys_revision, meta
+from claviger.cckm.records import KEYS_REVISION, Parts, bump_keys_revision
 from claviger.store.contract import Row, Store, Tx
 
-ROWS_A_PART = 1024
+PARTS = Parts("cckm_oci_key_parts", KEYS_REVISION)
 _WAITING = frozenset({State.SCHEDULING_DELETION, State.PENDING_DELETION})
 _LINES = str.maketrans("\r\n", "  ")
 
@@ -42,40 +38,19 @@ class KeyPartRow(msgspec.Struct, frozen=True):
 _SAID = msgspec.json.Decoder(KeyDetails)
 
 
-def note_moved(tx: Tx, nums: Iterable[int]) -> None:
+def note_moved(tx: Tx, nums: Collection[int]) -> None:
     """To be called by every change of rows, in its own transaction: they have changed, come or gone."""
-    parts = sorted({num // ROWS_A_PART for num in nums})
-    if not parts:
-        return
-    bump_keys_revision(tx)
-    for part in parts:
-        tx.execute(
-            "INSERT INTO cckm_oci_key_parts (part, revision) SELECT CAST(? AS BIGINT), CAST(value AS INTEGER) "
-            "FROM meta WHERE key = ? ON CONFLICT (part) DO UPDATE SET revision = excluded.revision",
-            part,
-            KEYS_REVISION,
-        )
-
-
-async def revision_of(store: Store) -> int:
-    """Moves with every change of keys, and of what their vaults show."""
-    return int(await meta(store, KEYS_REVISION) or 0)
-
-
-async def moved_since(store: Store, revision: int) -> list[int]:
-    """The parts that have changed after a revision, in order; all of them after -1."""
-    rows = await store.read("SELECT part FROM cckm_oci_key_parts WHERE revision > ? ORDER BY part", revision)
-    return [int(row[0]) for row in rows]
+    if nums:
+        bump_keys_revision(tx)
+        PARTS.note_moved(tx, nums)
 
 
 async def rows_of(store: Store, part: int) -> list[KeyPartRow]:
     """The rows of a part as they are now, by num."""
-    first = part * ROWS_A_PART
     rows = await store.read(
         "SELECT num, vault_num, name_key, state, algorithm, protection_mode, auto_rotate, gone, created_at, "
         "updated_at, oci_created_at, deletes_at, details FROM cckm_oci_keys WHERE num >= ? AND num < ? ORDER BY num",
-        first,
-        first + ROWS_A_PART,
+        *PARTS.nums(part),
     )
     return [_part_row(row) for row in rows]
 

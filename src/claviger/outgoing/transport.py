@@ -1,8 +1,8 @@
-"""The HTTP below a delivery: one POST, of which nothing but the status and `Retry-After` is looked at.
+"""The HTTP below a webhook: one POST, of which nothing but the status and `Retry-After` is looked at.
 
 No redirect is followed, no proxy or other setting of the environment used, no cookie kept, no name trusted: every
 address that a name resolves to is looked at before anything is sent there, on every attempt. The body of an answer is
-never read, so a receiver cannot fill this server's memory, nor show its inside to who made the subscription.
+never read, so a receiver cannot fill this server's memory, nor show its inside to who named it.
 Imported on first use, like the SDKs.
 """
 
@@ -19,9 +19,9 @@ import aiohttp
 from aiohttp.abc import ResolveResult
 from yarl import URL
 
-from claviger.cckm.azure.connections.transport import Names
-from claviger.cckm.notices.rules import MOST_ERROR, Outcome, is_odd_address, why_refused
-from claviger.cckm.trust import trust
+from claviger.outgoing.names import Names
+from claviger.outgoing.rules import MOST_ERROR, Outcome, is_odd_address, why_refused
+from claviger.outgoing.trust import trust
 
 CONNECT_S = 5.0
 ATTEMPT_S = 15.0
@@ -54,7 +54,7 @@ def _check(address: str) -> None:
 
 
 class Transport:
-    """Sends notices. Belongs to one event loop."""
+    """Sends webhooks. Belongs to one event loop."""
 
     def __init__(self, *, connect_s: float = CONNECT_S, attempt_s: float = ATTEMPT_S) -> None:
         self._attempt_s = attempt_s

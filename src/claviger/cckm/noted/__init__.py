@@ -1,0 +1,1 @@
+"""Records of what a cloud has around its vaults, which admins list, read and remove."""

@@ -1,0 +1,1 @@
+"""What managed vaults of all clouds share."""
