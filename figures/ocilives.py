@@ -16,10 +16,10 @@ BARE = "DELETED without a backup"
 NEXT: Mapping[str, tuple[str, ...]] = {
     "": ("create", "create", "upload"),
     "ENABLED": (
-        *("update", "update", "disable", "schedule-deletion", "change-compartment"),
+        *("update", "disable", "schedule-deletion", "schedule-deletion", "change-compartment"),
         *("add-version", "add-local-version"),
     ),
-    "DISABLED": ("enable", "enable", "schedule-deletion", "change-compartment"),
+    "DISABLED": ("enable", "schedule-deletion", "schedule-deletion", "change-compartment"),
     "PENDING_DELETION": ("cancel-deletion", "refresh", "refresh"),
     "DELETED": ("restore", "restore", "delete-backup", "remove"),
     BARE: ("remove",),

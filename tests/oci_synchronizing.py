@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import oci
 
-from tests.desk import Operator, execute
+from tests.cloud_jobs import CloudJobs
+from tests.desk import execute
 from tests.oci_plane import OciDesk, OciManaged
 
 JOBS = "/cckm/oci/synchronization-jobs"
-DRIFT = "/claviger/drift"
-_POLL_S = 0.05
-_LIMIT_S = 120.0
+_JOBS = CloudJobs(JOBS, "vaults", "vault")
+start, ended, synchronized, drifts = _JOBS.start, _JOBS.ended, _JOBS.synchronized, _JOBS.drifts
 _KEY = ("display_name", "lifecycle_state", "algorithm", "length", "curve_id", "protection_mode", "compartment_id")
-
-
-def start(operator: Operator, *vaults: OciManaged, **more: Any) -> Any:
-    """A job that was started just now."""
-    body = {"vaults": [vault.id for vault in vaults], **more} if vaults else more
-    return operator.accept("POST", JOBS, body, 201)
-
-
-def ended(operator: Operator, job: Any, within_s: float = _LIMIT_S) -> Any:
-    """The job as it ended."""
-    give_up_at = time.monotonic() + within_s
-    while (found := operator.accept("GET", f"{JOBS}/{job['id']}"))["overall_status"] == "in_progress":
-        assert time.monotonic() < give_up_at, found
-        time.sleep(_POLL_S)
-    return found
-
-
-def synchronized(operator: Operator, *vaults: OciManaged, status: str = "completed", **more: Any) -> Any:
-    """A job that was started and has ended so."""
-    job = ended(operator, start(operator, *vaults, **more))
-    assert job["overall_status"] == status, job
-    return job
-
-
-def drifts(operator: Operator, *vaults: OciManaged, **query: Any) -> list[Any]:
-    """What is on the drift list of vaults."""
-    asked = {"vault": [vault.id for vault in vaults], "limit": -1, **query}
-    return list(operator.accept("GET", DRIFT, query=asked)["resources"])
 
 
 def stored(desk: OciDesk, vault: OciManaged) -> list[Any]:

@@ -8,48 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-
-from tests.certificates import pem, rsa_key
+from tests.odd_server import CUT, HANG, Said, Step, standing
 
 HOSTS = ("login.localhost", "management.localhost", "demo.vault.localhost")
-CUT = "cut"
-HANG = "hang"
-
-
-@dataclass
-class Said:
-    """An answer. A body that is not bytes is sent as JSON."""
-
-    status: int = 200
-    body: Any = b""
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.body!r}"[:60]
-
-    def raw(self) -> bytes:
-        body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        kind = {} if isinstance(self.body, bytes) else {"Content-Type": "application/json"}
-        told = {"Content-Length": str(len(body)), **kind, **self.headers}
-        head = "".join(f"{name}: {value}\r\n" for name, value in told.items())
-        return f"HTTP/1.1 {self.status} Odd\r\n{head}\r\n".encode() + body
-
-
-Step = Said | str
 
 
 class OddCloud:
@@ -126,37 +92,9 @@ class OddCloud:
         }
 
 
-@lru_cache(maxsize=1)
-def _certificate() -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an odd cloud")])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(rsa_key().public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(rsa_key(), hashes.SHA256())
-    )
-
-
 @asynccontextmanager
 async def odd_cloud(folder: Path) -> AsyncIterator[OddCloud]:
     """The cloud on a free port."""
     cloud = OddCloud()
-    file = folder / "odd.pem"
-    file.write_bytes(pem(_certificate(), rsa_key()))
-    cloud.authority = _certificate().public_bytes(Encoding.PEM).decode()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    server = await asyncio.start_server(cloud.serve, "127.0.0.1", 0, ssl=context)
-    cloud.port = server.sockets[0].getsockname()[1]
-    try:
+    async with standing(cloud, HOSTS, folder):
         yield cloud
-    finally:
-        cloud.over.set()
-        server.close()

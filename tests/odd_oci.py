@@ -11,20 +11,13 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-
 from claviger.core.sensitive import Sensitive
 from claviger.crypto.api_keys import fingerprint_of, new_api_key
-from tests.certificates import pem, rsa_key
-from tests.odd_cloud import CUT, HANG, Said
+from tests.odd_server import CUT, HANG, Said, Step, standing
 
 REGION = "us-ashburn-1"
 OTHER_REGION = "eu-frankfurt-1"
@@ -42,7 +35,6 @@ HOSTS = [
     for service, more in (("kms", ""), ("identity", "oci."), ("objectstorage", ""), ("abc-management.kms", ""))
 ]
 
-Step = Said | str
 Answer = Callable[[str], Step]
 
 
@@ -172,42 +164,17 @@ def api_key() -> tuple[Sensitive, str]:
     return private, fingerprint_of(public)
 
 
-@lru_cache(maxsize=1)
-def _certificate() -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an odd OCI")])
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(rsa_key().public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(rsa_key(), hashes.SHA256())
-    )
-
-
 @asynccontextmanager
 async def odd_oci(folder: Path) -> AsyncIterator[OddOci]:
     """The cloud on a free port."""
     cloud = OddOci()
-    file = folder / "odd-oci.pem"
-    file.write_bytes(pem(_certificate(), rsa_key()))
-    cloud.authority = _certificate().public_bytes(Encoding.PEM).decode()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    server = await asyncio.start_server(cloud.serve, "127.0.0.1", 0, ssl=context)
-    cloud.port = server.sockets[0].getsockname()[1]
-    try:
-        yield cloud
-    finally:
-        cloud.over.set()
-        server.close()
-        for writer in cloud.open:
-            writer.close()
+    async with standing(cloud, HOSTS, folder):
+        try:
+            yield cloud
+        finally:
+            cloud.over.set()
+            for writer in cloud.open:
+                writer.close()
 
 
 __all__ = ["CUT", "DRIP", "DRIP_HEAD", "ENDLESS", "HANG", "OddOci", "Said", "odd_oci", "refused"]

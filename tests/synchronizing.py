@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from tests.desk import SECRETS, Desk, Managed, Operator, execute
+from tests.cloud_jobs import CloudJobs
+from tests.desk import SECRETS, Desk, Managed, execute
 
 JOBS = f"{SECRETS}/synchronization-jobs"
-DRIFT = "/claviger/drift"
-_POLL_S = 0.05
-_LIMIT_S = 120.0
-
-
-def start(operator: Operator, *vaults: Managed, **more: Any) -> Any:
-    """A job that was started just now."""
-    body = {"key_vaults": [vault.id for vault in vaults], **more} if vaults else more
-    return operator.accept("POST", JOBS, body, 201)
-
-
-def ended(operator: Operator, job: Any, within_s: float = _LIMIT_S) -> Any:
-    """The job as it ended."""
-    give_up_at = time.monotonic() + within_s
-    while (found := operator.accept("GET", f"{JOBS}/{job['id']}"))["overall_status"] == "in_progress":
-        assert time.monotonic() < give_up_at, found
-        time.sleep(_POLL_S)
-    return found
-
-
-def synchronized(operator: Operator, *vaults: Managed, status: str = "completed", **more: Any) -> Any:
-    """A job that was started and has ended so."""
-    job = ended(operator, start(operator, *vaults, **more))
-    assert job["overall_status"] == status, job
-    return job
-
-
-def drifts(operator: Operator, *vaults: Managed, **query: Any) -> list[Any]:
-    """What is on the drift list of vaults."""
-    asked = {"key_vault": [vault.id for vault in vaults], "limit": -1, **query}
-    return list(operator.accept("GET", DRIFT, query=asked)["resources"])
+_JOBS = CloudJobs(JOBS, "key_vaults", "key_vault")
+start, ended, synchronized, drifts = _JOBS.start, _JOBS.ended, _JOBS.synchronized, _JOBS.drifts
 
 
 def stored(desk: Desk, vault: Managed) -> list[Any]:

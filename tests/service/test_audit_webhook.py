@@ -166,7 +166,7 @@ async def test_the_close_tries_once_more_and_does_not_wait_for_a_silent_one(
 
 @pytest.mark.parametrize("status", [302, 410, 500])
 async def test_a_checkpoint_is_given_up_some_day_and_the_next_one_tried(
-    sqlite_url: str, receiver: Receiver, status: int
+    sqlite_url: str, receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.answer = lambda _: Reply(status, {"Location": receiver.url})
     clock = ManualClock(START)
@@ -179,6 +179,7 @@ async def test_a_checkpoint_is_given_up_some_day_and_the_next_one_tried(
         await failed(witness, MOST_ATTEMPTS)
         clock.advance(max(BACKOFF_S))
         assert own.checkpoints.failing_witnesses() == 1
+        assert "is not sent this checkpoint any more" in caplog.text
         receiver.answer = lambda _: Reply()
         newest = await made(own)
         await taken(witness, newest)

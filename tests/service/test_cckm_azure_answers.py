@@ -19,7 +19,8 @@ from claviger.cckm.azure.secrets.cloud import VaultSecrets
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Throttled, Unavailable
 from claviger.core.sensitive import Sensitive
 from tests.clouds import reaching
-from tests.odd_cloud import CUT, HANG, OddCloud, Said, odd_cloud
+from tests.odd_cloud import OddCloud, odd_cloud
+from tests.odd_server import CUT, HANG, Said
 
 VALUE = "the-value-of-the-secret"
 CLIENT_SECRET = "the-secret-of-the-client"

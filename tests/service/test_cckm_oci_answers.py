@@ -32,7 +32,6 @@ from claviger.cckm.oci.vaults.routes import OciVaultRoutes
 from claviger.cckm.oci.workers import SHARE, Workers
 from claviger.cckm.pace import Budgets, Limits
 from claviger.core.errors import Invalid, Refusal, Throttled, Unavailable
-from tests.odd_cloud import CUT, HANG, Said
 from tests.odd_oci import (
     COMPARTMENT,
     DRIP,
@@ -48,6 +47,7 @@ from tests.odd_oci import (
     odd_oci,
     refused,
 )
+from tests.odd_server import CUT, HANG, Said
 from tests.plane import ELSEWHERE, Plane, open_plane
 
 API = "https://cckm.localhost/api/v1"

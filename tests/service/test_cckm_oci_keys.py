@@ -189,7 +189,9 @@ def test_lists(oci_desk: OciDesk, oci_private_vault: OciManaged) -> None:
 
     everything = [first["id"], second["id"], third["id"]]
     assert ids() == everything
-    assert ids(key_name=f"{mark}-ONE") == []
+    assert ids(key_name=f"{mark.upper()}-ONE", vault_name=vault.record["display_name"].upper()) == everything[:1]
+    assert ids(key_name=f"{mark}-on") == []
+    assert ids(sort="-id") == sorted(everything, reverse=True)
     assert ids(key_name=f"{mark}-o*") == everything[:1]
     assert ids(display_name=f"{mark}-two", key_name="") == everything[1:2]
     assert ids(key_name=f"{mark}_*") == everything[2:]

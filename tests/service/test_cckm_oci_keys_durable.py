@@ -11,7 +11,9 @@ import pytest
 
 from claviger.switches.client import Switchboard
 from tests.agreeing import finished, open_intents, until
+from tests.cutting import Wire
 from tests.desk import execute, still
+from tests.oci_agreeing import left_over
 from tests.oci_plane import KEYS, OciDesk, OciManaged, rough_oci_desk_on, state_of
 from tests.vaults import spare_name
 
@@ -133,6 +135,24 @@ def test_what_is_not_known_stays_open_and_is_finished(
     switches.faults_clear()
     assert finished(rough.server, SOON_S) == []
     assert has_happened(rough, vault, operation, key)
+
+
+def test_a_backup_that_may_have_been_taken_is_never_left_behind(rough: OciDesk, switches: Switchboard) -> None:
+    wire = Wire(rough.server.port)
+    vault = rough.vault("VIRTUAL_PRIVATE", bucket=True, connection=rough.connect(wire.port))
+    lost, open_for_now = (rough.made(vault, protection_mode="HSM") for _ in range(2))
+    wire.cut_answer()
+    assert "backup_at" in rough.act(lost, "schedule-deletion")
+    assert wire.cuts == 1
+    switches.fault_add(kind="drop", service="ocikms", operation="BackupKey")
+    assert "stays open" in rough.refuse_act(open_for_now, "schedule-deletion", 504)
+    assert vault.state(open_for_now) == "ENABLED"
+    switches.faults_clear()
+    assert finished(rough.server, SOON_S) == []
+    for key in (lost, open_for_now):
+        assert "backup_at" in rough.settled(key, "PENDING_DELETION")
+    assert left_over(rough) == []
+    wire.close()
 
 
 def test_an_update_without_an_answer_waits_until_nothing_can_arrive(

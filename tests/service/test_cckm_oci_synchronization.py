@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from oci.key_management import models
 
+from tests.cloud_jobs import DRIFT
 from tests.desk import execute
 from tests.oci_plane import KEYS, OciDesk, OciManaged
 from tests.oci_synchronizing import (
-    DRIFT,
     JOBS,
     differences,
     drifts,

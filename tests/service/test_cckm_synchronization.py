@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.cloud_jobs import DRIFT
 from tests.desk import SECRETS, Desk, Managed, execute
-from tests.synchronizing import DRIFT, JOBS, differences, drifts, ended, start, stored, synchronized
+from tests.synchronizing import JOBS, differences, drifts, ended, start, stored, synchronized
 from tests.vaults import spare_name
 
 HEADER = {"id", "uri", "account", "application", "devAccount", "createdAt", "updatedAt"}

@@ -66,6 +66,7 @@ async def test_vaults_as_azure_shows_them(plane: Plane, arm: Arm) -> None:
                 "sku": {"family": "A", "name": "standard"},
                 "vaultUri": "https://secret-vault.vault.azure.net/",
                 "enableSoftDelete": True,
+                "enablePurgeProtection": False,  # Azure says nothing of it
                 "enableRbacAuthorization": True,
                 "softDeleteRetentionInDays": 90,
                 "provisioningState": "Succeeded",

@@ -78,7 +78,8 @@ async def test_a_vault_is_found_by_its_names(plane: Plane, arm: Arm) -> None:
     arm.add_subscription(other, "Second")
     (first,) = await add(plane, arm, "vault-1")
     store = plane.store
-    for name in (first["id"], "vault-1", "VAULT-1", f"vault-1::{SUBSCRIPTION}", f"Vault-1::{SUBSCRIPTION.upper()}"):
+    full = f"vault-1::{SUBSCRIPTION}"
+    for name in (first["id"], first["id"].upper(), "vault-1", "VAULT-1", full, full.upper()):
         found = await records.find(store, ROOT_DOMAIN, name)
         assert found is not None, name
         assert found.id == first["id"]
@@ -115,8 +116,9 @@ async def test_patch_looks_at_the_vault_anew(plane: Plane, arm: Arm) -> None:
     plane.clock.advance(60)
     path = f"/vaults/{vault['id']}"
     changed = await plane.accept("PATCH", path, {"connection": "azure-2", "cloud_key_backup_limit": None})
-    assert changed["properties"].pop("enablePurgeProtection") is True
-    assert changed == {**vault, "connection": "azure-2", "updatedAt": changed["updatedAt"]}
+    protected = {**vault["properties"], "enablePurgeProtection": True}
+    expected = {**vault, "connection": "azure-2", "properties": protected, "updatedAt": changed["updatedAt"]}
+    assert (changed, vault["properties"]["enablePurgeProtection"]) == (expected, False)
     assert changed["updatedAt"] > vault["updatedAt"]
     changed = await plane.accept("PATCH", path, {"connection": "azure", "cloud_key_backup_limit": 7})
     assert (changed["connection"], changed["cloud_key_backup_limit"]) == ("azure", 7)
@@ -235,6 +237,20 @@ async def test_there_is_no_schedule_to_rotate_by(plane: Plane, arm: Arm) -> None
         await plane.refuse("POST", path, body, status=400, part="job_config_id")
     told = {"job_config_id": NO_ID, "override_key_scheduler": True}
     await plane.refuse("POST", path, told, status=404, part=f"job configuration {NO_ID}")
+
+
+async def test_a_schedule_that_is_there_rotates_no_keys_of_azure(plane: Plane, arm: Arm) -> None:
+    (vault,) = await add(plane, arm, "vault-1")
+    path = f"/vaults/{vault['id']}/enable-rotation-job"
+    params = '{"cloud_name":"oci"}'
+    await plane.store.write(
+        lambda tx: tx.execute(
+            "INSERT INTO cckm_job_configs (id, domain_id, name, operation, run_at, disabled, description, params, "
+            f"planned_at, created_by, created_at, updated_at) VALUES ('{NO_ID}', '{ROOT_DOMAIN}', 'weekly', "
+            f"'cckm_key_rotation', '0 9 * * sat', 0, '', '{params}', 0, '', 0, 0)"
+        )
+    )
+    await plane.refuse("POST", path, {"job_config_id": NO_ID}, status=400, part="rotates no keys of Azure")
 
 
 async def test_disabling_clears_the_labels_of_the_schedule_alone(plane: Plane, arm: Arm) -> None:

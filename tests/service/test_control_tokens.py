@@ -286,6 +286,7 @@ async def test_a_rotated_key_verifies_until_its_last_token_has_expired(control: 
     told = await admin.accept("POST", "/auth/rotate-auth-key")
     assert told["id"] != before
     listed = await admin.accept("GET", "/auth/auth-key")
+    assert {"id", "uri", "account", "createdAt", "updatedAt"} <= set(listed["resources"][0])
     assert [(key["id"], key["state"]) for key in listed["resources"]] in (
         [(told["id"], "current"), (before, "previous")],
         [(before, "previous"), (told["id"], "current")],

@@ -447,6 +447,7 @@ async def test_groups_are_found_by_each_filter(control: Control, admin: ControlC
     for group in ("CCKM Users", "Key Users"):
         await admin.accept("POST", f"{GROUPS}/{quoted(group)}/users/{user['user_id']}")
     assert await names(admin, GROUPS, name="CCKM*") == ["CCKM Admins", "CCKM Users"]
+    assert await names(admin, GROUPS, name="key users") == ["Key Users"]
     assert await names(admin, GROUPS, users=user["user_id"]) == ["CCKM Users", "Key Users"]
     assert await names(admin, GROUPS, users=user["user_id"], name="Key*") == ["Key Users"]
     assert await names(admin, GROUPS, users="nothing") == []

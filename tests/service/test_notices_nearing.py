@@ -360,6 +360,17 @@ async def test_the_watch_runs_and_is_woken(home: Office, receiver: Receiver) -> 
     assert sorted(receiver.told("name")) == ["first", "second"]
 
 
+async def test_where_looking_takes_little_it_is_done_again_soon(home: Office, receiver: Receiver) -> None:
+    await home.subscribe(receiver.url)
+    working = asyncio.gather(watching(home, every_s=3600, soonest_s=0).run(), home.courier.run())
+    for count, name in enumerate(("first", "second"), start=1):
+        await put(home, secret(name, expires=DAY_S))
+        await receiver.until(count)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert receiver.told("name") == ["first", "second"]
+
+
 async def test_dates_are_found_by_their_index(sqlite_url: str) -> None:
     async with office(sqlite_url) as home:
         for dates in records.ALL:

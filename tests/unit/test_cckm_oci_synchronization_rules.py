@@ -13,7 +13,7 @@ from claviger.cckm.oci.keys import rows
 from claviger.cckm.oci.keys.forms import CloudKey, CloudVersion
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.synchronization.cloud import Keys, pages
-from claviger.cckm.oci.synchronization.comparing import Settled, Sighting, Stamp, end, is_over, merged, settle
+from claviger.cckm.oci.synchronization.comparing import Settled, Sighting, Stamp, end, followed, is_over, merged, settle
 from claviger.cckm.oci.versions import rows as version_rows
 from claviger.cckm.oci.versions.rows import VersionRow
 from claviger.core.errors import NotFound, Throttled, Unavailable
@@ -206,6 +206,20 @@ def test_drift_is_what_differs_from_before_it_began() -> None:
     back = Settled(None, fields={"version_states": ({"v1": "PENDING_DELETION"}, {"v1": "ENABLED"})})
     assert merged(states, back) == {}
     assert merged(states, Settled(None)) == states
+
+
+def test_drift_says_what_has_come_of_a_key_since() -> None:
+    its = [version_row(version("v1", state="PENDING_DELETION"))]
+    before = {
+        "lifecycle_state": ("ENABLED", "DISABLING"),
+        "display_name": ("orders", "other"),
+        "version_states": ({"v1": "ENABLED"}, {"v1": "SCHEDULING_DELETION"}),
+    }
+    assert followed(before, row(key(state="DISABLED")), its) == {
+        "lifecycle_state": ("ENABLED", "DISABLED"),
+        "version_states": ({"v1": "ENABLED"}, {"v1": "PENDING_DELETION"}),
+    }
+    assert followed(before, row(key()), [version_row(version("v1"))]) == {}
 
 
 class Tenancy:

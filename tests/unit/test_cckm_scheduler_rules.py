@@ -123,6 +123,8 @@ def test_a_slot_is_the_first_minute_that_fits(run_at: str, after: float) -> None
         ("30 2 28 3 *", "2027-01-01T00:00:00", "2027-03-28T02:30:00"),  # clocks of Europe leave this hour out
         ("5-5/2 1-1/3 * * *", "2027-03-01T10:15:00", "2027-03-02T01:05:00"),
         ("0 0 * jan-1/2 sun-0/2", "2027-03-01T10:15:00", "2028-01-02T00:00:00"),
+        ("0 9 ? * sat", "2027-03-01T00:00:00", "2027-03-06T09:00:00"),
+        ("0 9 5 * ?", "2027-03-01T00:00:00", "2027-03-05T09:00:00"),
         ("  15   *\t* * * ".replace("\t", " "), "2027-03-01T10:15:00", "2027-03-01T11:15:00"),
     ],
 )
@@ -142,6 +144,7 @@ def test_slots_of_note(run_at: str, after: str, expected: str) -> None:
         ("* 24 * * *", "the hour '24'"),
         ("* * 0 * *", "the day of month '0'"),
         ("* * 32 * *", "the day of month '32'"),
+        ("? * * * *", "the minute '?'"),
         ("* * * 13 *", "the month '13'"),
         ("* * * jann *", "the month 'jann'"),
         ("* * * * 8", "the day of week '8'"),

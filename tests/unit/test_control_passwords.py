@@ -10,6 +10,7 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from claviger.cckm.access.onetime import new_one_time_password
 from claviger.cckm.access.passwords import Passwords
+from claviger.cckm.access.sessions.turns import Turns
 from claviger.cckm.access.users.rules import password_problem
 from claviger.core.errors import Busy, Damaged
 from claviger.core.sensitive import Sensitive
@@ -56,33 +57,67 @@ async def test_a_damaged_hash_lets_nobody_in() -> None:
         await Passwords(CHEAP).verify("plain text", RIGHT)
 
 
+class Slow:
+    """A hasher that works until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.running: list[int] = []
+
+    def hash(self, password: bytes) -> str:
+        self.running.append(1)
+        assert self.go.wait(20)
+        return password.decode()
+
+
 async def test_two_at_once_and_beyond_a_queue_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    go = threading.Event()
-    running: list[int] = []
-
-    class Slow:
-        def hash(self, password: bytes) -> str:
-            running.append(1)
-            assert go.wait(20)
-            return password.decode()
-
-    passwords = Passwords(CHEAP, most_waiting=3)
-    monkeypatch.setattr(passwords, "_hasher", Slow())
+    slow = Slow()
+    passwords = Passwords(CHEAP, most_waiting=1, longest_wait_s=20)
+    monkeypatch.setattr(passwords, "_hasher", slow)
     asked = [asyncio.create_task(passwords.hash(RIGHT)) for _ in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(Busy) as refused:
         await passwords.hash(RIGHT)
     assert refused.value.facts["retry_after_s"] == 1
-    while len(running) < 2:  # noqa: ASYNC110 - they run in threads
+    while len(slow.running) < 2:  # noqa: ASYNC110 - they run in threads
         await asyncio.sleep(0.01)
-    assert len(running) == 2
-    asked[2].cancel()  # who goes away leaves the place in the queue only when the work is done
+    asked[0].cancel()  # who goes away leaves a thread that works on, and no room for another one
     await asyncio.sleep(0)
+    assert len(slow.running) == 2
     with pytest.raises(Busy):
         await passwords.hash(RIGHT)
-    go.set()
-    assert await asked[0] == "correct horse"
+    slow.go.set()
+    assert await asyncio.gather(*asked[1:]) == ["correct horse"] * 2
     assert await passwords.hash(RIGHT) == "correct horse"
+
+
+async def test_nobody_waits_longer_than_told_for_slow_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow()
+    passwords = Passwords(CHEAP, longest_wait_s=0)
+    monkeypatch.setattr(passwords, "_hasher", slow)
+    asked = [asyncio.create_task(passwords.hash(RIGHT)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for _ in range(3):
+        with pytest.raises(Busy) as refused:
+            await passwords.hash(RIGHT)
+        assert refused.value.facts["retry_after_s"] == 1
+    slow.go.set()
+    await asyncio.gather(*asked)
+    assert await passwords.hash(RIGHT) == "correct horse"
+
+
+async def test_a_turn_is_waited_for_as_long_as_told_and_the_line_goes_on() -> None:
+    turns = Turns(longest_wait_s=0)
+    async with turns.of("ada"):
+        with pytest.raises(Busy) as refused:
+            async with turns.of("ada"):
+                pytest.fail("two had their turn at once")
+        assert refused.value.facts["retry_after_s"] == 1
+        async with turns.of("ben"):
+            pass
+    async with turns.of("ada"):
+        pass
+    assert not turns._locks
 
 
 @pytest.mark.parametrize(

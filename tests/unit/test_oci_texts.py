@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from claviger.core.errors import Invalid
-from claviger.ocikms.texts import MAX_DEPTH, read_body, read_time, written
+from claviger.ocikms.texts import MAX_DEPTH, from_base64, read_body, read_time, written
 
 
 class Body(msgspec.Struct, rename="camel"):
@@ -77,3 +77,15 @@ def test_what_is_no_time_is_refused_and_not_guessed(text: str):
 
 def test_no_time_is_none():
     assert read_time("timeOfDeletion", None) is None
+
+
+def test_base64_is_read_strictly():
+    assert [from_base64(text) for text in ("", "YQ==", "YWI=", "YWJj", "+/+/")] == [
+        b"",
+        b"a",
+        b"ab",
+        b"abc",
+        b"\xfb\xff\xbf",
+    ]
+    for text in ("YQ", "YQ=", "YWJj=", "YWJj==", "YWJj===", "YWJj====", "====", "YQ==YQ==", "YWJj\n", "Y-_j", "YWJé"):
+        assert from_base64(text) is None, text

@@ -96,6 +96,8 @@ class WebhookWitness:
             await asyncio.wait([self._task], timeout=self._close_s)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._note is not None:
+            log.warning("the witness %s has not taken the last checkpoint: the next start sends it again", self.name)
         if self._transport is not None:
             await self._transport.close()
             self._transport = None

@@ -99,7 +99,7 @@ from claviger.cckm.sealed import Safe
 from claviger.cckm.synchronization.operations import Jobs
 from claviger.cckm.synchronization.rules import BRAKE_PERCENT
 from claviger.cckm.synchronization.runner import Synchronizer
-from claviger.cckm.system import SystemRoutes
+from claviger.cckm.system.routes import SystemRoutes
 from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.core.sensitive import Sensitive

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
+
+import msgspec
 
 from claviger.store.contract import Store, Tx
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 ROWS_AT_ONCE = 100
 ROWS_A_PART = 1024
@@ -65,6 +68,36 @@ def bump_secrets_revision(tx: Tx) -> None:
 def bump_keys_revision(tx: Tx) -> None:
     """To be called by every change of what OCI keys show, in its own transaction."""
     tx.execute("UPDATE meta SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = ?", KEYS_REVISION)
+
+
+class Table(Generic[S]):
+    """A table whose columns are the fields of a struct, in their order; the first, `num`, is given by the database."""
+
+    def __init__(self, name: str, struct: type[S]) -> None:
+        self._name = name
+        self._struct = struct
+        self.fields = struct.__struct_fields__
+        self.select = f"SELECT {', '.join(self.fields)} FROM {name}"
+
+    def row(self, values: Sequence[object]) -> S:
+        """A row that was read by `select`."""
+        return self._struct(**dict(zip(self.fields, values, strict=True)))
+
+    def add(self, tx: Tx, fresh: S) -> S:
+        """Stores a new row; it as it is then, with its num."""
+        columns = self.fields[1:]
+        num = tx.fetch_one(
+            f"INSERT INTO {self._name} ({', '.join(columns)}) VALUES ({marks(columns)}) RETURNING num",
+            *msgspec.structs.astuple(fresh)[1:],
+        )
+        assert num is not None  # noqa: S101 - an INSERT that succeeds returns its row
+        return msgspec.structs.replace(fresh, num=int(num[0]))
+
+    def replace(self, tx: Tx, changed: S) -> None:
+        """Stores what has changed about a row."""
+        columns = ", ".join(f"{name} = ?" for name in self.fields[1:])
+        num, *values = msgspec.structs.astuple(changed)
+        tx.execute(f"UPDATE {self._name} SET {columns} WHERE num = ?", *values, num)
 
 
 class Parts:

@@ -155,7 +155,7 @@ class Claviger:
         """Arms a fault: calls fail with a `status` (503), late by `delay_s` seconds, or by a cut connection.
 
         `retry_after_s` adds the header; `share` (0 to 1, by a `seed`) and `count` say how many calls are hit.
-        `operation` is SecretGet, SecretSet, token and so on, `service` keyvault or login.
+        `operation` is SecretGet, token, of OCI GetKey and so on, `service` keyvault, management, login or ocikms.
         """
         board = self.touched.switchboard
         fields = {"kind": kind, "place": vault, "operation": operation, "service": service, **more}

@@ -1,7 +1,9 @@
 """Hashes passwords with Argon2id, off the event loop, few at a time: one hash takes 64 MiB and a tenth of a second.
 
-Whoever asks when too many are waiting already is told so at once (`Busy`). A password of a user that does not exist is
-checked against a hash that nothing matches, so that the time of an answer does not tell who exists.
+Whoever asks when too many are waiting already is told so at once, and whoever has waited for a second is told so then
+(`Busy`): a machine that is busy makes hashes slow, and a caller who is to come again is better off than one who hangs.
+A password of a user that does not exist is checked against a hash that nothing matches, so that the time of an answer
+does not tell who exists.
 """
 
 from __future__ import annotations
@@ -24,16 +26,28 @@ T = TypeVar("T")
 
 AT_ONCE = 2
 MOST_WAITING = 64
+LONGEST_WAIT_S = 1.0
 
 
 class Passwords:
-    """Makes and checks hashes of passwords. `close` lets its threads end."""
+    """Makes and checks hashes of passwords; nobody waits for his turn longer than `longest_wait_s`.
 
-    def __init__(self, profile: Parameters = RFC_9106_LOW_MEMORY, *, most_waiting: int = MOST_WAITING) -> None:
+    `close` lets its threads end.
+    """
+
+    def __init__(
+        self,
+        profile: Parameters = RFC_9106_LOW_MEMORY,
+        *,
+        most_waiting: int = MOST_WAITING,
+        longest_wait_s: float = LONGEST_WAIT_S,
+    ) -> None:
         self._hasher = PasswordHasher.from_parameters(profile)
         self._nobodys = _hash_that_nothing_matches(profile)
         self._threads = ThreadPoolExecutor(AT_ONCE, "passwords")
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._most_waiting = most_waiting
+        self._longest_wait_s = longest_wait_s
         self._waiting = 0
 
     async def hash(self, password: Sensitive) -> str:
@@ -64,17 +78,32 @@ class Passwords:
             raise Damaged("PasswordHash") from None
 
     async def _off_the_loop(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._most_waiting:
-            raise Busy("TooManySignIns", message="too many sign-ins at once; try again", retry_after_s=1)
-        self._waiting += 1
+        await self._wait_for_a_thread()
         done = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        done.add_done_callback(self._one_less)  # also for an asker that went away: the thread works on regardless
+        done.add_done_callback(self._freed)  # also for an asker that went away: the thread works on regardless
         return await asyncio.shield(done)
 
-    def _one_less(self, done: asyncio.Future[T]) -> None:
-        self._waiting -= 1
+    async def _wait_for_a_thread(self) -> None:
+        if self._waiting >= self._most_waiting:
+            raise too_many_sign_ins()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._longest_wait_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise too_many_sign_ins() from None
+        finally:
+            self._waiting -= 1
+
+    def _freed(self, done: asyncio.Future[T]) -> None:
+        self._free.release()
         if not done.cancelled():
             done.exception()  # an asker that went away does not look
+
+
+def too_many_sign_ins() -> Busy:
+    """What is told to whoever cannot have his turn in time."""
+    return Busy("TooManySignIns", message="too many sign-ins at once; try again", retry_after_s=1)
 
 
 def _hash_that_nothing_matches(profile: Parameters) -> str:

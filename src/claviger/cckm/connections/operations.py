@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from claviger.audit.trail import about
 from claviger.cckm.calls import Query
 from claviger.cckm.connections import records, shown
+from claviger.cckm.connections.records import Connected, Kind
 from claviger.cckm.connections.wire import TestResult
 from claviger.cckm.listing import Page
 from claviger.cckm.sealed import Safe
@@ -18,6 +20,8 @@ CONNECTION = "connection"
 SEALED_AS = "connection"
 """The kind under which a connection's credentials are sealed."""
 MOST = 1000
+
+C = TypeVar("C", bound=Connected)
 
 Forget = Callable[[str], None]
 """Sets aside the ways to a cloud of a connection that is gone."""
@@ -42,10 +46,10 @@ class AllConnections:
         """
 
         def change(tx: Tx) -> str:
-            found = records.find_any(tx, domain_id, id_or_name, service)
-            if found is None:
-                raise missing()
-            ident, name = found
+            known = records.find_any(tx, domain_id, id_or_name, service)
+            if known is None:
+                raise _missing()
+            ident, name = known
             about(CONNECTION, ident, name)
             users = records.users_count(tx, ident)
             if users and not force:
@@ -75,6 +79,22 @@ def add(tx: Tx, made: records.Connected) -> None:
     records.add(tx, made)
 
 
-def missing() -> NotFound:
-    """The refusal for a connection that is not there."""
+async def found(store: Store, kind: Kind[C], domain_id: str, id_or_name: str) -> C:
+    """A connection. Raises NotFound."""
+    known = await kind.find(store, domain_id, id_or_name)
+    if known is None:
+        raise _missing()
+    return known
+
+
+def loaded(tx: Tx, kind: Kind[C], domain_id: str, ident: str) -> C:
+    """A connection within a change, which is about it. Raises NotFound."""
+    known = kind.load(tx, domain_id, ident)
+    if known is None:
+        raise _missing()
+    about(CONNECTION, known.id, known.name)
+    return known
+
+
+def _missing() -> NotFound:
     return NotFound("NotFound", message="there is no such connection")

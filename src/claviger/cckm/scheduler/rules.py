@@ -55,10 +55,11 @@ _SYNCHRONIZED = " and ".join(VAULTS_OF)
 _FIELDS = (
     ("minute", "0 to 59"),
     ("hour", "0 to 23"),
-    ("day of month", "1 to 31, or L for the last day"),
+    ("day of month", "1 to 31, or L for the last day, or ? for any"),
     ("month", "1 to 12, or JAN to DEC"),
-    ("day of week", "0 to 7 (0 and 7 are Sunday), or SUN to SAT"),
+    ("day of week", "0 to 7 (0 and 7 are Sunday), or SUN to SAT, or ? for any"),
 )
+_DAY_FIELDS = (2, 4)
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _NUMBERS = {name: number for names, first in ((_MONTHS, 1), (_DAYS, 0)) for number, name in enumerate(names, first)}
@@ -182,7 +183,11 @@ def _understood(run_at: str) -> bool:
 
 
 def _plain(run_at: str) -> str:
-    """The expression without steps in ranges of one value: cronsim 2.8 takes 5-5/2 for 5/2, which goes on and on."""
+    """The expression in cronsim's words.
+
+    A day of the product's may be `?`, which is any. Without steps in ranges of one value: cronsim 2.8 takes 5-5/2 for
+    5/2, which goes on and on.
+    """
 
     def number(word: str) -> object:
         return int(word) if word.isdigit() else _NUMBERS.get(word, word)
@@ -190,7 +195,10 @@ def _plain(run_at: str) -> str:
     def plain(found: re.Match[str]) -> str:
         return found[1] if number(found[1]) == number(found[2]) else found[0]
 
-    return _STEPPED_RANGE.sub(plain, run_at.upper())
+    fields = run_at.upper().split()
+    for day in _DAY_FIELDS:
+        fields[day] = "*" if fields[day] == "?" else fields[day]
+    return _STEPPED_RANGE.sub(plain, " ".join(fields))
 
 
 def next_slot(run_at: str, after: float) -> int | None:

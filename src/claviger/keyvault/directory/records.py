@@ -10,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from claviger.core.errors import Damaged
-from claviger.store.contract import Row, Store, Tx, Value
+from claviger.store.contract import Row, Store, Tx
+from claviger.store.revisions import Revision
 
 Kind = Literal["application", "managed-identity"]
 
@@ -71,7 +71,6 @@ class StoredSigningKey(msgspec.Struct, frozen=True):
     lapses_at: int | None
 
 
-_REVISION = "SELECT value FROM meta WHERE key = 'directory_revision'"
 _SELECT_TENANTS = "SELECT id, name, domain, created_at FROM kv_tenants"
 _SELECT_APPLICATIONS = "SELECT id, tenant_id, app_id, object_id, name, kind, created_at FROM kv_applications"
 _SELECT_CREDENTIALS = "SELECT id, application_id, sha256, created_at, expires_at FROM kv_application_credentials"
@@ -80,23 +79,8 @@ _SELECT_CERTIFICATES = (
 )
 _SELECT_KEYS = "SELECT kid, state, data_key_id, sealed, created_at, lapses_at FROM kv_signing_keys"
 
-
-async def revision(store: Store) -> int:
-    """The number that moves with every change of the directory. Raises Damaged where it is missing."""
-    return _as_revision(await store.read_one(_REVISION))
-
-
-def revision_now(store: Store) -> int | None:
-    """The same without waiting; None where the store cannot do that. Raises Damaged."""
-    rows = store.read_now(_REVISION)
-    return None if rows is None else _as_revision(rows[0] if rows else None)
-
-
-def bump_revision(tx: Tx) -> int:
-    """Says that the directory has changed; the new revision, which no other change has ever had."""
-    bumped = _as_revision(tx.fetch_one(_REVISION)) + 1
-    tx.execute("UPDATE meta SET value = ? WHERE key = 'directory_revision'", str(bumped))
-    return bumped
+_REVISION = Revision("directory_revision", "DirectoryRevisionMissing")
+revision, revision_now, bump_revision = _REVISION.read, _REVISION.now, _REVISION.bump
 
 
 async def all_tenants(store: Store) -> list[Tenant]:
@@ -316,12 +300,6 @@ def set_meta(tx: Tx, key: str, value: str) -> None:
     tx.execute(
         "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value
     )
-
-
-def _as_revision(row: tuple[Value, ...] | None) -> int:
-    if row is None:
-        raise Damaged("DirectoryRevisionMissing")
-    return int(str(row[0]))
 
 
 def _credential(row: Row) -> Credential:

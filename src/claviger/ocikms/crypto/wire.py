@@ -12,6 +12,7 @@ import msgspec
 from claviger.core.errors import Invalid
 from claviger.ocikms.crypto.rules import MAX_CONTEXT_LENGTH, MAX_ENCODED_LENGTH
 from claviger.ocikms.errors import wrong
+from claviger.ocikms.texts import from_base64
 
 Context = dict[str, str]
 
@@ -157,10 +158,7 @@ def checksum(plaintext: bytes) -> str:
 
 def read(text: str) -> bytes | None:
     """The bytes of a base64 text; None where it is too long or no base64."""
-    try:
-        return binascii.a2b_base64(text, strict_mode=True) if len(text) <= MAX_ENCODED_LENGTH else None
-    except ValueError:
-        return None
+    return from_base64(text) if len(text) <= MAX_ENCODED_LENGTH else None
 
 
 def decoded(name: str, text: str) -> bytes:

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from claviger.core.errors import Damaged
 from claviger.store.contract import Row, Store, Tx
+from claviger.store.revisions import Revision
 
 ACTIVE = "ACTIVE"
 DELETED = "DELETED"
@@ -72,7 +72,6 @@ class Grant(msgspec.Struct, frozen=True):
     verb: str
 
 
-_REVISION = "SELECT value FROM meta WHERE key = 'oci_identity_revision'"
 _TENANCIES = "SELECT num, id, name, description, home_region, namespace, created_at FROM oci_tenancies"
 _COMPARTMENTS = (
     "SELECT num, id, tenancy_num, parent_id, name, description, state, freeform_tags, defined_tags, created_at"
@@ -86,29 +85,8 @@ _SUBSCRIPTIONS = (
 )
 _HOME_FIRST = "CASE WHEN s.region = t.home_region THEN 0 ELSE 1 END, s.created_at, s.region"
 
-
-async def revision(store: Store) -> int:
-    """The number that moves with every change of identity. Raises Damaged where it is missing."""
-    return _as_revision(await store.read_one(_REVISION))
-
-
-def revision_now(store: Store) -> int | None:
-    """The same without waiting; None where the store cannot do that. Raises Damaged."""
-    rows = store.read_now(_REVISION)
-    return None if rows is None else _as_revision(rows[0] if rows else None)
-
-
-def bump_revision(tx: Tx) -> int:
-    """Says that identity has changed; the new revision."""
-    bumped = _as_revision(tx.fetch_one(_REVISION)) + 1
-    tx.execute("UPDATE meta SET value = ? WHERE key = 'oci_identity_revision'", str(bumped))
-    return bumped
-
-
-def _as_revision(row: Row | None) -> int:
-    if row is None:
-        raise Damaged("OciIdentityRevisionMissing")
-    return int(row[0])
+_REVISION = Revision("oci_identity_revision", "OciIdentityRevisionMissing")
+revision, revision_now, bump_revision = _REVISION.read, _REVISION.now, _REVISION.bump
 
 
 async def all_tenancies(store: Store) -> list[Tenancy]:

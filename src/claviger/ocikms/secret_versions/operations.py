@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from claviger.audit.trail import telling
+from claviger.core.errors import Invalid, NotFound
 from claviger.ocikms import states
 from claviger.ocikms.calls import Answer, Call, Verb
 from claviger.ocikms.changing import check_etag
@@ -102,7 +103,11 @@ def _changed(act: Act, call: Call, operation: Operation) -> Callable[[Tx], Answe
 
 
 def _number(call: Call) -> int:
-    return rules.number_of(call.path["secretVersionNumber"], "secretVersionNumber")
+    """The version's number in the path. Raises NotFound("MalformedPath") for what is none (§14.2)."""
+    try:
+        return rules.number_of(call.path["secretVersionNumber"], "secretVersionNumber")
+    except Invalid as refusal:
+        raise NotFound("MalformedPath", **refusal.facts) from None
 
 
 def _there(version: Version | None, secret: Secret, now: float) -> Version:

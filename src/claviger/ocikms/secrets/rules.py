@@ -18,8 +18,6 @@ read or changed; once the vault is DELETED, so is the secret. Sources: OCI contr
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from enum import Enum
 
@@ -31,6 +29,7 @@ from claviger.lifecycle.transitions import Refused, TransitionTable, absent, con
 from claviger.ocikms import errors
 from claviger.ocikms.errors import missing, wrong
 from claviger.ocikms.states import DELETED, PENDING_DELETION, TOLERANCE_S
+from claviger.ocikms.texts import from_base64
 
 MAX_CONTENT_BYTES = 25 * 1024
 MAX_METADATA_BYTES = 8 * 1024
@@ -327,10 +326,9 @@ def content_bytes(text: str | None) -> bytes:
     """The content that was sent in base64. Raises Invalid, which never quotes it."""
     if not text:
         raise missing("secretContent.content")
-    try:
-        found = base64.b64decode(text.encode("ascii"), validate=True)
-    except (UnicodeError, binascii.Error):
-        raise wrong("secretContent.content", "is not base64") from None
+    found = from_base64(text)
+    if found is None:
+        raise wrong("secretContent.content", "is not base64")
     return check_length(found)
 
 

@@ -1,7 +1,7 @@
 """What may be done to a version of a key in which state (OCI contract §8.1). A version is never disabled by itself.
 
-The current version of a key cannot be deleted. A version of a deleted key is deleted, whatever its row says. A version
-that is CREATING may be used: it is its key's current one already, and a rotation must not interrupt who encrypts (§8.5).
+The current version of a key cannot be deleted. A version of a deleted key is deleted, whatever its row says. One that
+is CREATING may be used: it is its key's current version already, and a rotation interrupts nobody who encrypts (§8.5).
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ two processes, the first one's stays.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 
 from claviger.audit.trail import about, silently
 from claviger.crypto import key_wrapping, material
@@ -18,7 +16,7 @@ from claviger.ocikms.calls import Answer, Call, Verb
 from claviger.ocikms.errors import absent, wrong
 from claviger.ocikms.materials import Materials, scope
 from claviger.ocikms.states import etag
-from claviger.ocikms.texts import written
+from claviger.ocikms.texts import from_base64, written
 from claviger.ocikms.vaults.operations import vault_at
 from claviger.ocikms.vaults.records import Vault
 from claviger.ocikms.wrapping import records
@@ -131,9 +129,7 @@ class Wrapping:
 
 
 def _decoded(text: str) -> bytes:
-    if len(text) <= MAX_MATERIAL_LENGTH:
-        try:
-            return base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError):
-            pass
-    raise wrong("wrappedImportKey.keyMaterial", "is not base64 of wrapped key material")
+    found = from_base64(text) if len(text) <= MAX_MATERIAL_LENGTH else None
+    if found is None:
+        raise wrong("wrappedImportKey.keyMaterial", "is not base64 of wrapped key material")
+    return found

@@ -270,6 +270,7 @@ class SignIn:
         comparison with a hash, one write.
         """
         async with self._turns.of((*homes, username_key(username))):
+            self._attempts.check("", address)  # those before us in the line may have failed
             user: User | None = None
             for home in homes:
                 user = user or await users.named(self._store, home, username)

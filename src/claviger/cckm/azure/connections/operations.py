@@ -9,7 +9,6 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
-from claviger.audit.trail import about
 from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.azure.connections import protection, records
 from claviger.cckm.azure.connections.cloud import AzureClouds, credentials_of, sealed_form
@@ -34,7 +33,7 @@ from claviger.cckm.connections.changing import (
     with_given,
 )
 from claviger.cckm.connections.embedded import Embedded, ensure
-from claviger.cckm.connections.operations import CONNECTION, SEALED_AS, AllConnections, add, missing
+from claviger.cckm.connections.operations import SEALED_AS, AllConnections, add, found, loaded
 from claviger.cckm.connections.shown import listed
 from claviger.cckm.connections.wire import TestResult
 from claviger.cckm.errors import validation
@@ -93,7 +92,7 @@ class Connections:
 
     async def read(self, domain_id: str, id_or_name: str) -> AzureConnectionOut:
         """One connection to Azure. Raises NotFound."""
-        return shown(await self._found(domain_id, id_or_name))
+        return shown(await found(self._store, records.KIND, domain_id, id_or_name))
 
     async def create(self, domain_id: str, asked: AzureConnectionIn) -> AzureConnectionOut:
         """Makes a connection. Raises Invalid, and Conflict("NameTaken")."""
@@ -122,16 +121,13 @@ class Connections:
         self, domain_id: str, id_or_name: str, asked: AzureConnectionIn, guard: Guard | None = None
     ) -> AzureConnectionOut:
         """Changes what is given. Raises NotFound and Invalid, and Wanted where more people have to agree."""
-        known = await self._found(domain_id, id_or_name)
+        known = await found(self._store, records.KIND, domain_id, id_or_name)
         check_name_stays(known, asked)
         self._check(None, changed(known.details, asked), asked)
         proof = await self._proofs.changed(known, asked)
 
         def change(tx: Tx) -> Connection:
-            current = records.load(tx, domain_id, known.id)
-            if current is None:
-                raise missing()
-            about(CONNECTION, current.id, current.name)
+            current = loaded(tx, records.KIND, domain_id, known.id)
             details = changed(current.details, asked)
             if proof is not None:
                 self._proofs.use(tx, proof)
@@ -153,7 +149,7 @@ class Connections:
 
     async def test(self, domain_id: str, id_or_name: str) -> TestResult:
         """Signs in anew with a stored connection, and notes how that ended. Raises NotFound."""
-        known = await self._found(domain_id, id_or_name)
+        known = await found(self._store, records.KIND, domain_id, id_or_name)
         sealed = await self._safe.must_open(SEALED_AS, known.id)
         result = await tried(self._clouds.try_out(known.details, credentials_of(sealed)))
         await self._all.note(known.id, result)
@@ -171,12 +167,6 @@ class Connections:
     async def request_certificate(self, domain_id: str, asked: CsrIn) -> CsrOut:
         """Makes a key and a signing request for it; the key waits a day for its certificate. Raises Invalid."""
         return CsrOut(await self._proofs.request(domain_id, asked))
-
-    async def _found(self, domain_id: str, id_or_name: str) -> Connection:
-        found = await records.find(self._store, domain_id, id_or_name)
-        if found is None:
-            raise missing()
-        return found
 
     async def _understood(
         self, domain_id: str, asked: AzureConnectionIn, *, with_name: bool

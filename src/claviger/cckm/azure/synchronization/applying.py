@@ -15,16 +15,16 @@ from claviger.cckm.azure.secrets import records as secrets
 from claviger.cckm.azure.secrets.operations import subject_of
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Status
+from claviger.cckm.azure.secrets.showing import KIND as SECRET
 from claviger.cckm.azure.synchronization.comparing import Settled, Sighting, Stamp, end, settle
 from claviger.cckm.azure.synchronization.records import FINDINGS
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.drift.records import Finding
 from claviger.cckm.drift.rules import DIFFERENT, MISSING, NEW
-from claviger.cckm.notices import wire as notices_wire
 from claviger.cckm.notices.announcing import Notices
-from claviger.cckm.notices.rules import Type
-from claviger.cckm.resource import timestamp, uri
+from claviger.cckm.resource import uri
+from claviger.cckm.synchronization.finding import Job, Thing, note
 from claviger.cckm.synchronization.records import open_intents
 from claviger.cckm.synchronization.visiting import Applied
 from claviger.core.errors import NotFound
@@ -39,29 +39,19 @@ class Loss(msgspec.Struct, frozen=True):
     versions: tuple[str, ...] = ()
 
 
-class Work(msgspec.Struct, frozen=True):
-    """Whose work it is, on which vault. `is_first`: nothing was known before, so nothing that is met is drift."""
-
-    vault: VaultRow
-    run_id: str
-    by: str
-    began_at: float
-    is_first: bool = False
-
-
 class Applier:
     """Writes what was found within transactions of others."""
 
-    def __init__(self, work: Work, notices: Notices | None) -> None:
-        self._work = work
+    def __init__(self, job: Job[VaultRow], notices: Notices | None) -> None:
+        self._job = job
         self._notices = notices
 
     def sightings(self, tx: Tx, sightings: Sequence[Sighting], ids: Sequence[Sequence[str]], now: float) -> Applied:
         """Secrets that are not as they were known. `ids` are for rows that may be made. Raises NotFound."""
-        work = self._work
-        stamp = Stamp(work.vault.num, work.by, now)
+        job = self._job
+        stamp = Stamp(job.vault.num, job.by, now)
         rows, touched = self._rows(tx, [each.name for each in sightings])
-        known = FINDINGS.of(tx, work.vault.num, [each.name.lower() for each in sightings])
+        known = FINDINGS.of(tx, job.vault.num, [each.name.lower() for each in sightings])
         settled: list[tuple[str, Settled]] = []
         left = 0
         for sighting, fresh in zip(sightings, ids, strict=True):
@@ -77,7 +67,7 @@ class Applier:
         added = [row for _, done in settled for row in done.added]
         changed = [row for _, done in settled for row in done.changed]
         if added:
-            secrets.add_many(tx, work.vault.domain_id, added)
+            secrets.add_many(tx, job.vault.domain_id, added)
         if changed:
             secrets.change_many(tx, changed)
         self._note(tx, settled, known, stamp)
@@ -86,8 +76,8 @@ class Applier:
 
     def losses(self, tx: Tx, losses: Sequence[Loss], now: float) -> Applied:
         """Secrets, or versions of some, that are not there any more. Raises NotFound."""
-        work = self._work
-        stamp = Stamp(work.vault.num, work.by, now)
+        job = self._job
+        stamp = Stamp(job.vault.num, job.by, now)
         rows, touched = self._rows(tx, [each.name_key for each in losses])
         ended: list[SecretRow] = []
         fresh = left = 0
@@ -104,9 +94,7 @@ class Applier:
             fresh += any(not row.gone for row in there)
             newest = max(there, key=lambda row: (row.told.created_at, row.num), default=None)
             if newest is not None and not over and not loss.versions:
-                found = Finding(
-                    new_uuid(), work.vault.num, newest.name, loss.name_key, MISSING, {}, newest.id, now, now
-                )
+                found = Finding(new_uuid(), job.vault.num, newest.name, loss.name_key, MISSING, {}, newest.id, now, now)
                 self._find(tx, found, newest)
         if ended:
             secrets.change_many(tx, ended)
@@ -114,28 +102,28 @@ class Applier:
 
     def _rows(self, tx: Tx, names: Sequence[str]) -> tuple[Mapping[str, list[SecretRow]], set[str]]:
         """The rows of names, and the names on which an operation is open."""
-        work = self._work
-        if vaults.load(tx, work.vault.domain_id, work.vault.id) is None:
+        job = self._job
+        if vaults.load(tx, job.vault.domain_id, job.vault.id) is None:
             raise NotFound("VaultGone", message="the vault is no longer managed")
         keys = sorted({name.lower() for name in names})
         by_name: dict[str, list[SecretRow]] = {}
-        for row in secrets.of_names(tx, work.vault.num, keys):
+        for row in secrets.of_names(tx, job.vault.num, keys):
             by_name.setdefault(row.name_key, []).append(row)
-        subjects = {subject_of(work.vault.id, key): key for key in keys}
+        subjects = {subject_of(job.vault.id, key): key for key in keys}
         return by_name, {subjects[subject] for subject in open_intents(tx, list(subjects))}
 
     def _is_recent(self, rows: Sequence[SecretRow], now: float) -> bool:
         """Whether somebody has changed these rows since the reading began."""
-        return any(self._work.began_at < row.updated_at <= now for row in rows)
+        return any(self._job.began_at < row.updated_at <= now for row in rows)
 
     # What is shown of it.
 
     def _note(self, tx: Tx, settled: Iterable[tuple[str, Settled]], known: Mapping[str, Finding], stamp: Stamp) -> None:
         """Keeps what differs for the drift list, and forgets what is as it was again."""
-        work = self._work
+        job = self._job
         resolved = []
         for key, done in settled:
-            if work.is_first and done.is_new:
+            if job.is_first and done.is_new:
                 continue
             touched = [*done.added, *done.changed]
             shown = next((row for row in touched if row.id == done.shown_by), touched[-1])
@@ -144,27 +132,11 @@ class Applier:
                 self._find(tx, finding, shown)
             elif key in known:
                 resolved.append(key)
-        FINDINGS.remove(tx, work.vault.num, resolved)
+        FINDINGS.remove(tx, job.vault.num, resolved)
 
     def _find(self, tx: Tx, finding: Finding, row: SecretRow) -> None:
-        FINDINGS.put(tx, finding)
-        if self._notices is None:
-            return
-        vault = self._work.vault
-        data = notices_wire.Drift(
-            cloud="azure",
-            id=row.id,
-            name=row.name,
-            version=row.version,
-            vault=vault.name,
-            vault_id=vault.id,
-            change=finding.kind,
-            fields=sorted(finding.fields),
-            since=timestamp(finding.since),
-            job_id=self._work.run_id,
-        )
-        subject = uri("cckm", "azure-secret", row.id, row.name)
-        self._notices.emit(tx, vault.domain_id, Type.DRIFT, subject, data, object_key=row.id)
+        thing = Thing("azure", uri("cckm", SECRET, row.id, row.name), row.id, row.name, row.version)
+        note(tx, FINDINGS, finding, self._job, thing, self._notices)
 
 
 def _is_over(row: SecretRow, now: float) -> bool:

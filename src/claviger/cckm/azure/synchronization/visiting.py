@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from claviger.cckm.azure.connections import records as connections
 from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.synchronization import records
-from claviger.cckm.azure.synchronization.applying import Applier, Loss, Work
+from claviger.cckm.azure.synchronization.applying import Applier, Loss
 from claviger.cckm.azure.synchronization.cloud import source
 from claviger.cckm.azure.synchronization.comparing import Sighting
 from claviger.cckm.azure.synchronization.reading import Reading, VaultReader
 from claviger.cckm.azure.vaults import records as vaults
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.notices.announcing import Notices
-from claviger.cckm.synchronization import visiting
+from claviger.cckm.synchronization.finding import Job
 from claviger.cckm.synchronization.gate import Gates
 from claviger.cckm.synchronization.records import Outcome
-from claviger.cckm.synchronization.visiting import ROWS_AT_ONCE, Applied, Ground, Visit, Words, few
+from claviger.cckm.synchronization.visiting import ROWS_AT_ONCE, Applied, Ground, Visit, Words, Work, few
 from claviger.core.clock import Clock
 from claviger.core.errors import Invalid
 from claviger.core.ids import new_uuid
@@ -44,7 +44,7 @@ class AzureTrade:
         """How many secrets are recorded as being there."""
         return await records.alive(self.ground.store, vault.num)
 
-    def visit(self, work: visiting.Work, before: Outcome) -> AzureVisit:
+    def visit(self, work: Work, before: Outcome) -> AzureVisit:
         """A visit to a vault."""
         return AzureVisit(work, before, self.clouds, self.gates)
 
@@ -52,7 +52,7 @@ class AzureTrade:
 class AzureVisit(Visit[VaultRow]):
     """Reads a vault and writes what was found."""
 
-    def __init__(self, work: visiting.Work, before: Outcome, clouds: AzureClouds, gates: Gates) -> None:
+    def __init__(self, work: Work, before: Outcome, clouds: AzureClouds, gates: Gates) -> None:
         super().__init__(work, before)
         self._clouds = clouds
         self._gates = gates
@@ -85,7 +85,7 @@ class AzureVisit(Visit[VaultRow]):
 
     async def _write(self, vault: VaultRow, reading: Reading) -> None:
         run, ground = self.work.run, self.work.ground
-        applier = Applier(Work(vault, run.id, run.by, reading.began_at, reading.is_first), ground.notices)
+        applier = Applier(Job(vault, run.id, run.by, reading.began_at, reading.is_first), ground.notices)
         for portion in reading.spool.portions(ROWS_AT_ONCE):
             await self.batch(vault, self._sightings(applier, portion))
         losses = [Loss(each.name_key) for each in reading.missing]

@@ -12,17 +12,10 @@ from typing import Any
 import msgspec
 
 from claviger.cckm.azure.vaults.rules import HSM_TYPE, only_one, record_name
-from claviger.cckm.records import bump_secrets_revision
+from claviger.cckm.records import Table, bump_secrets_revision
 from claviger.jobs import records as intents
 from claviger.store.contract import Row, Store, Tx
 
-_COLUMNS = (
-    "num, id, domain_id, connection_id, connection_name, subscription_id, subscription_name, azure_name, "
-    "azure_vault_id, cloud_name, location, type, details, labels, cloud_key_backup_limit, synced_at, created_by, "
-    "created_at, updated_at"
-)
-_SELECT = f"SELECT {_COLUMNS} FROM cckm_azure_vaults"
-_NEW = _COLUMNS.removeprefix("num, ")
 _WITH_BACKUP, _WITH_VALUE = "backup", "value"
 AZURE_RETENTION_DAYS = 90
 
@@ -105,6 +98,7 @@ class VaultRow(msgspec.Struct, frozen=True):
 
 
 _DETAILS = msgspec.json.Decoder(VaultDetails)
+_TABLE = Table("cckm_azure_vaults", VaultRow)
 _LABELS = msgspec.json.Decoder(dict[str, str])
 
 
@@ -120,14 +114,14 @@ def encode_labels(labels: dict[str, str]) -> str:
 
 async def by_id(store: Store, domain_id: str, ident: str) -> VaultRow | None:
     """A vault of the domain by its record's id."""
-    row = await store.read_one(f"{_SELECT} WHERE id = ? AND domain_id = ?", ident, domain_id)
-    return None if row is None else VaultRow(*row)
+    row = await store.read_one(f"{_TABLE.select} WHERE id = ? AND domain_id = ?", ident, domain_id)
+    return None if row is None else _TABLE.row(row)
 
 
 async def by_num(store: Store, domain_id: str, num: int) -> VaultRow | None:
     """A vault of the domain by the number that rows of its secrets carry."""
-    row = await store.read_one(f"{_SELECT} WHERE num = ? AND domain_id = ?", num, domain_id)
-    return None if row is None else VaultRow(*row)
+    row = await store.read_one(f"{_TABLE.select} WHERE num = ? AND domain_id = ?", num, domain_id)
+    return None if row is None else _TABLE.row(row)
 
 
 async def find(store: Store, domain_id: str, id_or_name: str) -> VaultRow | None:
@@ -135,14 +129,14 @@ async def find(store: Store, domain_id: str, id_or_name: str) -> VaultRow | None
 
     Raises Invalid("InvalidParam") where several have that name.
     """
-    found = await by_id(store, domain_id, id_or_name)
+    found = await by_id(store, domain_id, id_or_name.lower())
     if found is not None:
         return found
     azure_name, _, subscription = id_or_name.partition("::")
     where, args = "domain_id = ? AND lower(azure_name) = lower(?)", [domain_id, azure_name]
     if "::" in id_or_name:
         where, args = f"{where} AND subscription_id = lower(?)", [*args, subscription]
-    rows = [VaultRow(*row) for row in await store.read(f"{_SELECT} WHERE {where} ORDER BY num LIMIT 10", *args)]
+    rows = [_TABLE.row(row) for row in await store.read(f"{_TABLE.select} WHERE {where} ORDER BY num LIMIT 10", *args)]
     if len(rows) > 1:
         raise only_one({row.name if "::" not in id_or_name else row.id for row in rows}, id_or_name)
     return rows[0] if rows else None
@@ -150,7 +144,7 @@ async def find(store: Store, domain_id: str, id_or_name: str) -> VaultRow | None
 
 async def all_of(store: Store, domain_id: str) -> list[VaultRow]:
     """The vaults of a domain, in the order in which they were added."""
-    return [VaultRow(*row) for row in await store.read(f"{_SELECT} WHERE domain_id = ? ORDER BY num", domain_id)]
+    return [_TABLE.row(row) for row in await store.read(f"{_TABLE.select} WHERE domain_id = ? ORDER BY num", domain_id)]
 
 
 async def managed(store: Store, domain_id: str) -> list[str]:
@@ -161,14 +155,14 @@ async def managed(store: Store, domain_id: str) -> list[str]:
 
 def load(tx: Tx, domain_id: str, ident: str) -> VaultRow | None:
     """A vault of the domain within a change."""
-    row = tx.fetch_one(f"{_SELECT} WHERE id = ? AND domain_id = ?", ident, domain_id)
-    return None if row is None else VaultRow(*row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE id = ? AND domain_id = ?", ident, domain_id)
+    return None if row is None else _TABLE.row(row)
 
 
 def load_by_num(tx: Tx, domain_id: str, num: int) -> VaultRow | None:
     """The same by the number that rows of its secrets carry."""
-    row = tx.fetch_one(f"{_SELECT} WHERE num = ? AND domain_id = ?", num, domain_id)
-    return None if row is None else VaultRow(*row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE num = ? AND domain_id = ?", num, domain_id)
+    return None if row is None else _TABLE.row(row)
 
 
 def is_managed(tx: Tx, domain_id: str, azure_vault_id: str) -> bool:
@@ -191,20 +185,13 @@ def count(tx: Tx, domain_id: str) -> int:
 
 def add(tx: Tx, fresh: VaultRow) -> VaultRow:
     """Stores a new vault; it as it is then, with its num."""
-    num = tx.fetch_one(
-        f"INSERT INTO cckm_azure_vaults ({_NEW}) VALUES ({', '.join('?' * 18)}) RETURNING num",
-        *msgspec.structs.astuple(fresh)[1:],
-    )
-    assert num is not None  # noqa: S101 - an INSERT that succeeds returns its row
-    return msgspec.structs.replace(fresh, num=int(num[0]))
+    return _TABLE.add(tx, fresh)
 
 
 def replace(tx: Tx, changed: VaultRow) -> None:
     """Stores what has changed about a vault. Its secrets show some of it."""
     bump_secrets_revision(tx)
-    columns = ", ".join(f"{name} = ?" for name in _NEW.split(", "))
-    values = msgspec.structs.astuple(changed)
-    tx.execute(f"UPDATE cckm_azure_vaults SET {columns} WHERE num = ?", *values[1:], values[0])
+    _TABLE.replace(tx, changed)
 
 
 def operation_under_way(tx: Tx, vault_id: str) -> bool:

@@ -35,7 +35,12 @@ SORTS: Mapping[str, Callable[[VaultRow], Any]] = {
 def found(told: dict[str, Any]) -> FoundVault:
     """A vault as Azure shows it. Raises Unavailable("CloudUndecided") where the answer is not one."""
     parsed = arm_id(str(told.get("azure_vault_id") or ""))
-    return understood(told if parsed is None else {**told, "type": parsed.type}, FoundVault)
+    if parsed is None:
+        return understood(told, FoundVault)
+    properties = told.get("properties")
+    if not parsed.is_managed_hsm and isinstance(properties, dict):  # Azure says so of a vault only where it is on
+        properties = {**properties, "enablePurgeProtection": properties.get("enablePurgeProtection") or False}
+    return understood({**told, "type": parsed.type, "properties": properties}, FoundVault)
 
 
 def details_of(one: FoundVault) -> str:

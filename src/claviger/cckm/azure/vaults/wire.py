@@ -34,7 +34,10 @@ class Sku(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Properties(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What Azure says about a vault. A managed HSM has `hsmUri` for `vaultUri`. What Azure leaves out is absent."""
+    """What Azure says about a vault. A managed HSM has `hsmUri` for `vaultUri`.
+
+    What Azure leaves out is absent, but that a vault's purge protection is off.
+    """
 
     tenant_id: str | UnsetType = UNSET
     sku: Sku | UnsetType = UNSET

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence, Set
 
 import msgspec
@@ -26,7 +27,9 @@ from claviger.core.clock import Clock
 from claviger.core.errors import Refusal
 from claviger.store.contract import Store, Tx
 
-EVERY_S = 900.0
+EVERY_S, SOONEST_S = 900.0, 15.0
+"""The longest and the shortest pause. In between, looking takes `MOST_OF_THE_TIME` at most."""
+MOST_OF_THE_TIME = 0.01
 _NEVER_A_NUM = 2**62
 ROWS_AT_ONCE = 250
 
@@ -43,11 +46,13 @@ class Watch:
         notices: Notices,
         *,
         every_s: float = EVERY_S,
+        soonest_s: float = SOONEST_S,
     ) -> None:
         self._store = store
         self._clock = clock
         self._notices = notices
         self._every_s = every_s
+        self._soonest_s = soonest_s
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -55,15 +60,17 @@ class Watch:
         self._woken.set()
 
     async def run(self) -> None:
-        """Looks until cancelled. What fails is logged, and looked at again the next time."""
+        """Looks until cancelled: often, where that takes little. What fails is logged, and looked at the next time."""
         while True:
             self._woken.clear()
+            began = time.monotonic()
             try:
                 await self.look()
             except Refusal as refusal:
                 log.warning("the dates of secrets could not be looked at: %s", refusal.reason)
             try:
-                async with asyncio.timeout(self._every_s):
+                pause_s = max(self._soonest_s, (time.monotonic() - began) / MOST_OF_THE_TIME)
+                async with asyncio.timeout(min(pause_s, self._every_s)):
                     await self._woken.wait()
             except TimeoutError:
                 continue

@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from claviger.audit.trail import about
 from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.calls import ROOT_DOMAIN, Query
 from claviger.cckm.connections.changing import (
@@ -21,7 +20,7 @@ from claviger.cckm.connections.changing import (
     with_given,
 )
 from claviger.cckm.connections.embedded import Embedded, ensure
-from claviger.cckm.connections.operations import CONNECTION, SEALED_AS, AllConnections, add, missing
+from claviger.cckm.connections.operations import SEALED_AS, AllConnections, add, found, loaded
 from claviger.cckm.connections.records import change as store_change
 from claviger.cckm.connections.shown import common_fields, listed
 from claviger.cckm.connections.wire import TestResult
@@ -90,7 +89,7 @@ class OciConnections:
 
     async def read(self, domain_id: str, id_or_name: str) -> OciConnectionOut:
         """One connection. Raises NotFound."""
-        return shown(await self._found(domain_id, id_or_name))
+        return shown(await found(self._store, records.KIND, domain_id, id_or_name))
 
     async def create(self, domain_id: str, asked: OciConnectionIn) -> OciConnectionOut:
         """Makes a connection. Raises Invalid, and Conflict("NameTaken")."""
@@ -112,7 +111,7 @@ class OciConnections:
         self, domain_id: str, id_or_name: str, asked: OciConnectionIn, guard: Guard | None = None
     ) -> OciConnectionOut:
         """Changes what is given. Raises NotFound and Invalid, and Wanted where more people have to agree."""
-        known = await self._found(domain_id, id_or_name)
+        known = await found(self._store, records.KIND, domain_id, id_or_name)
         check_name_stays(known, asked)
         _check(changed(known.details, asked), {})
         items: list[Item] = []
@@ -121,10 +120,7 @@ class OciConnections:
             items = [(SEALED_AS, known.id, sealed_form(_credentials(asked, kept)))]
 
         def change(tx: Tx) -> OciConnection:
-            current = records.load(tx, domain_id, known.id)
-            if current is None:
-                raise missing()
-            about(CONNECTION, current.id, current.name)
+            current = loaded(tx, records.KIND, domain_id, known.id)
             details = changed(current.details, asked)
             protection.require(tx, guard, current, details)
             moved = bool(items) or is_new_way(current.details, details)
@@ -138,7 +134,7 @@ class OciConnections:
 
     async def test(self, domain_id: str, id_or_name: str) -> TestResult:
         """Asks OCI with a stored connection, and notes how that ended. Raises NotFound."""
-        known = await self._found(domain_id, id_or_name)
+        known = await found(self._store, records.KIND, domain_id, id_or_name)
         sealed = await self._safe.must_open(SEALED_AS, known.id)
         result = await tried(self._clouds.try_out(known.details, credentials_of(sealed)))
         await self._all.note(known.id, result)
@@ -148,12 +144,6 @@ class OciConnections:
         """Tests what a connection would be made of; stores nothing. Raises Invalid for what could not be stored."""
         details, credentials = _understood(asked, with_name=False)
         return await tried(self._clouds.try_out(details, credentials))
-
-    async def _found(self, domain_id: str, id_or_name: str) -> OciConnection:
-        found = await records.find(self._store, domain_id, id_or_name)
-        if found is None:
-            raise missing()
-        return found
 
 
 def changed(details: OciDetails, asked: OciConnectionIn) -> OciDetails:
@@ -203,12 +193,12 @@ def _credentials(asked: OciConnectionIn, kept: Credentials | None) -> Credential
     return Credentials(key, None if phrase is UNSET else phrase)
 
 
-def shown(found: OciConnection) -> OciConnectionOut:
+def shown(connection: OciConnection) -> OciConnectionOut:
     """A connection as it is answered."""
-    details = found.details
+    details = connection.details
     more: dict[str, Any] = {field: getattr(details, field) or UNSET for field in ("realm_domain", "server_certificate")}
     return OciConnectionOut(
-        **common_fields(found),
+        **common_fields(connection),
         user_ocid=details.user_ocid,
         tenancy_ocid=details.tenancy_ocid,
         fingerprint=details.fingerprint,

@@ -12,7 +12,7 @@ from claviger.cckm.oci.keys.backups import place_of
 from claviger.cckm.oci.keys.cloud import CloudKey, VaultKeys
 from claviger.cckm.oci.keys.reading import current_version, versions_of
 from claviger.cckm.oci.keys.rules import State, deletion_at
-from claviger.cckm.oci.keys.work import Material, Outcome, Steps, Work, undecided, unreachable
+from claviger.cckm.oci.keys.work import Material, Outcome, Steps, Work, undecided
 from claviger.core.errors import Conflict, Forbidden, Invalid, NotFound, Refusal, Unavailable
 from claviger.lifecycle.retention import DAY_S
 
@@ -97,11 +97,18 @@ async def _changed(key: CloudKey, steps: Steps) -> Outcome:
 
 
 async def _backed_up(cloud: VaultKeys, work: Work, steps: Steps) -> None:
-    """A backup without which there is no deleting. Whatever it raises, nothing was scheduled."""
+    """A backup without which there is no deleting. Whatever it raises, nothing was scheduled.
+
+    Where it may have been taken and that is not known, the operation stays open, so that no backup is left that no
+    record names: the same requests are sent again.
+    """
     place = place_of(work.backup)
     try:
         await cloud.backup(work.ocid, place.namespace, place.bucket, place.name, f"{work.token}-backup")
-        await _until_taken(cloud, work.ocid)
+        try:
+            await _until_taken(cloud, work.ocid)
+        except Unavailable as refusal:
+            raise undecided(refusal) from None
     except (NotFound, Forbidden, Invalid) as refusal:
         told = refusal.facts.get("message", "")
         raise Conflict(
@@ -109,8 +116,6 @@ async def _backed_up(cloud: VaultKeys, work: Work, steps: Steps) -> None:
             message=f"the key could not be backed up to the bucket {place.bucket}, so its deletion was not scheduled "
             f"({told}); to delete it without a backup, clear the vault's bucket first",
         ) from None
-    except Unavailable as refusal:
-        raise unreachable(refusal) from None
     await steps.reached(BACKED_UP)
     await steps.keep_backup()
     await steps.reached(KEPT)

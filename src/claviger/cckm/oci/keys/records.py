@@ -13,15 +13,13 @@ import msgspec
 
 from claviger.cckm.oci.keys.parts.records import note_moved
 from claviger.cckm.oci.keys.rows import KeyRow, KeyView
-from claviger.cckm.records import portions
+from claviger.cckm.oci.records import Looks
+from claviger.cckm.records import Table, portions
 from claviger.store.contract import Store, Tx
 
-_FIELDS = KeyRow.__struct_fields__
-_COLUMNS = ", ".join(_FIELDS)
-_NEW = _COLUMNS.removeprefix("num, ")
-_SELECT = f"SELECT {_COLUMNS} FROM cckm_oci_keys"
+_TABLE = Table("cckm_oci_keys", KeyRow)
 _OF_VAULT = "v.domain_id, v.id, v.ocid, v.display_name, v.tenancy_name, v.region"
-_VIEWED = f"{', '.join('k.' + name for name in _FIELDS)}, {_OF_VAULT}"
+_VIEWED = f"{', '.join('k.' + name for name in _TABLE.fields)}, {_OF_VAULT}"
 _JOINED = "FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num WHERE v.domain_id = ? AND v.removed = 0"
 
 COLUMNS: Mapping[str, str] = {
@@ -45,6 +43,7 @@ COLUMNS: Mapping[str, str] = {
 }
 """What lists filter by, and in which column it lies."""
 ORDERS: Mapping[str, str] = {
+    "id": "k.id",
     "createdAt": "k.num",
     "updatedAt": "k.updated_at",
     "key_name": "k.name_key",
@@ -108,14 +107,10 @@ def order(name: str, descending: bool) -> str:
     return f"{column} {direction}"
 
 
-def _row(row: Sequence[object]) -> KeyRow:
-    return KeyRow(**dict(zip(_FIELDS, row, strict=True)))  # type: ignore[arg-type]  # columns in their order
-
-
 def _view(row: Sequence[Any]) -> KeyView:
-    of_vault = row[len(_FIELDS) :]
+    of_vault = row[len(_TABLE.fields) :]
     return KeyView(
-        row=_row(row[: len(_FIELDS)]),
+        row=_TABLE.row(row[: len(_TABLE.fields)]),
         domain_id=of_vault[0],
         vault_id=of_vault[1],
         vault_ocid=of_vault[2],
@@ -166,8 +161,8 @@ async def count(store: Store, domain_id: str, wanted: Sequence[Wanted]) -> int:
 
 def load(tx: Tx, ident: str) -> KeyRow | None:
     """A key by its record's id within a change."""
-    row = tx.fetch_one(f"{_SELECT} WHERE id = ?", ident)
-    return None if row is None else _row(row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE id = ?", ident)
+    return None if row is None else _TABLE.row(row)
 
 
 def ocids_of_name(tx: Tx, vault_num: int, name: str) -> tuple[str, ...]:
@@ -180,31 +175,25 @@ def ocids_of_name(tx: Tx, vault_num: int, name: str) -> tuple[str, ...]:
 
 def load_by_num(tx: Tx, num: int) -> KeyRow | None:
     """A key by its number within a change."""
-    row = tx.fetch_one(f"{_SELECT} WHERE num = ?", num)
-    return None if row is None else _row(row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE num = ?", num)
+    return None if row is None else _TABLE.row(row)
 
 
 def load_by_ocid(tx: Tx, vault_num: int, ocid: str) -> KeyRow | None:
     """A key of a vault by OCI's identifier within a change."""
-    row = tx.fetch_one(f"{_SELECT} WHERE vault_num = ? AND ocid = ?", vault_num, ocid)
-    return None if row is None else _row(row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE vault_num = ? AND ocid = ?", vault_num, ocid)
+    return None if row is None else _TABLE.row(row)
 
 
 def put(tx: Tx, row: KeyRow) -> KeyRow:
     """Stores a key, new or changed; it as it is then, with its num."""
-    values = msgspec.structs.astuple(row)
     if row.num:
         note_moved(tx, [row.num])
-        columns = ", ".join(f"{name} = ?" for name in _NEW.split(", "))
-        tx.execute(f"UPDATE cckm_oci_keys SET {columns} WHERE num = ?", *values[1:], row.num)
+        _TABLE.replace(tx, row)
         return row
-    num = tx.fetch_one(
-        f"INSERT INTO cckm_oci_keys ({_NEW}) VALUES ({', '.join('?' * (len(_FIELDS) - 1))}) RETURNING num",
-        *values[1:],
-    )
-    assert num is not None  # noqa: S101 - an INSERT that succeeds returns its row
-    note_moved(tx, [int(num[0])])
-    return msgspec.structs.replace(row, num=int(num[0]))
+    added = _TABLE.add(tx, row)
+    note_moved(tx, [added.num])
+    return added
 
 
 def remove(tx: Tx, num: int) -> None:
@@ -213,56 +202,6 @@ def remove(tx: Tx, num: int) -> None:
     tx.execute("DELETE FROM cckm_oci_keys WHERE num = ?", num)
 
 
-_DUE = (
-    "FROM cckm_oci_keys k JOIN cckm_oci_vaults v ON v.num = k.vault_num WHERE k.refresh_at IS NOT NULL "
-    "AND v.removed = 0"
-)
-
-
-async def due(store: Store, now: float, astray: float, most: int) -> list[int]:
-    """The nums of keys that it is time to look at again, the first ones first.
-
-    Those too that pass and are dated after `astray`, as nothing is that was dated by this clock: it was moved back.
-    """
-    rows = await store.read(
-        f"SELECT k.num {_DUE} AND (k.refresh_at <= ? OR (k.refresh_at > ? AND k.state <> 'PENDING_DELETION')) "
-        "ORDER BY k.refresh_at LIMIT ?",
-        now,
-        astray,
-        most,
-    )
-    return [int(row[0]) for row in rows]
-
-
-async def next_due(store: Store) -> float | None:
-    """When the next one is due."""
-    row = await store.read_one(f"SELECT MIN(k.refresh_at) {_DUE}")
-    return None if row is None or row[0] is None else float(row[0])
-
-
-def claim(tx: Tx, num: int, now: float, astray: float, until: float) -> KeyRow | None:
-    """Takes a key that is due for as long as looking at it may take; None where another server was quicker."""
-    row = load_by_num(tx, num)
-    if row is None or row.refresh_at is None:
-        return None
-    is_astray = row.refresh_at > astray and row.state != "PENDING_DELETION"
-    if row.refresh_at > now and not is_astray:
-        return None
-    return put_off(tx, row, until, row.tries)
-
-
-def take_up(tx: Tx, now: float, until: float) -> None:
-    """Makes due now what is to be looked at by then: who has claimed it may have ended. Two looks do no harm."""
-    tx.execute("UPDATE cckm_oci_keys SET refresh_at = ? WHERE refresh_at > ? AND refresh_at <= ?", now, now, until)
-
-
-def put_off(tx: Tx, row: KeyRow, at: float | None, tries: int) -> KeyRow:
-    """Sets when a key is looked at again, where it is still the row that was read; it as it is then."""
-    tx.execute(
-        "UPDATE cckm_oci_keys SET refresh_at = ?, tries = ? WHERE num = ? AND refresh_at = ?",
-        at,
-        tries,
-        row.num,
-        row.refresh_at,
-    )
-    return msgspec.structs.replace(row, refresh_at=at, tries=tries)
+_LOOKS = Looks("cckm_oci_keys", "num", "cckm_oci_keys r JOIN cckm_oci_vaults v ON v.num = r.vault_num", load_by_num)
+due, next_due, claim = _LOOKS.due, _LOOKS.next_due, _LOOKS.claim
+take_up, put_off = _LOOKS.take_up, _LOOKS.put_off

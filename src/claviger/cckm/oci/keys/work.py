@@ -161,11 +161,6 @@ def settling(what: str = "OCI is still changing the key's state") -> Unavailable
     return Unavailable("CloudSettling", message=what)
 
 
-def unreachable(refusal: Refusal) -> Unavailable:
-    """A refusal of something that only goes before: nothing was done."""
-    return Unavailable("CloudUnreachable", message=refusal.facts.get("message", "OCI cannot be asked"))
-
-
 def undecided(refusal: Refusal) -> Unavailable:
     """A refusal of something that only comes after: it was done."""
     return Unavailable("CloudUndecided", message=refusal.facts.get("message", "OCI cannot be asked"))

@@ -12,9 +12,7 @@ import msgspec
 
 from claviger.cckm.drift.records import Finding
 from claviger.cckm.drift.rules import DIFFERENT, MISSING, NEW
-from claviger.cckm.notices import wire as notices_wire
 from claviger.cckm.notices.announcing import Notices
-from claviger.cckm.notices.rules import Type
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.keys.running import subject_of
 from claviger.cckm.oci.keys.showing import KIND
@@ -25,7 +23,8 @@ from claviger.cckm.oci.synchronization.records import FINDINGS, Known
 from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.versions.rows import VersionRow
-from claviger.cckm.resource import timestamp, uri
+from claviger.cckm.resource import uri
+from claviger.cckm.synchronization.finding import Job, Thing, note
 from claviger.cckm.synchronization.records import open_intents
 from claviger.cckm.synchronization.visiting import Applied
 from claviger.core.errors import NotFound
@@ -40,20 +39,10 @@ class Loss(msgspec.Struct, frozen=True):
     is_final: bool = False
 
 
-class Job(msgspec.Struct, frozen=True):
-    """Whose work it is, on which vault. `is_first`: nothing was known before, so nothing that is met is drift."""
-
-    vault: OciVault
-    run_id: str
-    by: str
-    began_at: float
-    is_first: bool = False
-
-
 class Applier:
     """Writes what was found within transactions of others."""
 
-    def __init__(self, job: Job, notices: Notices | None) -> None:
+    def __init__(self, job: Job[OciVault], notices: Notices | None) -> None:
         self._job = job
         self._notices = notices
 
@@ -152,24 +141,8 @@ class Applier:
         FINDINGS.remove(tx, self._job.vault.num, resolved)
 
     def _find(self, tx: Tx, finding: Finding, row: KeyRow) -> None:
-        FINDINGS.put(tx, finding)
-        if self._notices is None:
-            return
-        vault = self._job.vault
-        data = notices_wire.Drift(
-            cloud="oci",
-            id=row.id,
-            name=row.name,
-            version=row.current_version_ocid,
-            vault=vault.name,
-            vault_id=vault.id,
-            change=finding.kind,
-            fields=sorted(finding.fields),
-            since=timestamp(finding.since),
-            job_id=self._job.run_id,
-        )
-        subject = uri("cckm", KIND, row.id, "")
-        self._notices.emit(tx, vault.domain_id, Type.DRIFT, subject, data, object_key=row.id)
+        thing = Thing("oci", uri("cckm", KIND, row.id, ""), row.id, row.name, row.current_version_ocid)
+        note(tx, FINDINGS, finding, self._job, thing, self._notices)
 
 
 def _is_recent(rows: Known, at: float, now: float) -> bool:

@@ -10,7 +10,7 @@ from claviger.cckm.notices.announcing import Notices
 from claviger.cckm.oci.connections import records as connections
 from claviger.cckm.oci.connections.cloud import OciClouds
 from claviger.cckm.oci.synchronization import records
-from claviger.cckm.oci.synchronization.applying import Applier, Job, Loss
+from claviger.cckm.oci.synchronization.applying import Applier, Loss
 from claviger.cckm.oci.synchronization.cloud import Tenancy
 from claviger.cckm.oci.synchronization.comparing import Sighting
 from claviger.cckm.oci.synchronization.reading import Reading, VaultReader
@@ -18,6 +18,7 @@ from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.oci.vaults.operations import refreshed
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.vaults.shown import KIND as VAULT
+from claviger.cckm.synchronization.finding import Job
 from claviger.cckm.synchronization.gate import Gates
 from claviger.cckm.synchronization.records import Outcome
 from claviger.cckm.synchronization.visiting import ROWS_AT_ONCE, Applied, Ground, Visit, Words, Work, few

@@ -6,22 +6,13 @@ under the same ids (CCKM contract, OCI §3.6). Nothing here shows one that is re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
-from claviger.cckm.records import bump_keys_revision
+from claviger.cckm.records import Table, bump_keys_revision
 from claviger.core.errors import Invalid
 from claviger.jobs import records as intents
 from claviger.store.contract import Store, Tx
 
-_COLUMNS = (
-    "num, id, domain_id, removed, connection_id, connection_name, tenancy_ocid, tenancy_name, region, ocid, "
-    "compartment_ocid, compartment_name, display_name, vault_type, state, management_endpoint, bucket_name, "
-    "bucket_namespace, details, refreshed_at, read_began_at, created_by, created_at, updated_at"
-)
-_NEW = _COLUMNS.removeprefix("num, ")
-_SELECT = f"SELECT {_COLUMNS} FROM cckm_oci_vaults"
 _SHOWN = "removed = 0"
 
 
@@ -78,7 +69,7 @@ class OciVault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DETAILS = msgspec.json.Decoder(OciVaultDetails)
-_FIELDS = OciVault.__struct_fields__
+_TABLE = Table("cckm_oci_vaults", OciVault)
 
 
 def encode_details(details: OciVaultDetails) -> str:
@@ -86,26 +77,22 @@ def encode_details(details: OciVaultDetails) -> str:
     return msgspec.json.encode(details).decode()
 
 
-def _row(row: Sequence[object]) -> OciVault:
-    return OciVault(**dict(zip(_FIELDS, row, strict=True)))  # type: ignore[arg-type]  # columns in their order
-
-
 async def by_id(store: Store, domain_id: str, ident: str) -> OciVault | None:
     """A vault of the domain by its record's id."""
-    row = await store.read_one(f"{_SELECT} WHERE id = ? AND domain_id = ? AND {_SHOWN}", ident, domain_id)
-    return None if row is None else _row(row)
+    row = await store.read_one(f"{_TABLE.select} WHERE id = ? AND domain_id = ? AND {_SHOWN}", ident, domain_id)
+    return None if row is None else _TABLE.row(row)
 
 
 async def by_num(store: Store, domain_id: str, num: int) -> OciVault | None:
     """A vault of the domain by the number that rows of its keys carry."""
-    row = await store.read_one(f"{_SELECT} WHERE num = ? AND domain_id = ? AND {_SHOWN}", num, domain_id)
-    return None if row is None else _row(row)
+    row = await store.read_one(f"{_TABLE.select} WHERE num = ? AND domain_id = ? AND {_SHOWN}", num, domain_id)
+    return None if row is None else _TABLE.row(row)
 
 
 async def by_num_anywhere(store: Store, num: int) -> OciVault | None:
     """The same in whichever domain, for work that no caller is behind."""
-    row = await store.read_one(f"{_SELECT} WHERE num = ? AND {_SHOWN}", num)
-    return None if row is None else _row(row)
+    row = await store.read_one(f"{_TABLE.select} WHERE num = ? AND {_SHOWN}", num)
+    return None if row is None else _TABLE.row(row)
 
 
 async def find(store: Store, domain_id: str, word: str) -> OciVault | None:
@@ -114,14 +101,14 @@ async def find(store: Store, domain_id: str, word: str) -> OciVault | None:
     Raises Invalid("InvalidParam") where several have that name.
     """
     rows = await store.read(
-        f"{_SELECT} WHERE domain_id = ? AND {_SHOWN} AND (id = ? OR ocid = ? OR display_name = ?) "
+        f"{_TABLE.select} WHERE domain_id = ? AND {_SHOWN} AND (id = ? OR ocid = ? OR display_name = ?) "
         "ORDER BY num LIMIT 10",
         domain_id,
         word,
         word,
         word,
     )
-    found = [_row(row) for row in rows]
+    found = [_TABLE.row(row) for row in rows]
     exact = [each for each in found if word in (each.id, each.ocid)]
     if exact:
         return exact[0]
@@ -133,26 +120,26 @@ async def find(store: Store, domain_id: str, word: str) -> OciVault | None:
 
 async def all_of(store: Store, domain_id: str) -> list[OciVault]:
     """The vaults of a domain, in the order in which they were first added."""
-    rows = await store.read(f"{_SELECT} WHERE domain_id = ? AND {_SHOWN} ORDER BY num", domain_id)
-    return [_row(row) for row in rows]
+    rows = await store.read(f"{_TABLE.select} WHERE domain_id = ? AND {_SHOWN} ORDER BY num", domain_id)
+    return [_TABLE.row(row) for row in rows]
 
 
 def load(tx: Tx, domain_id: str, ident: str) -> OciVault | None:
     """A vault of the domain within a change."""
-    row = tx.fetch_one(f"{_SELECT} WHERE id = ? AND domain_id = ? AND {_SHOWN}", ident, domain_id)
-    return None if row is None else _row(row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE id = ? AND domain_id = ? AND {_SHOWN}", ident, domain_id)
+    return None if row is None else _TABLE.row(row)
 
 
 def load_by_num(tx: Tx, num: int) -> OciVault | None:
     """The same by the number that rows of its keys carry, in whichever domain."""
-    row = tx.fetch_one(f"{_SELECT} WHERE num = ? AND {_SHOWN}", num)
-    return None if row is None else _row(row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE num = ? AND {_SHOWN}", num)
+    return None if row is None else _TABLE.row(row)
 
 
 def load_even_removed(tx: Tx, domain_id: str, ocid: str) -> OciVault | None:
     """The row of OCI's vault, whether it is managed now or was once."""
-    row = tx.fetch_one(f"{_SELECT} WHERE domain_id = ? AND ocid = ?", domain_id, ocid)
-    return None if row is None else _row(row)
+    row = tx.fetch_one(f"{_TABLE.select} WHERE domain_id = ? AND ocid = ?", domain_id, ocid)
+    return None if row is None else _TABLE.row(row)
 
 
 def count(tx: Tx, domain_id: str) -> int:
@@ -163,20 +150,13 @@ def count(tx: Tx, domain_id: str) -> int:
 
 def add(tx: Tx, fresh: OciVault) -> OciVault:
     """Stores a new vault; it as it is then, with its num."""
-    num = tx.fetch_one(
-        f"INSERT INTO cckm_oci_vaults ({_NEW}) VALUES ({', '.join('?' * 23)}) RETURNING num",
-        *msgspec.structs.astuple(fresh)[1:],
-    )
-    assert num is not None  # noqa: S101 - an INSERT that succeeds returns its row
-    return msgspec.structs.replace(fresh, num=int(num[0]))
+    return _TABLE.add(tx, fresh)
 
 
 def replace(tx: Tx, changed: OciVault) -> None:
     """Stores what has changed about a vault. Its keys show some of it."""
     bump_keys_revision(tx)
-    columns = ", ".join(f"{name} = ?" for name in _NEW.split(", "))
-    values = msgspec.structs.astuple(changed)
-    tx.execute(f"UPDATE cckm_oci_vaults SET {columns} WHERE num = ?", *values[1:], values[0])
+    _TABLE.replace(tx, changed)
 
 
 def operation_under_way(tx: Tx, vault_id: str) -> bool:

@@ -1,0 +1,1 @@
+"""What the product has beside its clouds: consumed clouds, settings, properties, alarms (CCKM contract §10, §11)."""
