@@ -1,7 +1,9 @@
 """Sends whole requests as they are over a few kept connections, and says what came of each.
 
-An answer must be whole within 5 s of the request's last byte. A connection that the server ended, as it may after any
-answer, is made anew; where that happens before the answer to a request that reused it, the request is sent once more.
+An answer must be whole within 5 s of the request's last byte, not counting the time for which this program was held up:
+a trial that makes its next callers holds up all channels, and what came meanwhile is not late. A connection that the
+server ended, as it may after any answer, is made anew; where that happens before the answer to a request that reused it,
+the request is sent once more.
 """
 
 from __future__ import annotations
@@ -18,6 +20,9 @@ from figures.connection import TlsConnection
 
 ANSWER_LIMIT_S = 5.0
 SEND_LIMIT_S = 30.0
+LOOK_S = 0.1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,12 +64,10 @@ class Channel:
             except OSError:
                 pass  # closed while a long body was on its way: there may be an answer all the same
             began = time.monotonic()
-            async with asyncio.timeout(ANSWER_LIMIT_S):
-                answer = await reading
+            answer = await in_time(reading, ANSWER_LIMIT_S)
         except NotAnAnswer as problem:
             return self._failed(began, "not an answer", str(problem))
         except TimeoutError:
-            reading.cancel()
             return self._failed(began, "hang", f"no whole answer in {ANSWER_LIMIT_S:g} s")
         except OSError as problem:
             return self._failed(began, "no answer", f"{type(problem).__name__}: {problem}")
@@ -98,7 +101,20 @@ class Channel:
             self._connection = None
 
 
-T = TypeVar("T")
+async def in_time(work: asyncio.Task[T], limit_s: float) -> T:
+    """What the task comes to within so many seconds in which somebody was looking. Raises TimeoutError, and ends it.
+
+    A look that the loop was late for counts as one of its proper length: what came meanwhile is found by the next.
+    """
+    for _ in range(max(1, round(limit_s / LOOK_S))):
+        if work.done():
+            break
+        await asyncio.wait({work}, timeout=LOOK_S)
+    else:
+        if not work.done():
+            work.cancel()
+            raise TimeoutError
+    return work.result()
 
 
 class Crew(Generic[T]):

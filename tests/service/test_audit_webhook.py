@@ -114,6 +114,7 @@ async def test_what_is_refused_is_tried_again_and_a_newer_one_takes_its_place(
             receiver.answer = lambda _: Reply()
             newest = [await made(own) for _ in range(3)][-1]  # while the receiver is left alone
             assert len(receiver.received) == 2
+            assert witness._free_at - clock.monotonic() == 20  # as it asked, also for a newer one
             clock.advance(20)
             await taken(witness, newest)
             assert own.checkpoints.failing_witnesses() == 0
@@ -149,7 +150,7 @@ async def test_the_close_tries_once_more_and_does_not_wait_for_a_silent_one(
     sqlite_url: str, receiver: Receiver
 ) -> None:
     receiver.answer = lambda _: Reply(500)
-    witness, silent = sending(receiver), sending(receiver, close_s=0.05)
+    witness, silent = sending(receiver), sending(receiver, close_s=0.05, attempt_s=3600.0)
     async with audited(sqlite_url, witness=witness) as own:
         note = await made(own)
         await failed(witness, 1)

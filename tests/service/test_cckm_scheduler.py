@@ -240,8 +240,14 @@ async def test_configurations_are_listed(scheduling: Scheduling) -> None:
         "alpha",
     ]
     assert await names("operation=cckm_key_rotation") == []
+    assert await names("name=BETA&sort=-id,run_at") == ["beta"]
+    middle = (await scheduling.plane.accept("GET", f"{CONFIGS}?name=beta"))["resources"][0]["createdAt"]
+    assert await names(f"createdAfter={middle}") == ["beta", "gamma"]
+    assert await names(f"createdBefore={middle}") == ["alpha", "beta"]
+    assert await names("createdAfter=-1Y-1M-1D") == ["alpha", "beta", "gamma"]
+    assert await names("createdBefore=-1D") == await names("expire_in=5d") == []
     assert await names("unknown=1&limit=-1") == ["alpha", "beta", "gamma"]
-    for query in ("sort=x", "disabled=maybe", "skip=-1", "limit=x"):
+    for query in ("sort=x", "disabled=maybe", "skip=-1", "limit=x", "createdAfter=-1W", "createdBefore=2027"):
         await scheduling.refused("GET", f"{CONFIGS}?{query}", status=400)
 
 

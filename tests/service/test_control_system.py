@@ -40,3 +40,28 @@ async def test_clouds_properties_settings_and_alarms(database_url: str) -> None:
         bob = await control.user(admin)
         for path in ("/cckm/cloud-units", "/system/alarms", f"/cckm/settings/{SETTINGS[0]}"):
             await bob.refusal("GET", path, expect=403)
+
+
+async def test_records_are_sorted_by_what_they_all_have(database_url: str) -> None:
+    async with open_control(database_url, more=all_other_routes) as control:
+        admin = await control.signed_in()
+        for _ in range(2):
+            control.clock.advance(1)
+            await control.user(admin)
+            await admin.accept("POST", "/auth/clients", {})
+            await admin.accept("POST", "/auth/rotate-auth-key")
+        for path in (
+            "/auth/tokens",
+            "/auth/clients",
+            "/auth/auth-key",
+            "/auth/self/domains",
+            "/usermgmt/users",
+            "/usermgmt/groups",
+            "/domains",
+        ):
+            for name in ("createdAt", "updatedAt", "id"):
+                found = (await admin.accept("GET", path, sort=name, limit=-1))["resources"]
+                shown = [str(each.get(name)).lower() for each in found]
+                assert shown == sorted(shown), (path, name)
+        for name in ("createdAt", "updatedAt", "id", "operation"):
+            await admin.accept("GET", "/scheduler/jobs", sort=name)

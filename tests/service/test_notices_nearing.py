@@ -220,19 +220,23 @@ async def test_two_servers_tell_once(database_url: str, home: Office, receiver: 
 
 async def test_a_date_that_changes_while_it_is_looked_at_is_not_told(home: Office, receiver: Receiver) -> None:
     made = await home.subscribe(receiver.url, expiry_days=[1])
-    (row,) = await put(home, secret("moving", expires=DAY_S))
-    later = msgspec.structs.replace(row, told=msgspec.structs.replace(row.told, expires_at=NOW + 2 * DAY_S))
+    rows = await put(home, *(secret(name, expires=DAY_S) for name in ("later", "earlier", "resting")))
+    changed = [
+        msgspec.structs.replace(row, told=msgspec.structs.replace(row.told, expires_at=NOW + moved))
+        for row, moved in zip(rows, (2 * DAY_S, -1), strict=False)
+    ]
     real = home.store.write
 
     async def behind_its_back(change: Any) -> Any:
-        await real(lambda tx: secrets.change(tx, later))
+        for row in changed:
+            await real(lambda tx, row=row: secrets.change(tx, row))
         return await real(change)
 
     watcher = watching(home)
     home.store.write = behind_its_back  # type: ignore[method-assign]
-    assert await watcher.look() == 0
+    assert await watcher.look() == 1
     home.store.write = real  # type: ignore[method-assign]
-    assert await home.deliveries() == []
+    assert await told(home) == [("near-expiry", "resting", 1)]
     await home.plane.accept("PATCH", f"{MANY}/{made['id']}", {"expiry_days": [2]})
     assert await watching(home).look() == 1
 

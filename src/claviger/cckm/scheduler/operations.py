@@ -38,6 +38,7 @@ _FILTERS = {
     "operation": lambda config: config.operation,
     "disabled": lambda config: config.disabled,
     "cloud_name": lambda config: config.params.cloud_name,
+    "expire_in": lambda config: config.params.expire_in,
 }
 _SORTS = {
     "name": lambda config: config.name,
@@ -142,8 +143,20 @@ class JobConfigs:
 
     async def listing(self, domain_id: str, query: Query) -> Page:
         """A page of the configurations."""
-        found = await records.all_of(self._store, domain_id)
+        after, before = self._moment(query, "createdAfter"), self._moment(query, "createdBefore")
+        found = [
+            config
+            for config in await records.all_of(self._store, domain_id)
+            if (after is None or config.created_at >= after) and (before is None or config.created_at <= before)
+        ]
         return page_of(found, query, filters=_FILTERS, sorts=_SORTS, default_sort="createdAt", shown=shown)
+
+    def _moment(self, query: Query, name: str) -> float | None:
+        text = query.one(name)
+        try:
+            return None if text is None else rules.moment(text, self._clock.now())
+        except ValueError:
+            raise validation({name: "must be a date in RFC 3339, or back from now such as -1Y-2M-5D"}) from None
 
     async def read(self, domain_id: str, ident: str) -> JobConfigShown:
         """One configuration."""

@@ -18,6 +18,9 @@ _CONFIG_FILTERS = (
     Parameter("operation", description="What is done.", repeated=True),
     Parameter("disabled", "boolean", "Whether it is disabled."),
     Parameter("cloud_name", repeated=True),
+    Parameter("expire_in", description="Of rotations: which keys they rotate.", repeated=True),
+    Parameter("createdAfter", description="RFC 3339, or back from now, such as -1Y-2M-5D."),
+    Parameter("createdBefore", description="RFC 3339, or back from now, such as -1Y-2M-5D."),
 )
 _JOB_FILTERS = (
     Parameter("id", repeated=True),

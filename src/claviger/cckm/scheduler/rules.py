@@ -66,6 +66,7 @@ _NUMBERS = {name: number for names, first in ((_MONTHS, 1), (_DAYS, 0)) for numb
 _STEPPED_RANGE = re.compile(r"(\w+)-(\w+)/0*[1-9]\d*")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _ZERO_YEAR = "0001-01-01"
+_AGO = re.compile(r"(?:-([0-9]{1,3})Y)?(?:-([0-9]{1,4})M)?(?:-([0-9]{1,5})D)?")
 _PERIOD = re.compile(r"([0-9]{1,6})([dDhH])")
 
 
@@ -227,6 +228,18 @@ def parse_date(text: str) -> float | None:
     if text.startswith(_ZERO_YEAR):
         return None
     return datetime.fromisoformat(text.upper()).timestamp()
+
+
+def moment(text: str, now: float) -> float:
+    """Epoch seconds of a list's date: RFC 3339, or back from now in years (365 days), months (30), days: `-1Y-2M-5D`.
+
+    Raises ValueError.
+    """
+    ago = _AGO.fullmatch(text)
+    if ago is None:
+        return parse_date(text) or 0.0
+    years, months, days = (int(part or 0) for part in ago.groups())
+    return now - (365 * years + 30 * months + days) * DAY_S
 
 
 def dates_problem(start_at: float | None, end_at: float | None) -> str | None:

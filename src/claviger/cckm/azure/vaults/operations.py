@@ -207,7 +207,7 @@ class Vaults:
         await self.managed.row(domain_id, ident)
         if await configs.by_id(self._store, domain_id, job_config_id) is None:
             raise NotFound("NotFound", message=f"there is no job configuration {job_config_id[:100]}")
-        raise validation({"job_config_id": "is of a job that rotates no keys of Azure, which this server does not have"})
+        raise validation({"job_config_id": "names a job that rotates no keys of Azure: this server has none"})
 
     async def disable_rotation_job(self, domain_id: str, ident: str) -> Vault:
         """Takes the link to a schedule off a vault; one that has none stays as it is. Raises NotFound."""

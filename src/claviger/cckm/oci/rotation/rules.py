@@ -1,8 +1,8 @@
 """When a key is rotated by its job, and of what its new material is (CCKM contract, OCI §5.10, and §9.3). Pure.
 
 A job rotates a key that is linked to it, ENABLED, and whose current version is at least `rotation_after` old and
-expires within `expire_in`; without such a period, every key that is linked, each time the job runs. OCI knows no expiry:
-it is the job's `expiration` that says how long a version lives, and without it none ever expires.
+expires within `expire_in`; without such a period, every key that is linked, each time the job runs. OCI knows no
+expiry: the job's `expiration` says how long a version lives, and without it none ever expires.
 """
 
 from __future__ import annotations
