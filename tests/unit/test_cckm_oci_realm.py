@@ -57,7 +57,13 @@ def test_a_vault_is_asked_within_its_realm_alone() -> None:
         "",
     ):
         assert vault_handle(outside, "oraclecloud.com") is None, outside
-    assert vault_handle("https://abc-management.kms.us-ashburn-1.localhost:9999", "localhost:8443") is None
+
+
+def test_a_realm_that_moved_to_another_port_is_asked_there() -> None:
+    for before in (":9999", ":443", ""):
+        told = vault_handle(f"https://abc-management.kms.us-ashburn-1.localhost{before}", "localhost:8443")
+        assert told == Handle("management", "https://abc-management.kms.us-ashburn-1.localhost:8443"), before
+    assert vault_handle("https://abc.example.org:9999", "localhost:8443") is None
 
 
 def test_the_host_of_an_endpoint() -> None:

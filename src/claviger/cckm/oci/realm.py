@@ -57,10 +57,16 @@ def handle(service: Service, region: str, domain: str) -> Handle:
 
 
 def vault_handle(management_endpoint: str, domain: str) -> Handle | None:
-    """The management endpoint of a vault, as OCI published it; None where it is not one of the realm."""
+    """The management endpoint of a vault, as OCI published it; None where it is not one of the realm.
+
+    A realm at a port of its own has all its hosts there, so what it published before it moved to another port still leads
+    to it.
+    """
     found = _ENDPOINT.fullmatch(management_endpoint)
     if found is None:
         return None
-    host = found[1].lower().removesuffix(":443")
-    of_realm = host.endswith(f".{domain.removesuffix(':443')}") and host.count("/") == 0
-    return Handle("management", f"https://{host}") if of_realm else None
+    host, _, port = found[1].lower().removesuffix(":443").partition(":")
+    name, _, realm_port = domain.removesuffix(":443").partition(":")
+    if not host.endswith(f".{name}") or (port and not realm_port):
+        return None
+    return Handle("management", f"https://{host}:{realm_port}" if realm_port else f"https://{host}")
