@@ -218,7 +218,11 @@ async def test_two_servers_tell_once(database_url: str, home: Office, receiver: 
     assert len(await home.deliveries()) == 30
 
 
-async def test_a_date_that_changes_while_it_is_looked_at_is_not_told(home: Office, receiver: Receiver) -> None:
+@pytest.mark.parametrize("portion", [1, 250])
+async def test_a_date_that_changes_while_it_is_looked_at_is_not_told(
+    home: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, portion: int
+) -> None:
+    monkeypatch.setattr(watch, "ROWS_AT_ONCE", portion)
     made = await home.subscribe(receiver.url, expiry_days=[1])
     rows = await put(home, *(secret(name, expires=DAY_S) for name in ("later", "earlier", "resting")))
     changed = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from claviger.cckm.describing.consent import APPROVALS_AND_PLANS
+from claviger.cckm.describing.notices import NOTICES, NOTICES_SEGMENTS, NOTICES_TAGS
 from claviger.cckm.describing.oci import OCI, OCI_SEGMENTS, OCI_TAGS
 from claviger.cckm.describing.record import AUDIT, AUDIT_SEGMENTS, AUDIT_TAGS
 from claviger.cckm.describing.word import CREATED, ID, NOT_YET, SUBSCRIPTION, UPDATED, Word
@@ -306,40 +307,7 @@ FIELDS: Mapping[str, Word] = {
     "cckm_synchronization_params": Word("What to synchronize."),
     "synchronize_all": Word("Whether all vaults of the domain are meant."),
     "take_cloud_key_backup": Word("Whether keys are to be backed up as well; of no effect on secrets."),
-    # notices
-    "url": Word("Where notices are sent to.", "https://hooks.example.com/claviger"),
-    "types": Word("The types of notices that are wanted; empty for all.", ["near-expiry", "drift"]),
-    "secret": Word("What notices are signed with: `whsec_` and 24 to 64 random bytes in base64."),
-    "new_secret": Word("Whether to make another secret, which the answer shows."),
-    "ca_certificate": Word("Authority of the receiver's certificate, PEM; empty for what the server's machine trusts."),
-    "expiry_days": Word(
-        "How many days ahead expiries are told; 1 to 10 numbers from 1 to 365. Left out at first: 30, 7 and 1.", [60, 7]
-    ),
-    "final_days": Word(
-        "How many days ahead ends of retention are told; 1 to 10 numbers from 1 to 90. Left out at first: 7 and 1.",
-        [7, 1],
-    ),
-    "NoticeSubscription.disabled": Word("Whether nothing is sent."),
-    "NewNoticeSubscription.disabled": Word("Whether nothing is sent."),
-    "NoticeSubscriptionChange.disabled": Word("Whether nothing is sent."),
-    "disabled_reason": Word("`gone` where the receiver itself ended it; empty otherwise."),
-    "waiting": Word("How many notices wait for it."),
-    "dropped": Word("How many notices found no room, since too many waited."),
-    "resumes_at": Word("Until when the receiver is left alone."),
-    "last_delivered_at": Word("When the receiver last took a notice."),
-    "last_failed_at": Word("When the receiver last did not take a notice."),
-    "last_error": Word("Why the last attempt that failed did."),
-    "NoticeDelivery.subscription_id": Word("Id of the subscription to notices.", ID),
-    "notice_id": Word("Id of the event, the same for all attempts and receivers.", ID),
-    "NoticeDelivery.type": Word("Type of the notice.", "near-expiry"),
-    "subject": Word("What it is about; mostly the uri of a record."),
-    "object_key": Word("What is kept in order: notices of one key reach a receiver one after the other."),
-    "NoticeDelivery.data": Word("What the notice says."),
-    "NoticeDelivery.state": Word("`waiting`, `delivered` or `dead`.", "delivered"),
-    "attempts": Word("How often it was tried."),
-    "next_attempt_at": Word("When it is tried again."),
-    "last_status": Word("Status of the receiver's last answer.", 204),
-    "ended_at": Word("When it was delivered or given up."),
+    **NOTICES,
     **APPROVALS_AND_PLANS,
     **AUDIT,
     **OCI,
@@ -353,7 +321,6 @@ SEGMENTS: Mapping[str, str] = {
     "certificates": "Id of the certificate's record.",
     "clients": "Id of the client.",
     "connections": "Id or name of the connection.",
-    "deliveries": "Id of the delivery.",
     "domains": "Id of the domain.",
     "groups": "Name of the group.",
     "job-configs": "Id of the job configuration.",
@@ -369,6 +336,7 @@ SEGMENTS: Mapping[str, str] = {
     "users": "Id of the user.",
     "vaults": "Id of the vault's record.",
     **AUDIT_SEGMENTS,
+    **NOTICES_SEGMENTS,
     **OCI_SEGMENTS,
 }
 """What a segment that varies is, by the segment before it."""
@@ -399,7 +367,7 @@ TAGS: Mapping[str, str] = {
     "azure certificates": NOT_YET,
     "azure bulk jobs": NOT_YET,
     "azure reports": NOT_YET,
-    "notices": "Webhooks that tell other systems what happened, and what is about to: CloudEvents, signed.",
+    **NOTICES_TAGS,
     **OCI_TAGS,
 }
 """What a part of the API is for, by its tag in lower case."""

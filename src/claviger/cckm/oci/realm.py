@@ -59,8 +59,7 @@ def handle(service: Service, region: str, domain: str) -> Handle:
 def vault_handle(management_endpoint: str, domain: str) -> Handle | None:
     """The management endpoint of a vault, as OCI published it; None where it is not one of the realm.
 
-    A realm at a port of its own has all its hosts there, so what it published before it moved to another port still leads
-    to it.
+    A realm at a port of its own has all its hosts there: what it published before it moved to another port leads to it.
     """
     found = _ENDPOINT.fullmatch(management_endpoint)
     if found is None:
