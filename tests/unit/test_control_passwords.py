@@ -12,7 +12,7 @@ from claviger.cckm.access.onetime import new_one_time_password
 from claviger.cckm.access.passwords import Passwords
 from claviger.cckm.access.sessions.turns import Turns
 from claviger.cckm.access.users.rules import password_problem
-from claviger.core.errors import Busy, Damaged
+from claviger.core.errors import Damaged, Throttled
 from claviger.core.sensitive import Sensitive
 from tests.control import CHEAP
 
@@ -76,7 +76,7 @@ async def test_two_at_once_and_beyond_a_queue_nobody_waits(monkeypatch: pytest.M
     monkeypatch.setattr(passwords, "_hasher", slow)
     asked = [asyncio.create_task(passwords.hash(RIGHT)) for _ in range(3)]
     await asyncio.sleep(0)
-    with pytest.raises(Busy) as refused:
+    with pytest.raises(Throttled) as refused:
         await passwords.hash(RIGHT)
     assert refused.value.facts["retry_after_s"] == 1
     while len(slow.running) < 2:  # noqa: ASYNC110 - they run in threads
@@ -84,7 +84,7 @@ async def test_two_at_once_and_beyond_a_queue_nobody_waits(monkeypatch: pytest.M
     asked[0].cancel()  # who goes away leaves a thread that works on, and no room for another one
     await asyncio.sleep(0)
     assert len(slow.running) == 2
-    with pytest.raises(Busy):
+    with pytest.raises(Throttled):
         await passwords.hash(RIGHT)
     slow.go.set()
     assert await asyncio.gather(*asked[1:]) == ["correct horse"] * 2
@@ -98,7 +98,7 @@ async def test_nobody_waits_longer_than_told_for_slow_hashes(monkeypatch: pytest
     asked = [asyncio.create_task(passwords.hash(RIGHT)) for _ in range(2)]
     await asyncio.sleep(0)
     for _ in range(3):
-        with pytest.raises(Busy) as refused:
+        with pytest.raises(Throttled) as refused:
             await passwords.hash(RIGHT)
         assert refused.value.facts["retry_after_s"] == 1
     slow.go.set()
@@ -109,7 +109,7 @@ async def test_nobody_waits_longer_than_told_for_slow_hashes(monkeypatch: pytest
 async def test_a_turn_is_waited_for_as_long_as_told_and_the_line_goes_on() -> None:
     turns = Turns(longest_wait_s=0)
     async with turns.of("ada"):
-        with pytest.raises(Busy) as refused:
+        with pytest.raises(Throttled) as refused:
             async with turns.of("ada"):
                 pytest.fail("two had their turn at once")
         assert refused.value.facts["retry_after_s"] == 1

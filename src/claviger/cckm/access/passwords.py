@@ -1,7 +1,7 @@
 """Hashes passwords with Argon2id, off the event loop, few at a time: one hash takes 64 MiB and a tenth of a second.
 
 Whoever asks when too many are waiting already is told so at once, and whoever has waited for a second is told so then
-(`Busy`): a machine that is busy makes hashes slow, and a caller who is to come again is better off than one who hangs.
+(`Throttled`): a busy machine makes hashes slow, and a caller who is to come again is better off than one who hangs.
 A password of a user that does not exist is checked against a hash that nothing matches, so that the time of an answer
 does not tell who exists.
 """
@@ -19,7 +19,7 @@ from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from claviger.core.errors import Busy, Damaged
+from claviger.core.errors import Damaged, Throttled
 from claviger.core.sensitive import Sensitive
 
 T = TypeVar("T")
@@ -51,13 +51,13 @@ class Passwords:
         self._waiting = 0
 
     async def hash(self, password: Sensitive) -> str:
-        """A hash to store, with its parameters and salt in it. Raises Busy("TooManySignIns")."""
+        """A hash to store, with its parameters and salt in it. Raises Throttled("TooManySignIns")."""
         return await self._off_the_loop(lambda: self._hasher.hash(password.reveal()))
 
     async def verify(self, stored: str | None, password: Sensitive) -> bool:
         """Whether a password is the one of a stored hash; never for None, after as long a time.
 
-        Raises Busy("TooManySignIns"), and Damaged("PasswordHash") for a stored hash that is none.
+        Raises Throttled("TooManySignIns"), and Damaged("PasswordHash") for a stored hash that is none.
         """
         return await self._off_the_loop(lambda: self._verified(stored or self._nobodys, password.reveal()))
 
@@ -101,9 +101,9 @@ class Passwords:
             done.exception()  # an asker that went away does not look
 
 
-def too_many_sign_ins() -> Busy:
+def too_many_sign_ins() -> Throttled:
     """What is told to whoever cannot have his turn in time."""
-    return Busy("TooManySignIns", message="too many sign-ins at once; try again", retry_after_s=1)
+    return Throttled("TooManySignIns", message="too many sign-ins at once; try again", retry_after_s=1)
 
 
 def _hash_that_nothing_matches(profile: Parameters) -> str:

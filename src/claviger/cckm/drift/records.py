@@ -1,7 +1,8 @@
 """What is stored of drift, and the SQL for it: a table a cloud (`Findings`), and one list of them all (`page`).
 
-A finding holds for as long as its record is as synchronisation has left it: whoever changes the record by an operation
-has dealt with it. So lists leave the others out, and `Findings.sweep` removes them.
+A finding holds for as long as its record is as synchronisation has left it, or a look at it that carries the finding
+along: whoever changes the record by an operation has dealt with it. So lists leave the others out, and
+`Findings.sweep` removes them.
 """
 
 from __future__ import annotations

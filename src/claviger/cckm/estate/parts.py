@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Collection, Sequence
 from itertools import compress
+from operator import attrgetter
 
 from claviger.cckm.azure.secrets.parts.records import PartRow
 from claviger.cckm.estate.columns import (
@@ -144,7 +145,7 @@ class Part:
         self._tags = Tags(row.tags for row in rows)
         self._vaults = Palette(row.vault_num for row in rows)
         self._facts = facts
-        self._dates = {column: Dates([getattr(row, column) for row in rows]) for column in _COLUMNS}
+        self._dates = {column: Dates(list(map(attrgetter(column), rows))) for column in _COLUMNS}
 
     def __len__(self) -> int:
         return len(self._nums)

@@ -17,7 +17,7 @@ MOST_WAITING = 128
 class Turns:
     """Locks by key, forgotten when nobody waits for them.
 
-    Raises Busy beyond `most` that wait or work, and to whoever has waited for `longest_wait_s`.
+    Raises Throttled beyond `most` that wait or work, and to whoever has waited for `longest_wait_s`.
     """
 
     def __init__(self, most: int = MOST_WAITING, longest_wait_s: float = LONGEST_WAIT_S) -> None:
@@ -28,7 +28,7 @@ class Turns:
 
     @asynccontextmanager
     async def of(self, key: object) -> AsyncIterator[None]:
-        """The turn of a key. Raises Busy("TooManySignIns")."""
+        """The turn of a key. Raises Throttled("TooManySignIns")."""
         if self._waiting >= self._most:
             raise too_many_sign_ins()
         lock, count = self._locks.get(key, (asyncio.Lock(), 0))

@@ -42,7 +42,8 @@ class Users:
     async def create(self, caller: Caller, new: NewUser) -> User:
         """A user who lives in the caller's domain.
 
-        Raises Invalid, Conflict("UsernameInUse"), and Forbidden where the domain has no users of its own.
+        Raises Invalid, Conflict("UsernameInUse"), Throttled where too many passwords wait to be hashed, and Forbidden
+        where the domain has no users of its own.
         """
         problems = _problems(username=new.username, name=new.name, email=new.email, nickname=new.nickname)
         wrong = password_problem(new.password.reveal_text(), new.username)
@@ -109,8 +110,8 @@ class Users:
     async def update(self, caller: Caller, user_id: str, asked: UserChange) -> User:
         """Changes a user. A new password ends his sessions, and a lock-out.
 
-        Raises Invalid, NotFound, Conflict("UsernameInUse"), and Forbidden for a user who lives elsewhere, or who is an
-        admin while the caller is none.
+        Raises Invalid, NotFound, Conflict("UsernameInUse"), Throttled where too many passwords wait to be hashed, and
+        Forbidden for a user who lives elsewhere, or who is an admin while the caller is none.
         """
         before = await self.get(caller, user_id)
         _check_fields(asked, before)

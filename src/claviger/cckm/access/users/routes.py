@@ -68,6 +68,7 @@ class UserRoutes:
                 takes=NewUser,
                 gives=UserShown,
                 status=201,
+                errors=(429,),
                 example={"username": "alice", "password": "$PASSWORD", "password_change_required": True},
             ),
         ]
@@ -98,6 +99,7 @@ class UserRoutes:
                 ),
                 takes=UserChange,
                 gives=UserShown,
+                errors=(429,),
             ),
             Route(
                 method="DELETE",

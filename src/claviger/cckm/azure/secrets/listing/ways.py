@@ -175,12 +175,14 @@ class Ways:
         if order.key == "name_key":
             facet = self._reads.in_facet(scope.facet)
             return [every([Clause("s.vault_num = ?", (num,)), facet]) for num in scope.vaults or ()]
-        if only_tops:
-            key = ("tops", scope.facet, order, need)
-            ids: list[int] = notes.get(key) or await self._reads.top_facets(order, scope.facet, need)
+        key = ("tops", scope.facet, order, need) if only_tops else ("lanes", scope.facet)
+        ids: list[int] | None = notes.get(key)
+        if ids is None:
+            if only_tops:
+                ids = await self._reads.top_facets(order, scope.facet, need)
+            else:
+                ids = await self._reads.facet_ids(scope.facet, MOST_LANES)
             notes.put(key, ids)
-        else:
-            ids = await self._reads.facet_ids(scope.facet, MOST_LANES)
         return [Clause("s.facet_id = ?", (ident,)) for ident in ids]
 
     async def _all_rows(self, notes: Notes) -> int:
