@@ -2,8 +2,8 @@
 
 An answer must be whole within 5 s of the request's last byte, not counting the time for which this program was held up:
 a trial that makes its next callers holds up all channels, and what came meanwhile is not late. A connection that the
-server ended, as it may after any answer, is made anew; where that happens before the answer to a request that reused it,
-the request is sent once more.
+server ended, as it may after any answer, is made anew; where that happens before the answer to a request that reused
+it, the request is sent once more.
 """
 
 from __future__ import annotations

@@ -375,19 +375,6 @@ def test_the_bucket_of_a_vault(oci_desk: OciDesk) -> None:
     admin.refuse("PATCH", path, {"bucket_name": "", "bucket_namespace": "s"}, status=400, part="bucket_name")
 
 
-def test_a_bucket_that_is_not_there_is_not_set(oci_desk: OciDesk) -> None:
-    vault, admin, (name, space) = oci_desk.vault(), oci_desk.admin, oci_desk.bucket()
-    wrong = ({"bucket_name": "none", "bucket_namespace": space}, {"bucket_name": name, "bucket_namespace": "elsewhere"})
-    for body in wrong:
-        admin.refuse("PATCH", f"{VAULTS}/{vault.id}", body, status=400, part="OCI shows no bucket")
-    assert admin.accept("GET", f"{VAULTS}/{vault.id}") == vault.record
-    admin.accept("DELETE", f"{VAULTS}/{vault.id}", status=204)
-    asked = {"connection": EMBEDDED, "region": REGION, "vault_id": [vault.ocid]}
-    for body in wrong:
-        admin.refuse("POST", f"{OCI}/add-vaults", {**asked, **body}, status=400, part="OCI shows no bucket")
-    assert admin.accept("GET", VAULTS, query={"vault_id": vault.ocid})["total"] == 0
-
-
 def test_another_connection_has_to_reach_the_same_vault(oci_desk: OciDesk) -> None:
     vault, admin = oci_desk.vault(), oci_desk.admin
     path = f"{VAULTS}/{vault.id}"

@@ -1,7 +1,4 @@
-"""Vaults, and the buckets for backups of their keys, through the official SDK (CCKM contract, OCI §3, §11).
-
-Nothing here changes anything in OCI.
-"""
+"""Vaults through the official SDK (CCKM contract, OCI §3, §11). Nothing here changes anything in OCI."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import msgspec
 
 from claviger.cckm.oci.asking import DefinedTags, Found, Tags, defined_tags, epoch, page_of, tags, text, written
 from claviger.cckm.oci.cloud import OciCloud
-from claviger.core.errors import Invalid, NotFound
 
 
 class CloudVault(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,20 +57,6 @@ async def get_vault(cloud: OciCloud, region: str, ocid: str) -> CloudVault:
     return await cloud.ask(
         cloud.control(region), lambda client: vault_of(client.get_vault(ocid).data), "provisioning reads"
     )
-
-
-async def check_bucket(cloud: OciCloud, region: str, namespace: str, name: str) -> None:
-    """Raises Invalid("CloudInvalid") where OCI shows no such bucket in a region (CCKM contract, OCI §3.2)."""
-
-    def look(client: Any) -> None:
-        if client.get_bucket(namespace, name).data.name != name:
-            raise ValueError("another bucket")
-
-    try:
-        await cloud.ask(cloud.storage(region), look, "others")
-    except NotFound as refusal:
-        told = f"bucket_name: OCI shows no bucket {name} of {namespace} in {region}"
-        raise Invalid("CloudInvalid", message=f"{told}: {refusal.facts.get('message')}") from None
 
 
 def vault_of(told: Any) -> CloudVault:

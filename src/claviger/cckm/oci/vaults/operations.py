@@ -76,7 +76,6 @@ class OciVaults:
         domain_id = caller.domain_id
         connection, way = await asking.reach(self._store, self._clouds, domain_id, asked.connection)
         told = await asking.of_each(ocids, partial(_looked_up, way, asked.region))
-        await _check_bucket(way, asked.region, bucket)
         tenancy = await tenancy_name(way)
         named = await names_of(self._store, domain_id, way, {each.compartment_ocid for each in told})
         now = self._clock.now()
@@ -108,8 +107,6 @@ class OciVaults:
         bucket = _bucket(row, asked)
         connection, way = await asking.reach(self._store, self._clouds, domain_id, _wanted(row, asked))
         told = await _looked_up(way, row.region, row.ocid)
-        if bucket != (row.bucket_name, row.bucket_namespace):
-            await _check_bucket(way, row.region, bucket)
         tenancy_ocid, tenancy = row.tenancy_ocid, row.tenancy_name
         if connection.details.tenancy_ocid != tenancy_ocid:
             tenancy_ocid, tenancy = connection.details.tenancy_ocid, await tenancy_name(way)
@@ -257,10 +254,3 @@ async def _looked_up(way: OciCloud, region: str, ocid: str) -> CloudVault:
     if told.ocid != ocid:
         raise Invalid("CloudInvalid", message=f"{ocid}: OCI told about another vault")
     return told
-
-
-async def _check_bucket(way: OciCloud, region: str, bucket: tuple[str, str]) -> None:
-    """A bucket that is set has to be there: the first who would miss it is who deletes a key."""
-    name, namespace = bucket
-    if name:
-        await cloud.check_bucket(way, region, namespace, name)
