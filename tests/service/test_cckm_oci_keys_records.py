@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from claviger.cckm.calls import ROOT_DOMAIN
-from claviger.cckm.oci.keys import conclusions, records, rows
+from claviger.cckm.calls import ROOT_DOMAIN, Query
+from claviger.cckm.oci.keys import conclusions, listing, records, rows
 from claviger.cckm.oci.keys.cloud import CloudKey, CloudVersion
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.keys.rules import NATIVE
@@ -163,3 +163,17 @@ async def test_a_key_in_doubt_is_looked_at_soon(store: Store, vault: OciVault) -
     assert await records.next_due(store) is None
     await store.write(lambda tx: conclusions.look_soon(tx, work, START + 3))
     assert await records.next_due(store) == START + 3
+
+
+async def test_names_are_found_in_any_case_and_as_they_are_written(store: Store, vault: OciVault) -> None:
+    """Which letters have a small one is the database's to say: only names of keys are kept in small letters by us."""
+    key = rows.fresh("k", vault.num, said(name="Über_Orders"), "Übung A", NATIVE, "ada", START)
+    await store.write(lambda tx: records.put(tx, key))
+    found = [
+        *(("key_name", word) for word in ("Über_Orders", "ÜBER_ORDERS", "über_*", "ÜB*S", "nobody")),
+        *(("compartment_name", word) for word in ("Übung A", "ÜBUNG a", "Üb*", "* a")),
+    ]
+    for name, word in found:
+        shown = await listing.page(store, ROOT_DOMAIN, Query([(name, word)]), None)
+        assert shown.total == (word != "nobody"), (name, word)
+    assert (await listing.page(store, ROOT_DOMAIN, Query([("key_name", "über%")]), None)).total == 0

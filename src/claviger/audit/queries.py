@@ -33,8 +33,8 @@ Words = tuple[str, ...]
 class Filters(msgspec.Struct, frozen=True, kw_only=True):
     """What a list asks for; None and no words are anything. Times are seconds since the epoch, both ends count.
 
-    Of several words of one filter any may fit. `message` is the action; in it and in `username` case does not count,
-    and `*` stands for anything. `source` is where the call came from.
+    Of several words of one filter any may fit. `message` is the action; in it and in `username` case does not count (in
+    some databases of ASCII letters alone), and `*` stands for anything. `source` is where the call came from.
     """
 
     severity: Words = ()
@@ -149,12 +149,12 @@ def _wanted(domain_id: str, filters: Filters) -> Wanted:
     if filters.success is not None:
         conditions.append(f"success = {int(filters.success)}")
     for column, words in (("action", filters.message), ("username", filters.username)):
-        if words:  # by itself too: what is a small letter, databases know of ASCII alone
-            either = f"{column} = ? OR lower({column}) LIKE ? ESCAPE '!'"
-            conditions.append(f"({' OR '.join([either] * len(words))})")
-            values += [text for word in words for text in (word, _pattern(word))]
+        if words:  # both in the database's own small letters: some know those of ASCII alone
+            like = f"lower({column}) LIKE lower(?) ESCAPE '!'"
+            conditions.append(f"({' OR '.join([like] * len(words))})")
+            values += map(_pattern, words)
     return Wanted(" AND ".join(conditions), tuple(values))
 
 
 def _pattern(word: str) -> str:
-    return re.sub(r"([!%_])", r"!\1", word.lower()).replace("*", "%")
+    return re.sub(r"\*+", "%", re.sub(r"([!%_])", r"!\1", word))

@@ -127,9 +127,7 @@ class WebhookWitness:
 
     async def _sent(self, note: str) -> Outcome:
         body = line_of(note)
-        ident = (
-            f"checkpoint-{hashlib.sha256(note.encode()).hexdigest()[:32]}"  # the same whoever sends it, and whenever
-        )
+        ident = f"checkpoint-{hashlib.sha256(note.encode()).hexdigest()[:32]}"  # whoever sends it, and whenever
         headers = headers_of(ident, int(self._clock.now()), body, [key.reveal() for key in self._keys])
         headers["Content-Type"] = CONTENT_TYPE
         return await self._opened().post(self._url.reveal_text(), self._authority, headers, body)

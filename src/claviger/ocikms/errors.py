@@ -25,7 +25,6 @@ from claviger.core.errors import (
 NOT_AUTHENTICATED = "The required information to complete authentication was not provided or was incorrect."
 HIDDEN = "Authorization failed or requested resource not found."
 """What is said of what is not there and of what the caller may not see: the two must not be told apart."""
-MAX_RETRY_AFTER_S = 3600
 
 CODES: dict[str, tuple[int, str]] = {
     "NotJson": (400, "CannotParseRequest"),

@@ -112,7 +112,7 @@ def _host_problem(host: str, scheme: str) -> str | None:
 
 
 def key_of(secret: Sensitive) -> bytes | None:
-    """The bytes that a subscription's secret stands for (Standard Webhooks); None where it is not of that form."""
+    """The bytes that a webhook's secret stands for (Standard Webhooks); None where it is not of that form."""
     try:
         key = base64.b64decode(secret.reveal_text().removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):

@@ -131,7 +131,13 @@ def names_of(pem: bytes) -> frozenset[str]:
     """The host names in a certificate, the first of a PEM, in lower case; none where it cannot be read."""
     try:
         found = x509.load_pem_x509_certificate(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+    except (
+        ValueError,
+        x509.DuplicateExtension,
+        x509.ExtensionNotFound,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ):
         return frozenset()
     return frozenset(name.lower() for name in found.value.get_values_for_type(x509.DNSName))
 

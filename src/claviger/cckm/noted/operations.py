@@ -1,4 +1,7 @@
-"""What is done with the records of such things, whichever they are. Nothing happens in the cloud."""
+"""Lists, reads and removes records of things around vaults: `Own` says what one kind of them is, `Noted` does it.
+
+Nothing happens in the cloud. How a record is made is each kind's own.
+"""
 
 from __future__ import annotations
 

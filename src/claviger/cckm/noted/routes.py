@@ -1,4 +1,4 @@
-"""The endpoints of such records: list, read, remove; for admins of the domain's CCKM."""
+"""The endpoints of records of things around vaults: list, read, remove; for admins of the domain's CCKM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What vaults of any cloud coming under management means, for plans."""
+"""What it means, for plans, that vaults of any cloud come under management, are reached or are guarded otherwise."""
 
 from __future__ import annotations
 

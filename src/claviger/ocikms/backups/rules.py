@@ -18,7 +18,7 @@ BACKED_UP_STATES = ("ENABLED", "DISABLED")
 """In which a key goes along with its vault."""
 MAX_VERSIONS = 5000
 """Of all keys of one backup."""
-PENDING, DELETED, ENABLED = states.PENDING_DELETION, states.DELETED, "ENABLED"
+DELETED, ENABLED = states.DELETED, "ENABLED"
 
 
 def check_vault(vault_type: str) -> None:

@@ -63,7 +63,6 @@ _BUCKET = (
 _OF_NAME = f"{_BUCKET} WHERE tenancy_num = ? AND region = ? AND name = ?"
 _OBJECT = "SELECT num, bucket_num, name, size, content_md5, content_type, etag, created_at FROM oci_objects"
 _OBJECT_OF_NAME = f"{_OBJECT} WHERE bucket_num = ? AND name = ?"
-_CONTENT = "SELECT content FROM oci_objects WHERE bucket_num = ? AND name = ?"
 _PREAUTHENTICATED = (
     "SELECT id, bucket_num, name, object_name, access_type, secret_hash, expires_at, created_at"
     " FROM oci_preauthenticated"
@@ -184,12 +183,6 @@ async def with_content(store: Store, bucket_num: int, name: str) -> tuple[Object
     columns = _OBJECT.replace(" FROM", ", content FROM")
     row = await store.read_one(f"{columns} WHERE bucket_num = ? AND name = ?", bucket_num, name)
     return None if row is None else (ObjectRow(*row[:-1]), bytes(row[-1]))
-
-
-def content_in(tx: Tx, bucket_num: int, name: str) -> bytes | None:
-    """The content of an object."""
-    row = tx.fetch_one(_CONTENT, bucket_num, name)
-    return None if row is None else bytes(row[0])
 
 
 def put_object(tx: Tx, made: ObjectRow, content: bytes) -> None:

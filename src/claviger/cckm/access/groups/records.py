@@ -118,14 +118,6 @@ def remove_member(tx: Tx, domain_id: str, name: str, user_id: str) -> bool:
     )
 
 
-def is_member(tx: Tx, domain_id: str, name: str, user_id: str) -> bool:
-    """Whether a user is in a group."""
-    row = tx.fetch_one(
-        "SELECT 1 FROM cckm_members WHERE domain_id = ? AND group_name = ? AND user_id = ?", domain_id, name, user_id
-    )
-    return row is not None
-
-
 def domains_led_alone(tx: Tx, user_id: str) -> frozenset[str]:
     """The domains in whose group `admin` is this user and nobody else."""
     rows = tx.fetch(

@@ -93,7 +93,8 @@ class SignIn:
     async def by_password(self, username: str, password: Sensitive, where: Where, life: Life, address: str) -> Granted:
         """A token, and the first refresh token of a new session.
 
-        Raises Unauthenticated("WrongCredentials"), Throttled for an address that keeps failing, or where too many come at once.
+        Raises Unauthenticated("WrongCredentials"), Throttled for an address that keeps failing or where too many come
+        at once.
         """
         self._attempts.check("", address)
         domain = await domains.by_id_or_name(self._store, where.domain or ROOT_DOMAIN)

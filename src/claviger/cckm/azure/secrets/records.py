@@ -168,12 +168,6 @@ def _as_stored(tx: Tx, rows: Sequence[SecretRow]) -> dict[int, SecretRow]:
     return found
 
 
-def note_synced(tx: Tx, nums: Sequence[int], at: float) -> None:
-    """Notes that rows were found in the cloud as they are known."""
-    for portion in portions(nums):
-        tx.execute(f"UPDATE cckm_azure_secrets SET synced_at = ? WHERE num IN ({marks(portion)})", at, *portion)
-
-
 Move = tuple[SecretRow | None, SecretRow | None]
 
 

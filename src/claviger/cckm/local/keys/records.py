@@ -99,14 +99,3 @@ def add(tx: Tx, fresh: LocalKey) -> None:
 def remove(tx: Tx, ident: str) -> None:
     """Removes a key."""
     tx.execute("DELETE FROM cckm_local_keys WHERE id = ?", ident)
-
-
-def uses_count(tx: Tx, domain_id: str, ident: str) -> int:
-    """How many versions of keys in clouds were made of it."""
-    row = tx.fetch_one(
-        "SELECT COUNT(*) FROM cckm_oci_key_versions n JOIN cckm_oci_keys k ON k.num = n.key_num "
-        "JOIN cckm_oci_vaults v ON v.num = k.vault_num WHERE v.domain_id = ? AND n.source_key_id = ?",
-        domain_id,
-        ident,
-    )
-    return 0 if row is None else int(row[0])

@@ -34,13 +34,8 @@ _SAYS = {
     "job_config_id": "Keys that this job configuration rotates.",
     "gone": "Whether OCI no longer had the key when it was last asked.",
 }
-_IN_SMALL_LETTERS = {
-    "k.name": "k.name_key",
-    "k.compartment_name": "LOWER(k.compartment_name)",
-    "v.display_name": "LOWER(v.display_name)",
-    "v.tenancy_name": "LOWER(v.tenancy_name)",
-}
-"""Names, which are found in any case; by themselves too, as a database knows the small letters of ASCII alone."""
+_NAMES = frozenset({"k.compartment_name", "v.display_name", "v.tenancy_name"})
+"""Are found in any case, as those of keys are, which have a column in small letters for it."""
 FILTERS = (
     *(
         Parameter(name, "boolean" if name == "gone" else "string", _SAYS.get(name, ""), repeated=True)
@@ -78,11 +73,10 @@ def wanted_of(query: Query) -> list[Wanted]:
             found.append(_flags(name, column, words))
         elif name == "length":
             found.append(among(column, _numbers(words)))
-        elif column in _IN_SMALL_LETTERS:
-            small = matching(_IN_SMALL_LETTERS[column], [word.lower() for word in words])
-            found.append(any_of([among(column, sorted({word for word in words if "*" not in word})), small]))
+        elif column == "k.name":
+            found.append(matching("k.name_key", [word.lower() for word in words]))
         else:
-            found.append(matching(column, words))
+            found.append(matching(column, words, any_case=column in _NAMES))
     vault_words = query.all("vault_id")
     if vault_words:
         either = [matching(column, vault_words) for column in ("v.ocid", "v.id")]

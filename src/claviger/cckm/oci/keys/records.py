@@ -81,14 +81,17 @@ def among(column: str, values: Collection[str | int]) -> Wanted:
     return Wanted(f"{column} IN ({', '.join('?' * len(values))})", tuple(values))
 
 
-def matching(column: str, words: Sequence[str]) -> Wanted:
-    """One of these words; `*` in one stands for any characters, in any case."""
-    exact = sorted({word for word in words if "*" not in word})
-    patterns = sorted({re.sub(r"\*+", "*", word) for word in words if "*" in word})
+def matching(column: str, words: Sequence[str], *, any_case: bool = False) -> Wanted:
+    """One of these words; `*` in one stands for any characters, in any case. With `any_case` it never counts.
+
+    Both sides are in the database's own small letters: some know those of ASCII alone.
+    """
+    exact = sorted({word for word in words if "*" not in word and not any_case})
+    patterns = sorted({re.sub(r"\*+", "*", word) for word in words if "*" in word or any_case})
     conditions = [among(column, exact)] if exact else []
     for word in patterns:
-        pattern = _SPECIAL.sub(r"\\\1", word.lower()).replace("*", "%")
-        conditions.append(Wanted(f"LOWER({column}) LIKE ? ESCAPE '\\'", (pattern,)))
+        pattern = _SPECIAL.sub(r"\\\1", word).replace("*", "%")
+        conditions.append(Wanted(f"LOWER({column}) LIKE LOWER(?) ESCAPE '\\'", (pattern,)))
     return any_of(conditions)
 
 

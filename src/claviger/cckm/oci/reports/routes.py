@@ -99,10 +99,7 @@ class ReportRoutes:
                 tag=_TAG,
                 summary="Read the rows of a report",
                 gives=ListOf[dict[str, Any]],
-                query=(
-                    *PAGING[:2],
-                    *(Parameter(name, repeated=True, description=word) for name, word in _WORDS.items()),
-                ),
+                query=(*PAGING[:2], *_FILTERS),
                 errors=(409,),
             ),
             Route(

@@ -25,9 +25,6 @@ ACTIONS = frozenset(" ".join(ACTIONS_ON.values()).split())
 """All that can be permitted in an OCI vault."""
 VIEW = "view"
 
-USABLE = frozenset({"ACTIVE", "UPDATING", "CREATING", "BACKUP_IN_PROGRESS", "RESTORING"})
-"""States of a vault in which its keys may be changed; OCI itself decides in the end."""
-
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,256}")
 
 

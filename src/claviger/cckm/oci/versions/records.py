@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from claviger.cckm.oci.records import Looks
 from claviger.cckm.oci.versions.rows import VersionRow
 from claviger.cckm.records import Table
@@ -58,9 +56,3 @@ _LOOKS = Looks(
 )
 due, next_due, claim = _LOOKS.due, _LOOKS.next_due, _LOOKS.claim
 take_up, put_off = _LOOKS.take_up, _LOOKS.put_off
-
-
-def remove_all(tx: Tx, key_nums: Iterable[int]) -> None:
-    """Removes the versions of keys."""
-    for key_num in key_nums:
-        tx.execute("DELETE FROM cckm_oci_key_versions WHERE key_num = ?", key_num)
