@@ -69,6 +69,7 @@ async def _measure(data: Path, requests: Sequence[bytes], seconds: float, rounds
                 for _ in range(AT_ONCE):
                     await call()
                 count += AT_ONCE
+                await asyncio.sleep(0)  # whoever writes the audit records behind the answers has his turn
             whole = (time.process_time() - whole) / count
             bare, count, until = time.process_time(), 0, time.perf_counter() + seconds / 2
             while time.perf_counter() < until:
