@@ -122,12 +122,12 @@ async def _backed_up(cloud: VaultKeys, work: Work, steps: Steps) -> None:
 
 
 async def _until_taken(cloud: VaultKeys, ocid: str) -> None:
-    """Waits until OCI has taken a backup; a key cannot be deleted before that."""
+    """Waits until OCI has taken a backup; a key cannot be deleted before that. Raises Unavailable after a minute."""
     clock = asyncio.get_running_loop().time
     give_up_at, pause_s = clock() + BACKUP_LIMIT_S, _FIRST_PAUSE_S
     while (await cloud.get(ocid)).state == State.BACKUP_IN_PROGRESS.value:
         if clock() > give_up_at:
-            told = "OCI is still taking the backup that goes before the deletion; try again when it is done"
-            raise Conflict("CloudConflict", message=told)
+            told = "OCI is still taking the backup that goes before the deletion"
+            raise Unavailable("CloudUndecided", message=told)
         await asyncio.sleep(pause_s)
         pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
