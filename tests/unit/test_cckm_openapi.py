@@ -88,8 +88,14 @@ def test_what_is_wrong_would_be_found(described: dict[str, Any]):
 def test_schemathesis_can_draw_requests_from_it(described: dict[str, Any]):
     schema = schemathesis.openapi.from_dict(described)
     schema.validate()
-    found = [each.ok() for each in schema.get_all_operations()]  # type: ignore[union-attr]  # a bad one raises
-    assert len(found) == len(_table())
+    try:
+        found = list(schema.get_all_operations())
+    except (
+        SystemError
+    ) as mistaken:  # Python before 3.11.8 miscounts now and then where one tree leads to another
+        assert "AST constructor recursion depth mismatch" in str(mistaken)
+        found = list(schema.get_all_operations())
+    assert len([each.ok() for each in found]) == len(_table())  # type: ignore[union-attr]  # a bad one raises
 
 
 def test_ids_of_operations_stay_as_long_as_method_and_path(described: dict[str, Any]):
