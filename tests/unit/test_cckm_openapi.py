@@ -90,10 +90,7 @@ def test_schemathesis_can_draw_requests_from_it(described: dict[str, Any]):
     schema.validate()
     try:
         found = list(schema.get_all_operations())
-    except (
-        SystemError
-    ) as mistaken:  # Python before 3.11.8 miscounts now and then where one tree leads to another
-        assert "AST constructor recursion depth mismatch" in str(mistaken)
+    except SystemError:  # CPython gh-106905: it miscounts the depth of syntax trees now and then, up to 3.11.7
         found = list(schema.get_all_operations())
     assert len([each.ok() for each in found]) == len(_table())  # type: ignore[union-attr]  # a bad one raises
 
