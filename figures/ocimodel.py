@@ -312,7 +312,7 @@ class Model:
         used = version or key.current
         if used.key is not key:
             return WRONG_VALUE
-        if used.shown(self.now) != "ENABLED":
+        if used.shown(self.now) not in ("ENABLED", "CREATING"):  # a rotation interrupts nobody (§8.5)
             return GONE if used.shown(self.now) == "DELETED" else WRONG_STATE
         return FINE if key.algorithm == algorithm and opens else WRONG_VALUE
 
