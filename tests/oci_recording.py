@@ -18,7 +18,7 @@ from oci.key_management import KmsManagementClient
 
 from tests.desk import Operator
 from tests.oci_plane import AES, KEYS, VAULTS, OciDesk, OciManaged, state_of
-from tests.recording import LIMIT_S, line_of
+from tests.recording import LIMIT_S, differing, line_of
 
 PLANE = "claviger-control-plane"
 """The user of the embedded OCI that the control plane is."""
@@ -76,23 +76,12 @@ def records_of(desk: OciDesk) -> list[Any]:
 def run_table(world: OciWorld, steps: Iterable[Step]) -> list[str]:
     """Does the steps, one after the other; what differs from the table, in words."""
     names = {world.vault.record["display_name"]: "VAULT", world.memory["bob"]: "bob", world.desk.config["user"]: "demo"}
-    wrong: list[str] = []
-    seen = len(records_of(world.desk))
-    for step in steps:
-        answer = step.work(world)
-        if step.answer is not None and answer != step.answer:
-            wrong.append(f"{step.name}: {answer!r} instead of {step.answer!r}")
-        expected = Counter(step.records)
-        give_up_at = time.monotonic() + (LIMIT_S if expected else 0)
-        while True:
-            fresh = records_of(world.desk)[seen:]
-            found = Counter(line_of(record, names) for record in fresh if not _is_look(record))
-            if found == expected or time.monotonic() > give_up_at or found.total() > expected.total():
-                break
-        seen += len(fresh)
-        wrong += [f"{step.name}: missing {line}" for line in (expected - found).elements()]
-        wrong += [f"{step.name}: not expected {line}" for line in (found - expected).elements()]
-    return wrong
+    return differing(
+        world,
+        steps,
+        lambda: records_of(world.desk),
+        lambda fresh: Counter(line_of(record, names) for record in fresh if not _is_look(record)),
+    )
 
 
 def _is_look(record: Any) -> bool:

@@ -135,8 +135,26 @@ def run_table(world: World, steps: Iterable[Step]) -> list[str]:
         world.stranger.client_id: "stranger",
         world.memory["bob"]: "bob",
     }
+    return differing(
+        world,
+        steps,
+        lambda: all_records(world.desk),
+        lambda fresh: Counter(line_of(record, names) for record in fresh),
+    )
+
+
+def differing(
+    world: Any,
+    steps: Iterable[Any],
+    recorded: Callable[[], list[Any]],
+    lines: Callable[[list[Any]], Counter[str]],
+) -> list[str]:
+    """Does the steps of a table, one after the other; what differs from it, in words.
+
+    `recorded` reads the whole log, `lines` makes what a table has of records that have come since.
+    """
     wrong: list[str] = []
-    seen = len(all_records(world.desk))
+    seen = len(recorded())
     for step in steps:
         answer = step.work(world)
         if step.answer is not None and answer != step.answer:
@@ -144,8 +162,8 @@ def run_table(world: World, steps: Iterable[Step]) -> list[str]:
         expected = Counter(step.records)
         give_up_at = time.monotonic() + (LIMIT_S if expected else 0)
         while True:
-            fresh = all_records(world.desk)[seen:]
-            found = Counter(line_of(record, names) for record in fresh)
+            fresh = recorded()[seen:]
+            found = lines(fresh)
             if found == expected or time.monotonic() > give_up_at or found.total() > expected.total():
                 break
         seen += len(fresh)
