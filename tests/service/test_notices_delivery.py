@@ -13,8 +13,9 @@ import pytest
 
 from claviger.cckm.calls import ROOT_DOMAIN
 from claviger.cckm.notices import rules
+from claviger.cckm.notices.outbox import records as outbox
 from claviger.outgoing import rules as outgoing
-from claviger.store.contract import Tx
+from claviger.store.contract import Store, Tx
 from tests.notices import DELIVERIES, MANY, Office, office
 from tests.plane import OTHER_DOMAIN, START
 from tests.receiving import Received, Receiver, Reply, authority_pem, is_signed, receiving
@@ -76,6 +77,25 @@ async def test_only_who_wants_a_type_hears_of_it_and_only_in_the_domain(home: Of
     await home.courier.deliver_due()
     assert sorted(receiver.told()) == [1, 2, 2]
     assert len({request.id for request in receiver.received if request.event["data"]["n"] == 2}) == 1
+
+
+async def test_what_ends_during_a_look_lets_the_next_of_its_object_go(
+    home: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await home.subscribe(receiver.url)
+    await home.emit_all(3)
+    look = outbox.receivers_due
+
+    async def slow(store: Store, now: float) -> list[str]:
+        found = await look(store, now)
+        while any("Courier._attempt" in str(task.get_coro()) for task in asyncio.all_tasks()):
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # for what follows the end of a task
+        return found
+
+    monkeypatch.setattr(outbox, "receivers_due", slow)
+    assert await home.courier.deliver_due() == 3
+    assert receiver.told() == [0, 1, 2]
 
 
 async def test_what_is_rolled_back_is_never_told(home: Office, receiver: Receiver) -> None:

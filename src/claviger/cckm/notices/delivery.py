@@ -112,10 +112,14 @@ class Courier:
         """Sends all that is due now, and what becomes due by that; how many attempts there were."""
         attempts = 0
         while True:
-            attempts += await self._start_due()
-            if not self._tasks:
+            # What ends while it is looked for lets the next of its object go: then the look was too early, and is repeated.
+            under_way = bool(self._tasks)
+            begun = await self._start_due()
+            attempts += begun
+            if not (under_way or begun):
                 return attempts
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._tasks:
+                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
 
     async def deliver(self, ident: str) -> None:
         """Makes one attempt at a delivery that this process has leased."""
