@@ -51,7 +51,7 @@ class Received:
 
 @dataclass
 class Reply:
-    """What is answered: all of it as bytes, then either the end or silence."""
+    """What is answered: all of it as bytes, then either the end or silence. Nothing before `once` is set."""
 
     status: int = 204
     headers: dict[str, str] = field(default_factory=dict)
@@ -59,6 +59,7 @@ class Reply:
     hang: bool = False
     cut: bool = False
     endless: bool = False
+    once: asyncio.Event | None = None
 
     def encoded(self) -> bytes:
         lines = [f"HTTP/1.1 {self.status} Word", *(f"{name}: {value}" for name, value in self.headers.items())]
@@ -115,6 +116,8 @@ class Receiver:
             self.under_way -= 1
 
     async def _reply(self, reply: Reply, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        if reply.once is not None:
+            await reply.once.wait()
         if reply.hang:
             await reader.read()  # until the client gives up
             return False

@@ -112,7 +112,7 @@ class Courier:
         """Sends all that is due now, and what becomes due by that; how many attempts there were."""
         attempts = 0
         while True:
-            # What ends while it is looked for lets the next of its object go: then the look was too early, and is repeated.
+            # What ends during a look lets the next of its object go: that look came too early, and is repeated.
             under_way = bool(self._tasks)
             begun = await self._start_due()
             attempts += begun
