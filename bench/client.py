@@ -47,7 +47,7 @@ def request(method: str, host: str, path: str, token: str | None = None, body: b
     return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
 
 
-def ask(port: int, context: ssl.SSLContext, raw: bytes, server_name: str, timeout_s: float = 5.0) -> Answer:
+def ask(port: int, context: ssl.SSLContext, raw: bytes, server_name: str, timeout_s: float = 20.0) -> Answer:
     """Sends one request on a connection of its own and waits. Raises OSError where nobody listens, or Lost."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as plain:
         plain.settimeout(timeout_s)

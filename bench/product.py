@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bench import machine
 from bench.client import API_VERSION, Answer, ask, request
+from bench.ports import KeptPort
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 20.0
@@ -29,20 +29,13 @@ class NotStarted(RuntimeError):
     """The server did not come up; the message ends with what it said."""
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 class Product:
     """One server process at a time on one data directory. Not started by the constructor."""
 
     def __init__(self, data: Path, cores: frozenset[int] | None = None) -> None:
         self.data = data
-        self.port = free_port()
+        self._port = KeptPort()
+        self.port = self._port.number
         self.host = ""
         self.token = ""
         self.context = ssl.create_default_context()

@@ -22,7 +22,8 @@ from bench import machine
 from bench.client import request
 from bench.load import Burst, Generator
 from bench.population import Population
-from bench.product import Product, free_port
+from bench.ports import KeptPort
+from bench.product import Product
 from bench.report import Figure, interleaved, ratio
 
 READ_CONNECTIONS = 64
@@ -63,7 +64,8 @@ def sample(generator: Generator, pid: int, port: int, replay: Path, connections:
 @contextmanager
 def hello_server(folder: Path, cores: frozenset[int] | None) -> Iterator[tuple[int, int]]:
     """The bare hello, running: its pid and port."""
-    port = free_port()
+    kept = KeptPort()
+    port = kept.number
     process = subprocess.Popen([sys.executable, "-m", "bench.hello", str(port), str(folder)])
     try:
         machine.pin(process.pid, cores)
@@ -76,6 +78,7 @@ def hello_server(folder: Path, cores: frozenset[int] | None) -> Iterator[tuple[i
     finally:
         process.terminate()
         process.wait()
+        kept.free()
 
 
 def _listens(port: int) -> bool:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from figures.connection import TlsConnection, connect
 from figures.mutations import STRANGERS, cuts, flip_bits, insert, noise, remove, repeat, truncate
+from figures.patience import in_time
 from figures.target import SetProduct
 
 CLOSE_LIMIT_S = 5.0
@@ -72,7 +73,6 @@ async def _hello(target: Attacked, _: bytes, dice: random.Random) -> list[tuple[
 async def _on_plain_socket(target: Attacked, pieces: list[bytes], what: str) -> list[tuple[str, str]]:
     loop = asyncio.get_running_loop()
     plain = await connect(target.port)
-    said = b""
     try:
         with contextlib.suppress(OSError):
             for piece in pieces:
@@ -80,15 +80,21 @@ async def _on_plain_socket(target: Attacked, pieces: list[bytes], what: str) -> 
         await asyncio.sleep(QUIET_S)
         with contextlib.suppress(OSError):
             plain.shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(CLOSE_LIMIT_S):
-            with contextlib.suppress(ConnectionError):
-                while more := await loop.sock_recv(plain, 65_536):
-                    said += more
+        said = await in_time(asyncio.create_task(_said(plain)), CLOSE_LIMIT_S)
     except TimeoutError:
         return [("hang", f"{what}: not closed in {CLOSE_LIMIT_S:g} s after {b''.join(pieces)[:400]!r}")]
     finally:
         plain.close()
     return [("not an answer", f"{what}: {said[:200]!r}")] if b"HTTP/" in said else []
+
+
+async def _said(plain: socket.socket) -> bytes:
+    """All that comes until the other side closes."""
+    said = b""
+    with contextlib.suppress(ConnectionError):
+        while more := await asyncio.get_running_loop().sock_recv(plain, 65_536):
+            said += more
+    return said
 
 
 async def _records(target: Attacked, good: bytes, dice: random.Random) -> list[tuple[str, str]]:
@@ -117,11 +123,14 @@ async def _then_ends(
             connection.end_at_once()
         else:
             await connection.end_sending()
-        async with asyncio.timeout(CLOSE_LIMIT_S):
-            while await connection.receive():
-                pass
+        await in_time(asyncio.create_task(_to_the_end(connection)), CLOSE_LIMIT_S)
     except TimeoutError:
         return [("hang", f"{what}: not closed in {CLOSE_LIMIT_S:g} s after {b''.join(pieces)[:400]!r}")]
     finally:
         connection.close()
     return []
+
+
+async def _to_the_end(connection: TlsConnection) -> None:
+    while await connection.receive():
+        pass

@@ -19,6 +19,7 @@ from tests.server import RunningServer
 from tests.vaults import spare_name
 
 WORKERS = 4
+BEGIN_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,16 @@ class Crew:
                 thread.join()
             for worker in self.workers:
                 worker.operator.close()
+
+    def begin(self) -> None:
+        """Waits until somebody was told that something is done, or a while: a busy machine takes long to begin."""
+        before = self.acknowledged
+        until(lambda: self.acknowledged > before, BEGIN_LIMIT_S)
+
+    @property
+    def acknowledged(self) -> int:
+        """How often somebody was told so."""
+        return sum(worker.acknowledged for worker in self.workers)
 
     def stop(self) -> None:
         """Tells everybody to end what he is at, and stop."""

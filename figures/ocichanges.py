@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from figures.ocijournal import (
@@ -21,6 +22,7 @@ from figures.ocijournal import (
 from figures.ocimodel import DAY_S, FINE, WRONG_STATE, Expected, Key, Model, Vault
 from figures.ocioperations import prefix_of
 
+TRIES = 200
 Draw = Callable[[Journal, random.Random, str], Change | None]
 SHAPES: Mapping[str, dict[str, Any]] = {
     "AES": {"algorithm": "AES", "length": 32},
@@ -255,3 +257,21 @@ CHANGES: Mapping[Draw, int] = {
     _cancel_secret: 4,
 }
 """What can be done -> how often, compared with the others."""
+
+
+def next_change(journal: Journal, dice: random.Random, mark: str) -> tuple[Change, Journal]:
+    """A change that is right for the journal, and the journal after it. `mark` makes its names unlike any other."""
+    for _ in range(TRIES):
+        change = _drawn(journal, dice, mark)
+        after = deepcopy(journal)
+        if change is not None and change.apply(after).status == 200:
+            return change, after
+    raise RuntimeError("nothing can be done any more")
+
+
+def _drawn(journal: Journal, dice: random.Random, mark: str) -> Change | None:
+    """A change of any kind, right or not; None where there is nothing that it could be of."""
+    if journal.vault is None:
+        return create_vault(journal, dice, mark)
+    draw = dice.choices(list(CHANGES), list(CHANGES.values()))[0]
+    return draw(journal, dice, mark)

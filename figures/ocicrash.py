@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.client import Client
 from bench.oci_signing import Signer
-from figures.crash import LONGEST_S, READY_LIMIT_S, SHORTEST_S, CrashReport, kill_amid, orphans
+from figures.crash import LONGEST_S, READY_LIMIT_S, SHORTEST_S, CrashReport, kill_amid, orphans, timed
 from figures.ociwriter import OciWriter
 from figures.target import SetProduct
 
@@ -79,7 +78,6 @@ class OciCrashReport(CrashReport):
     def table(self) -> str:
         """Counts, a line each."""
         within = f"in {self.kills} kills (seed {self.seed})"
-        ready = f"median {statistics.median(self.ready_s):.2f} s, longest {max(self.ready_s):.2f} s"
         title = f"{NAME}: {self.kills} kills under {WRITERS} writers and {self.kills_at_start} while starting, "
         title += f"{self.acknowledged:,} changes acknowledged, {self.under_way} under way at a kill: "
         lines = [
@@ -88,7 +86,7 @@ class OciCrashReport(CrashReport):
             f"  half-written                  {self.count('half-written')} found {within}",
             f"  rows that do not belong       {self.count('orphan rows')} found {within}",
             f"  answers that should not be    {self.count('wrong answer')} found {within}",
-            f"  not ready again in {READY_LIMIT_S:g} s        {self.slow} found {within}; {ready}",
+            f"  not ready again in {READY_LIMIT_S:g} s        {self.slow} found {within}; {self.ready}",
         ]
         return "\n".join([*lines, *(f"  ! {kind}: {detail[:1500]}" for kind, detail in self.findings[:10])])
 
@@ -128,14 +126,14 @@ def _compartment(product: SetProduct, name: str) -> str:
 async def _kill(product: SetProduct, writers: list[OciWriter], kills: int, report: OciCrashReport) -> None:
     dice = random.Random(report.seed)
     for _ in range(kills):
-        await kill_amid(product, writers, dice.uniform(SHORTEST_S, LONGEST_S))
+        report.add(await kill_amid(product, writers, dice.uniform(SHORTEST_S, LONGEST_S)))
         report.kills += 1
         if dice.random() < 0.15:
             product.launch()
             await asyncio.sleep(dice.uniform(0, LONGEST_S))
             product.kill()
             report.kills_at_start += 1
-        report.ready_s.append(product.start())
+        report.started(timed(product))
         await asyncio.gather(*(writer.look() for writer in writers))
         report.add(orphans(product.data / "claviger.db", queries=ORPHANS))
     for writer in writers:

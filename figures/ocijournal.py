@@ -8,7 +8,6 @@ else may be there, and no half of it.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from typing import Any, Protocol
 from figures.ocimodel import DAY_S, Expected, Key, Model, Vault, Version
 
 MOST_KEYS, MOST_VERSIONS, MOST_SECRETS, MOST_CONTENTS = 5, 6, 3, 8
-TRIES = 200
 
 
 class Known(Protocol):
@@ -185,26 +183,6 @@ def judge(before: Journal, after: Journal | None, seen: Seen) -> Verdict:
 def moment(at: int | None) -> str | None:
     """A time as the wire shows it (§2)."""
     return None if at is None else f"{datetime.fromtimestamp(at, UTC).isoformat()[:19]}.000Z"
-
-
-def next_change(journal: Journal, dice: random.Random, mark: str) -> tuple[Change, Journal]:
-    """A change that is right for the journal, and the journal after it. `mark` makes its names unlike any other."""
-    for _ in range(TRIES):
-        change = _drawn(journal, dice, mark)
-        after = deepcopy(journal)
-        if change is not None and change.apply(after).status == 200:
-            return change, after
-    raise RuntimeError("nothing can be done any more")
-
-
-def _drawn(journal: Journal, dice: random.Random, mark: str) -> Change | None:
-    """A change of any kind, right or not; None where there is nothing that it could be of."""
-    from figures.ocichanges import CHANGES, create_vault
-
-    if journal.vault is None:
-        return create_vault(journal, dice, mark)
-    draw = dice.choices(list(CHANGES), list(CHANGES.values()))[0]
-    return draw(journal, dice, mark)
 
 
 def is_full(journal: Journal) -> bool:

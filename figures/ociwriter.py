@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.client import Answer, Client, Lost
 from bench.oci_signing import Signer
-from figures.ocijournal import Change, Journal, KeySeen, Known, SecretSeen, Seen, is_full, judge, next_change
+from figures.ocichanges import next_change
+from figures.ocijournal import Change, Journal, KeySeen, Known, SecretSeen, Seen, is_full, judge
 from figures.ocioperations import OPERATIONS, host, prefix_of
 
 NEW_VAULT_AFTER = 150

@@ -41,7 +41,17 @@ UNTIL_KILLED_S = {AZURE: (0.2, 2.5), OCI: (0.5, 4.0)}
 """Between these a kill comes; OCI's SDK takes longer to load."""
 TROUBLE_S = 6.0
 CLOUD_LIMIT_S = 120.0  # what was sent and not answered is not sent again for half a minute
-KINDS = ("lost", "twice", "still open", "not agreed", "left over", "other than asked", "wrong answer", "not killed")
+KINDS = (
+    "lost",
+    "twice",
+    "still open",
+    "not agreed",
+    "left over",
+    "other than asked",
+    "wrong answer",
+    "not killed",
+    "not tried",
+)
 
 
 @dataclass
@@ -108,6 +118,7 @@ class OperationsReport:
             "other than asked": "other than asked for",
             "wrong answer": "answers that should not be",
             "not killed": "points never reached",
+            "not tried": "nothing done amid kills",
         }
         lines = [f"  {label:<30}{self.count(kind)} found {within}" for kind, label in labels.items()]
         return "\n".join([title, *lines, *(f"  ! {kind}: {detail}" for kind, detail in self.findings[:10])])
@@ -202,6 +213,7 @@ def _kills(
         crew = on_secrets(desk, desk.vault(), seed, 0, FEW_THINGS, backups=True)
     for _ in range(kills):
         with crew.working():
+            crew.begin()
             time.sleep(dice.uniform(*UNTIL_KILLED_S[which]))
             server.kill()
         desk.admin.close()
@@ -232,8 +244,9 @@ def _troubles(
         vault = desk.manage(desk.cloud.make_vault(), desk.wired(wire))
         crew = on_secrets(desk, vault, seed, WORKERS, MANY_THINGS, backups=False)
     for _ in range(rounds):
-        until = time.monotonic() + TROUBLE_S
         with crew.working():
+            crew.begin()
+            until = time.monotonic() + TROUBLE_S
             while time.monotonic() < until:
                 time.sleep(dice.uniform(0.1, 0.8))
                 report.troubles[_trouble(cloud, wire, dice)] += 1
@@ -262,6 +275,8 @@ def _trouble(cloud: RunningServer, wire: Wire, dice: random.Random) -> str:
 
 
 def _add_up(report: OperationsReport, which: str, crew: Crew) -> None:
+    if crew.acknowledged == 0:
+        report.add(which, [("not tried", "nobody was ever told that something is done")])
     for worker in crew.workers:
         report.acknowledged += worker.acknowledged
         report.doubtful += worker.doubtful

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.agreeing import disagreements, finished, left_over
+from tests.agreeing import disagreements, finished, left_over, until
 from tests.desk import SECRETS, Desk, Managed
 from tests.oci_plane import OciDesk
 from tests.vaults import spare_name
@@ -22,6 +22,7 @@ from tests.vaults import spare_name
 Finding = tuple[str, str]
 
 FINISH_LIMIT_S = 20.0
+END_LIMIT_S = 20.0
 _ALL = ("intended", "changed", "acted", "concluded")
 _WITH_BACKUP_FIRST = ("intended", "kept", "changed", "acted", "concluded")
 _CALLS = {
@@ -85,8 +86,9 @@ def killed_at(
     try:
         answer = ask()
         return [("not killed", f"{point} was answered {answer.status_code} {answer.text[:200]}")], None
-    except httpx.TransportError:
-        pass
+    except httpx.TransportError as problem:
+        if not until(lambda: desk.server.has_ended, END_LIMIT_S):
+            return [("not killed", f"{point}: the server lives, and {type(problem).__name__}")], None
     desk.server.kill()
     desk.admin.close()
     ready_s = desk.server.start()

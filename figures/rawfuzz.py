@@ -28,6 +28,7 @@ from figures.connection import TlsConnection
 from figures.fuzz import FuzzReport
 from figures.judging import Judge
 from figures.mutations import Spoiler, cuts
+from figures.patience import Patience
 from figures.sending import ANSWER_LIMIT_S, SEND_LIMIT_S
 from figures.target import GROUP, LOGIN, MANAGEMENT, SUBSCRIPTION, SetProduct, Target, prepare
 
@@ -242,7 +243,8 @@ class _Talk:
                 return
             sent = sending.done()
             may_wait = expected.state in ("unfinished", "broken") and answered
-            if await self._next(QUIET_S if may_wait or not sent else ANSWER_LIMIT_S) or not sent:
+            came = self._next(QUIET_S) if may_wait or not sent else self._comes(ANSWER_LIMIT_S)
+            if await came or not sent:
                 continue
             if may_wait:
                 await self._end()
@@ -260,11 +262,18 @@ class _Talk:
 
     async def until_closed(self, within_s: float) -> bool:
         """Reads to the end; whether it came in time."""
-        give_up_at = asyncio.get_running_loop().time() + within_s
-        while not self._closed:
-            if not await self._next(max(0.0, give_up_at - asyncio.get_running_loop().time())):
-                return False
-        return True
+        patience = Patience(within_s)
+        while not self._closed and (left_s := patience.left_s) > 0:
+            await self._next(left_s)
+        return self._closed
+
+    async def _comes(self, within_s: float) -> bool:
+        """The same as `_next`, with patience."""
+        patience = Patience(within_s)
+        while (left_s := patience.left_s) > 0:
+            if await self._next(left_s):
+                return True
+        return False
 
     async def ask_health(self, request: bytes) -> None:
         """One more request, to see whether both sides agree where they are."""
@@ -272,7 +281,7 @@ class _Talk:
         with contextlib.suppress(OSError):
             await self._connection.send([request])
         while not self._closed and len(self.answers) == before:
-            if not await self._next(ANSWER_LIMIT_S):
+            if not await self._comes(ANSWER_LIMIT_S):
                 self.findings.append(("hang", "no answer to /health on a connection at rest"))
                 return
         if len(self.answers) != before + 1 or b'"ready"' not in self.answers[-1].body:

@@ -1,7 +1,8 @@
 """Sends whole requests as they are over a few kept connections, and says what came of each.
 
-An answer must be whole within 5 s of the request's last byte, not counting the time for which this program was held up:
-a trial that makes its next callers holds up all channels, and what came meanwhile is not late. A connection that the
+An answer must be whole within 5 s of the request's last byte, not counting the time for which this program was held up
+(a trial that makes its next callers holds up all channels, and what came meanwhile is not late), nor what `patience`
+does not count. A connection that the
 server ended, as it may after any answer, is made anew; where that happens before the answer to a request that reused
 it, the request is sent once more.
 """
@@ -17,10 +18,10 @@ from typing import Generic, TypeVar
 
 from figures.answers import Answer, AnswerReader, NotAnAnswer
 from figures.connection import TlsConnection
+from figures.patience import in_time
 
 ANSWER_LIMIT_S = 5.0
 SEND_LIMIT_S = 30.0
-LOOK_S = 0.1
 
 T = TypeVar("T")
 
@@ -99,22 +100,6 @@ class Channel:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-async def in_time(work: asyncio.Task[T], limit_s: float) -> T:
-    """What the task comes to within so many seconds in which somebody was looking. Raises TimeoutError, and ends it.
-
-    A look that the loop was late for counts as one of its proper length: what came meanwhile is found by the next.
-    """
-    for _ in range(max(1, round(limit_s / LOOK_S))):
-        if work.done():
-            break
-        await asyncio.wait({work}, timeout=LOOK_S)
-    else:
-        if not work.done():
-            work.cancel()
-            raise TimeoutError
-    return work.result()
 
 
 class Crew(Generic[T]):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,7 +44,8 @@ def cli_page() -> str:
     ]
     for path, command in _commands(claviger, ("claviger",)):
         arguments = " ".join(each.make_metavar(_context(command)) for each in _arguments(command))
-        lines += ["", f"## `{' '.join(path)}{' ' + arguments if arguments else ''}`", "", command.help or "", ""]
+        title = f"## `{' '.join(path)}{' ' + arguments if arguments else ''}`"
+        lines += ["", title, "", inspect.cleandoc(command.help or ""), ""]
         options = [each for each in command.params if isinstance(each, click.Option) and not each.hidden]
         lines += ["| Option | Meaning |", "| --- | --- |"] if options else []
         for option in options:

@@ -62,7 +62,7 @@ def varied(number: int, dice: random.Random) -> Entry:
     )
 
 
-async def until(check: Callable[[], Awaitable[bool]], limit_s: float = 20.0) -> None:
+async def until(check: Callable[[], Awaitable[bool]], limit_s: float = 60.0) -> None:
     """Returns once `check` holds. Raises TimeoutError."""
     async with asyncio.timeout(limit_s):
         while not await check():  # noqa: ASYNC110 - what is waited for is in a database

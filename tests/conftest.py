@@ -36,6 +36,7 @@ _FOREIGN_NAMES = {
     "ALL_PROXY",
 }
 _OF_TESTS = "CLAVIGER_TEST_"
+EVERY_DAYS_SEED = 20261122  # the same every time: a test is red for a change, `make figures` looks further
 
 
 def pytest_configure() -> None:
@@ -46,6 +47,14 @@ def pytest_configure() -> None:
             del os.environ[name]
     settings.register_profile("claviger", deadline=None, print_blob=True)
     settings.load_profile("claviger")
+
+
+@pytest.fixture
+def seed() -> int:
+    """The seed of every day, or of a run that is to be repeated or to look further."""
+    chosen = int(os.environ.get(f"{_OF_TESTS}SEED", EVERY_DAYS_SEED))
+    print(f"seed {chosen}: to run it again, set {_OF_TESTS}SEED={chosen}")  # noqa: T201
+    return chosen
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ class Wire:
 
     def _serve(self, near: socket.socket) -> None:
         try:
-            far = socket.create_connection(("127.0.0.1", self.target), timeout=5)
+            far = socket.create_connection(("127.0.0.1", self.target), timeout=30)
         except OSError:
             near.close()
             return

@@ -6,6 +6,7 @@ somebody sees and changes them who knows nothing of the control plane. The cloud
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Operator:
         self._http: httpx.Client | None = None
         self._token = ""
         self._renew_at = 0.0
+        self._signing_in = threading.Lock()
 
     def ask(
         self,
@@ -56,8 +58,9 @@ class Operator:
         query: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
         """One request to a path below /api/v1. Raises what httpx does where the server ends in it."""
-        if time.monotonic() > self._renew_at:
-            self._sign_in()
+        with self._signing_in:  # of many threads one does it: a server lets nobody wait long for his turn
+            if time.monotonic() > self._renew_at:
+                self._sign_in()
         headers = {"Authorization": f"Bearer {self._token}"}
         kinds: dict[str, Any] = {"json": body} if content is None else {"content": content}
         return self._client.request(method, f"{self._base}{path}", headers=headers, params=query, **kinds)
@@ -301,6 +304,14 @@ def execute(server: RunningServer, sql: str) -> list[tuple[Any, ...]]:
         return list(database.execute(sql))
     finally:
         database.close()
+
+
+def struck(board: Switchboard, fault_id: int, within_s: float = 60.0) -> None:
+    """Waits until a fault has hit a call; one that delays holds it from then on, until the fault is removed."""
+    give_up_at = time.monotonic() + within_s
+    while not any(each["fault"]["id"] == fault_id and each["hits"] for each in board.show()["faults"]):
+        assert time.monotonic() < give_up_at, "no call has come that far"
+        time.sleep(0.02)
 
 
 def still(board: Switchboard) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 import oci
 from oci.key_management import KmsCryptoClient, KmsManagementClient, KmsVaultClient
 
+from bench.ports import kept_ports
 from tests.executing import LIMIT_S, Shell, shell_on
 
 PROGRAMS = Path(__file__).parent / "clients" / "oci"
@@ -75,21 +75,12 @@ def python(program: str) -> tuple[str, str]:
     return sys.executable, str(PROGRAMS / program)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 @contextlib.contextmanager
 def oci_house(folder: Path, names: Mapping[str, str], **more: str) -> Iterator[OciHouse]:
     """The server, with `more` settings, and all around it; in the end nothing may have gone out or failed."""
-    ports = free_ports(PORT_COUNT)
-    settings = {"CLAVIGER_OCI_PORTS": ",".join(str(port) for port in ports)} | more
-    with shell_on(folder, settings) as shell:
-        yield OciHouse(shell, ports, names)
-        said = shell.server.said()
-        assert [line for line in said.splitlines() if " error " in line or "Traceback" in line] == [], said[-5000:]
+    with kept_ports(PORT_COUNT) as ports:
+        settings = {"CLAVIGER_OCI_PORTS": ",".join(str(port) for port in ports)} | more
+        with shell_on(folder, settings) as shell:
+            yield OciHouse(shell, ports, names)
+            said = shell.server.said()
+            assert [line for line in said.splitlines() if " error " in line or "Traceback" in line] == [], said[-5000:]

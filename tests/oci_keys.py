@@ -19,12 +19,6 @@ from claviger.ocikms.wrapping.routes import WrappingRoutes
 from tests.ocikms import Desk, Told, open_desk
 
 AES = {"algorithm": "AES", "length": 32}
-ABSENT = (404, "NotAuthorizedOrNotFound")
-WRONG_STATE = (409, "IncorrectState")
-BAD = (400, "InvalidParameter")
-STALE = (412, "NoEtagMatch")
-SPENT = (409, "InvalidatedRetryToken")
-RELATED = (400, "RelatedResourceNotAuthorizedOrNotFound")
 
 
 class KeyDesk:

@@ -33,7 +33,7 @@ VAULTS = "/cckm/oci/vaults"
 REGION = "us-ashburn-1"
 DAY_S = 86_400
 AES = {"algorithm": "AES", "length": 32}
-PASSING_WITHIN_S = 20.0
+PASSING_WITHIN_S = 60.0
 SETTLED = {"ENABLED", "DISABLED", "PENDING_DELETION", "DELETED"}
 
 

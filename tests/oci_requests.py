@@ -25,6 +25,19 @@ from claviger.core.clock import Clock
 GET_NAMES = ("date", "(request-target)", "host")
 POST_NAMES = (*GET_NAMES, "content-length", "content-type", "x-content-sha256")
 
+EXAMPLE_KEY = """-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEArVby9y+5hBWHKM9Zst1x
+9cD4WDFUu/Go8XF1chztxW+N7+E0w7q0Bzvr3EADSkv7+9xaLS7ONqfYKZTUeqn3
+Nk0dtxLSICgXPPe+jr/Xfpe7DB/Jf7BNZw4/K0EdeYWxBfhNbRwO4rgWfPRDB95U
+Abn9KthUWnJEn3602KLxEi0McO0lsWHyfeGlXvYNTtwlHnDmxS3nhGgPfl1O7EWM
+BGCYPL2PKml1PhXYgLPYuG+krR/oPKiw+9NNZj/s2YrSZ/kQ4UAv2f/LznXu1ae5
+P/xTvyNfLh2udrDo8Pc2kCr3l6xdc3qByfa6Tkc/oJ7DAhO/DSbRXLqsCa/VgjJr
+aQIDAQAB
+-----END PUBLIC KEY-----
+"""
+EXAMPLE_FINGERPRINT = "f5:e3:8c:12:9d:57:3f:2d:c0:cd:58:13:1d:4d:07:33"
+"""The key of Oracle's own examples (OCI contract §13.3), and its fingerprint."""
+
 
 class Signing:
     """One user's API key. `machine` is the clock that dates requests."""

@@ -64,9 +64,7 @@ class OpenGate:
         caller = None
         if authorization is not None:
             name, groups, domain = [*authorization.decode().removeprefix("Bearer ").split(";"), "", ""][:3]
-            caller = Caller(
-                user_id(name), name, domain or ROOT_DOMAIN, frozenset(filter(None, groups.split(","))), "t", "s"
-            )
+            caller = Caller(user_id(name), name, domain or ROOT_DOMAIN, frozenset(filter(None, groups.split(","))), "s")
         permits(permission, caller)
         rows = await self._store.read("SELECT container_id, grantee, actions FROM cckm_acls")
         return caller, AclRights([(row[0], row[1], row[2]) for row in rows])

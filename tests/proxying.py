@@ -16,7 +16,7 @@ from claviger.proxy.upstream import Exceptions, Upstream
 
 PASSWORD = "a-password-of-this-test"
 PROOF = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

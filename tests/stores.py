@@ -32,7 +32,7 @@ THINGS = Migration(
     );
     """,
 )
-HELD_TIMEOUT_S = 20.0
+HELD_TIMEOUT_S = 60.0
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -6,7 +6,7 @@ import base64
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -19,13 +19,23 @@ _SPARE = itertools.count(1)
 
 
 class VaultClient:
-    """Speaks to one vault of a running server as one application, or as nobody (`token` None)."""
+    """Speaks to one vault of a running server as one application, or as nobody (`token` None).
 
-    def __init__(self, server: RunningServer, name: str, http: httpx.Client, token: str | None) -> None:
+    `token` may be what gives one that still holds: such a client may be used for longer than one does.
+    """
+
+    def __init__(
+        self, server: RunningServer, name: str, http: httpx.Client, token: str | Callable[[], str] | None
+    ) -> None:
         self.server = server
         self.name = name
-        self.token = token
+        self._token = token
         self._http = http
+
+    @property
+    def token(self) -> str | None:
+        """The token that is sent now."""
+        return self._token() if callable(self._token) else self._token
 
     @property
     def host(self) -> str:
@@ -54,8 +64,9 @@ class VaultClient:
     ) -> httpx.Response:
         """One request. `body` is sent as JSON, `content` as it is; `version` None leaves api-version away."""
         sent: dict[str, str] = {}
-        if self.token is not None:
-            sent["Authorization"] = f"Bearer {self.token}"
+        token = self.token
+        if token is not None:
+            sent["Authorization"] = f"Bearer {token}"
         if body is not None:
             content = json.dumps(body)
         if content is not None:

@@ -22,7 +22,7 @@ from claviger.server.limits import Limits
 from claviger.server.metrics import Metrics
 from claviger.server.run import Serving, Tls, run, serve
 
-PATIENCE_S = 8.0
+PATIENCE_S = 30.0
 
 
 class ShowingApp:

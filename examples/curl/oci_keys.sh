@@ -19,13 +19,15 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 touch "$folder/headers"
 
-# call METHOD PATH [BODY]: the JSON of the answer; ends the script where it is a refusal
+# call METHOD PATH [BODY]: the JSON of the answer; where that is a refusal, shows it and ends the script
 call() {
-  local arguments=(--silent --show-error --fail-with-body --request "$1" "$api/$2" --header "@$folder/headers")
-  if [ "$#" -gt 2 ]; then
-    curl "${arguments[@]}" --header 'Content-Type: application/json' --data-binary @- <<<"$3"
+  local answer arguments=(--silent --show-error --fail-with-body --request "$1" "$api/$2" --header "@$folder/headers")
+  [ "$#" -le 2 ] || arguments+=(--header 'Content-Type: application/json' --data-binary @-)
+  if answer=$(curl "${arguments[@]}" <<<"${3:-}"); then
+    printf '%s\n' "$answer"
   else
-    curl "${arguments[@]}"
+    printf '%s %s: %s\n' "$1" "$2" "$answer" >&2
+    return 1
   fi
 }
 status() { curl --silent --output /dev/null --write-out '%{http_code}' --request "$1" "$api/$2" --header "@$folder/headers"; }
@@ -65,9 +67,13 @@ vaults=$(call POST cckm/oci/get-vaults "{\"connection\": \"$connection\", \"regi
   \"compartment_id\": \"$production\"}")
 ocid=$(jq --raw-output '[.data[] | select(.lifecycle_state == "ACTIVE" and .vault_type == "DEFAULT")][0].vault_id' <<<"$vaults")
 echo "found      vaults: $(jq --raw-output '[.data[].display_name] | sort | join(" ")' <<<"$vaults")"
-added=$(call POST cckm/oci/add-vaults "{\"connection\": \"$connection\", \"region\": \"$region\", \"vault_id\": [\"$ocid\"]}")
-vault=$(jq --raw-output '.vaults[0].id' <<<"$added")
-echo "added      $(jq --raw-output '.vaults[0].display_name' <<<"$added")"
+vaults=$(call GET "cckm/oci/vaults?vault_id=$ocid" | jq .resources)
+if [ "$(jq length <<<"$vaults")" = 0 ]; then # the script has not been here before
+  vaults=$(call POST cckm/oci/add-vaults "{\"connection\": \"$connection\", \"region\": \"$region\", \"vault_id\": [\"$ocid\"]}" |
+    jq .vaults)
+fi
+vault=$(jq --raw-output '.[0].id' <<<"$vaults")
+echo "added      $(jq --raw-output '.[0].display_name' <<<"$vaults")"
 read -r management crypto <<<"$(claviger exec --quiet -- oci kms management vault get --vault-id "$ocid" --raw-output \
   --query 'join(`" "`, [data."management-endpoint", data."crypto-endpoint"])')"
 

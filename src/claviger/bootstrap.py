@@ -46,10 +46,10 @@ from claviger.keyvault.secrets.routes import SecretRoutes
 from claviger.keyvault.sweeper import Sweeper
 from claviger.keyvault.vaults.deletion import Purges
 from claviger.ocikms import assembly as ocikms
-from claviger.ocikms.app import failure_headers as oci_failure_headers
 from claviger.ocikms.assembly import Ocikms
 from claviger.ocikms.errors import failure as oci_failure
 from claviger.ocikms.hosts import is_oci_path
+from claviger.ocikms.replies import failure_headers as oci_failure_headers
 from claviger.server.asgi import Failures
 from claviger.server.front import Front
 from claviger.server.metrics import Metrics

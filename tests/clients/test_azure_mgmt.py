@@ -101,7 +101,7 @@ def wanted(exported: dict[str, str], client: Any) -> dict[str, Any]:
 
 
 def _done(poller: LROPoller[Any]) -> Any:
-    return poller.result(timeout=20)
+    return poller.result(timeout=120)
 
 
 def test_the_whole_life_of_a_vault(

@@ -34,6 +34,18 @@ for line in sys.stdin:
 """
 
 
+@pytest.fixture(autouse=True)
+def signals_as_in_a_terminal() -> Iterator[None]:
+    """Who runs the tests in the background may ignore signals, and everything that they start would ignore them too."""
+    numbers = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1)
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @pytest.fixture
 def own_shell(tmp_path: Path) -> Iterator[Shell]:
     """For a test that stops the server."""
@@ -83,7 +95,7 @@ def test_a_signal_reaches_the_program(shell: Shell, number: signal.Signals) -> N
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         process.send_signal(number)
-        assert process.wait(20) == -number
+        assert process.wait(60) == -number
 
 
 def test_a_program_may_handle_its_signals(shell: Shell) -> None:
@@ -92,7 +104,7 @@ def test_a_program_may_handle_its_signals(shell: Shell) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"1\n"
         process.terminate()
-        assert process.wait(20) == 3
+        assert process.wait(60) == 3
 
 
 def test_signals_that_python_ignores_are_not_ignored_for_the_program(shell: Shell) -> None:
@@ -125,9 +137,9 @@ def test_it_gets_no_descriptor_that_it_did_not_have(shell: Shell) -> None:
 def test_the_proxy_ends_with_the_program(shell: Shell, number: signal.Signals) -> None:
     with shell.started("sh", "-c", "echo $HTTPS_PROXY; read line") as process:
         port = proxy_port(process)
-        socket.create_connection(("127.0.0.1", port), 5).close()
+        socket.create_connection(("127.0.0.1", port), 30).close()
         process.send_signal(number)
-        process.wait(20)
+        process.wait(60)
         until(lambda: not listens(port), "the proxy outlived its program")
 
 
@@ -151,7 +163,7 @@ def test_its_own_trust_files_go_with_it(shell: Shell, tmp_path: Path) -> None:
         assert text.startswith(own.read_text())
         assert (shell.server.data / "tls" / "ca.pem").read_text() in text
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     until(lambda: list(folder.iterdir()) == [], "trust files were left behind")
 
 
@@ -283,7 +295,7 @@ def proxy_port(process: subprocess.Popen[bytes]) -> int:
 
 def listens(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 5).close()
+        socket.create_connection(("127.0.0.1", port), 30).close()
     except OSError:
         return False
     return True

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from claviger.audit.verify import Finding, Report
+from claviger.audit.verify import Checker, Finding, Report
 from figures import audit
 from figures.audit import AuditReport
 
@@ -49,3 +49,17 @@ async def test_what_is_missed_or_misnamed_is_counted(
     await run(report, tmp_path, 30)
     assert report.count(kind) > 0
     assert f"{report.count(kind)} found" in report.table()
+
+
+async def test_checkpoints_that_are_not_compared_are_found_where_a_witness_would_hide_it(
+    report: AuditReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def believing(self: Checker, size: int, note: str) -> None:
+        self.checkpoint_count += 1
+        self.signed_count = size
+
+    monkeypatch.setattr(Checker, "checkpoint", believing)
+    monkeypatch.setattr(audit, "QUICK_SAMPLED", 0)
+    await run(report, tmp_path, 30)
+    missed = {detail.partition(":")[0] for kind, detail in report.findings if kind == "missed"}
+    assert any(what.endswith("with new hashes, without a witness") for what in missed), report.table()

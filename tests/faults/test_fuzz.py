@@ -63,7 +63,7 @@ def test_a_greeting_that_names_no_host_is_one_line_in_the_log(product: SetProduc
     tls = product.context.wrap_bio(ssl.MemoryBIO(), to_server, server_hostname="demo.vault.localhost")
     with pytest.raises(ssl.SSLWantReadError):
         tls.do_handshake()
-    with socket.create_connection(("127.0.0.1", product.port), 10) as plain:
+    with socket.create_connection(("127.0.0.1", product.port), 60) as plain:
         plain.sendall(to_server.read().replace(b"demo.", b"de\xe3o."))
         assert plain.recv(1) == b""
     said = product.log.read_text()

@@ -21,6 +21,7 @@ from figures.points import Point
 KILLS, FEW = 2, 4
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_operations_on_keys_are_done_once_whoever_is_killed(
     tmp_path: Path, seed: int, kind: str, request: pytest.FixtureRequest
@@ -30,7 +31,7 @@ def test_operations_on_keys_are_done_once_whoever_is_killed(
     rounds = 1 if kind == "sqlite" else 0
     report = operations.run_on(Database(url), tmp_path, KILLS, seed, points, rounds=rounds, clouds=(operations.OCI,))
     assert (report.points, report.kills) == (FEW, KILLS)
-    assert report.acknowledged + report.doubtful > 0
+    assert report.acknowledged > 0
     assert report.found == 0, report.table()
 
 

@@ -19,7 +19,8 @@ from figures import crash, ocicrash, ocifuzz, ocileaks
 from figures.answers import Answer
 from figures.databases import Database
 from figures.haystack import Haystack
-from figures.ocijournal import Change, Journal, judge, next_change
+from figures.ocichanges import next_change
+from figures.ocijournal import Change, Journal, judge
 from figures.ocijudging import NOT_AUTHENTICATED, OciAsked, OciJudge
 from tests.postgres import Databases
 
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("patience")
 def test_killed_servers_lose_nothing_of_vaults_and_keys(tmp_path: Path, seed: int) -> None:
     report = ocicrash.run(tmp_path, KILLS, seed)
     assert report.kills == KILLS
-    assert report.acknowledged > 5 * KILLS, "hardly anything was written"
+    assert report.acknowledged > KILLS, "hardly anything was written"
     assert report.under_way > 0, "no kill met a change under way"
     assert not report.findings, report.table()
     assert statistics.median(report.ready_s) < 4 * crash.READY_LIMIT_S, report.ready_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -39,3 +40,21 @@ def test_a_call_before_its_time_is_found() -> None:
     for passed, on_their_way, count in ((0.2, 0.5, 0), (0.2, 0.0, 1), (0.9, 0.5, 1), (1.0, 0.0, 0), (1.5, 0.0, 0)):
         met = [refused, Met(100.0 + passed, "SecretList", "a", False), Met(100.1, "SecretList", "b", False)]
         assert len(trial._early(sorted(met), on_their_way)) == count
+
+
+def test_a_call_that_was_on_its_way_is_not_early_however_busy_the_machine_is() -> None:
+    refused = [Met(10.0 * number, "SecretListVersions", "a", True) for number in range(200)]
+    delayed = Met(0.53, "SecretListVersions", "a", False)
+    assert trial._early(sorted([*refused, delayed]), trial.ON_THEIR_WAY_S) == []
+    assert len(trial._early(sorted([*refused, delayed]), 0.0)) == 1
+    more = [delayed._replace(at=0.53 + number / 100) for number in range(trial.AT_ONCE)]
+    assert len(trial._early(sorted([*refused, *more]), trial.ON_THEIR_WAY_S)) == 1
+    often = [delayed._replace(at=call.at + 0.7) for call in refused]
+    assert len(trial._early(sorted([*refused, *often]), trial.ON_THEIR_WAY_S)) == len(refused)
+
+
+def test_a_trial_that_tried_nothing_is_worth_nothing() -> None:
+    full = trial.SynchronizationReport(1, trial.QUICK_SIZE, throttled=90, answered=100, kills=1)
+    assert trial._not_tried(full) == []
+    for poor in (replace(full, throttled=10), replace(full, kills=0)):
+        assert [kind for kind, _ in trial._not_tried(poor)] == ["not tried"]

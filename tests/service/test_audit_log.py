@@ -181,6 +181,41 @@ async def test_a_full_buffer_refuses_the_call(own: Audited):
     assert await request_ids(own) == ["r-0", "r-1", "r-2", "r-5"]
 
 
+class Reading:
+    """A store during each of whose first writes somebody reads; it counts them."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.reads: list[Any] = []
+        self.writes = 0
+
+    async def write(self, change: Any) -> Any:
+        self.writes += 1
+        if self.reads:
+            self.reads.pop()()
+        return await self._store.write(change)
+
+
+async def test_what_comes_while_entries_are_written_waits_for_the_next_ones(own: Audited):
+    reading: Any = Reading(own.store)
+    log = AuditLog(reading)
+    task = asyncio.create_task(log.run())
+    await asyncio.sleep(0)
+    reading.reads = [lambda number=number: log.buffer(entry(number)) for number in (3, 2)]
+    log.buffer(entry(1))
+    await log.flush()
+    assert (reading.writes, await request_ids(own)) == (1, ["r-1"])  # a busy server would never pause otherwise
+
+    async def all_written() -> bool:
+        return len(await request_ids(own)) == 3
+
+    await until(all_written)  # although nobody else calls
+    task.cancel()
+    await log.stop()
+    assert (reading.writes, await good(own)) == (3, 3)
+    await asyncio.gather(task, return_exceptions=True)
+
+
 class Failing:
     """A store whose disk is full for a while."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from msgspec import structs
 
+from bench.ports import kept_ports
 from claviger.cckm.azure.connections.cloud import AzureCloud
 from claviger.cckm.azure.secrets.cloud import VaultSecrets
 from claviger.cckm.azure.subscriptions.cloud import list_subscriptions
@@ -238,17 +238,15 @@ async def test_vault_that_is_not_there(cloud: AzureCloud) -> None:
 
 
 async def test_no_server(estate: Estate) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    gone = details_of(estate, active_directory_endpoint=f"https://login.localhost:{port}")
-    async with reaching(gone, credentials_of(estate.demo_application)) as cloud:
-        with pytest.raises(Unavailable, match="CloudUnreachable"):
-            await cloud.check()
-    gone = details_of(estate, key_vault_dns_suffix=f"vault.localhost:{port}")
-    async with reaching(gone, credentials_of(estate.demo_application), read_retries=0) as cloud:
-        with pytest.raises(Unavailable, match="CloudUnreachable"):
-            await VaultSecrets(cloud, cloud.vault_url("demo", "")).set("x", Sensitive("y"))
+    with kept_ports() as (port,):
+        gone = details_of(estate, active_directory_endpoint=f"https://login.localhost:{port}")
+        async with reaching(gone, credentials_of(estate.demo_application)) as cloud:
+            with pytest.raises(Unavailable, match="CloudUnreachable"):
+                await cloud.check()
+        gone = details_of(estate, key_vault_dns_suffix=f"vault.localhost:{port}")
+        async with reaching(gone, credentials_of(estate.demo_application), read_retries=0) as cloud:
+            with pytest.raises(Unavailable, match="CloudUnreachable"):
+                await VaultSecrets(cloud, cloud.vault_url("demo", "")).set("x", Sensitive("y"))
 
 
 async def test_authority_that_is_not_trusted(estate: Estate) -> None:

@@ -19,8 +19,10 @@ from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import ROOT_DOMAIN, Query
 from claviger.cckm.leaving.operations import Leavings
 from claviger.cckm.leaving.wire import Leaving
+from claviger.cckm.oci.keys import records as keys
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.vaults.records import OciVault
+from claviger.cckm.oci.versions import records as versions
 from claviger.cckm.oci.versions.rows import VersionRow
 from claviger.core.clock import ManualClock, SystemClock
 from claviger.core.errors import Invalid
@@ -256,6 +258,37 @@ def draw_asked(chance: random.Random, found: Bin) -> tuple[list[tuple[str, str]]
             ([("by", UNKNOWN), ("by", "nobody")], lambda each: each.row.deleted_by == UNKNOWN),
         ]
     )
+
+
+async def test_what_is_remembered_is_forgotten_when_something_of_the_kind_changes(bin_: Bin) -> None:
+    leavings = Leavings(bin_.store, CLOCK)
+
+    async def totals() -> list[int]:
+        asked = [[("object_kind", kind)] for kind in OBJECT_KINDS[1:]]
+        asked += [[("kind", "restorable"), ("object_kind", kind)] for kind in OBJECT_KINDS[:2]]
+        return [(await leavings.page(ROOT_DOMAIN, Query(each), ALL, lambda _: None)).total for each in asked]
+
+    def first(rows: Sequence[Any], soft: bool, kind: str) -> Any:
+        return next(
+            each.row
+            for each in bin_.leaving("soft-deleted" if soft else "restorable", ROOT_DOMAIN)
+            if each.object_kind == kind and each.row in rows
+        )
+
+    before = await totals()
+    version = first(bin_.versions, True, "oci-key-version")
+    kept = msgspec.structs.replace(version, state="ENABLED", deletes_at=None)
+    await bin_.store.write(lambda tx: versions.put(tx, kept))
+    assert await totals() == [before[0], before[1] - 1, *before[2:]]
+    key = first(list(bin_.keys.values()), False, "oci-key")
+    await bin_.store.write(lambda tx: keys.put(tx, msgspec.structs.replace(key, backup=None)))
+    secret = first(bin_.rows, False, "azure-secret")
+    others = [row for row in bin_.rows if (row.vault_num, row.name_key) == (secret.vault_num, secret.name_key)]
+    for row in others:
+        await bin_.store.write(lambda tx, row=row: records.change(tx, msgspec.structs.replace(row, backup=None)))
+    after = await totals()
+    assert after[3] == before[3] - 1
+    assert after[2] < before[2]
 
 
 @pytest.mark.parametrize("kind", ["soft-deleted", "restorable"])

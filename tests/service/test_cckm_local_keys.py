@@ -97,13 +97,16 @@ async def test_material_is_imported(plane: Plane) -> None:
     by_hex = await make(plane, name="hex", size=128, material=AES_HEX)
     in_base64 = base64.b64encode(bytes.fromhex(AES_HEX)).decode()
     by_base64 = await make(plane, name="base64", size=128, material=in_base64, encoding="base64")
-    for made in (by_hex, by_base64):
+    sizeless = await make(plane, name="sizeless", material=AES_HEX)
+    assert sizeless["size"] == 128  # that of what was brought, not the default
+    for made in (by_hex, by_base64, sizeless):
         shown = await plane.accept("POST", f"{MANY}/{made['id']}/export", caller=OFFICER)
         assert shown["material"] == AES_HEX
-    key = rsa.generate_private_key(65537, 2048)
-    for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+    key = rsa.generate_private_key(65537, 3072)
+    for form, size in ((PrivateFormat.PKCS8, 0), (PrivateFormat.TraditionalOpenSSL, 3072)):
         pem = key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
-        made = await make(plane, algorithm="RSA", size=2048, material=pem)
+        made = await make(plane, algorithm="RSA", size=size, material=pem)
+        assert made["size"] == 3072
         shown = await plane.accept("POST", f"{MANY}/{made['id']}/export", caller=OFFICER)
         assert load_pem_private_key(shown["material"].encode(), None).private_numbers() == key.private_numbers()  # type: ignore[union-attr]
 
@@ -123,6 +126,7 @@ async def test_what_cannot_be_a_key_is_refused(plane: Plane) -> None:
         ({"meta": {"a": "x" * 20_000}}, "meta"),
         ({"size": 256, "material": AES_HEX}, "material"),
         ({"size": 128, "material": "zz"}, "material"),
+        ({"material": "00" * 10}, "size 128 or 192 or 256"),
         ({"size": 128, "material": AES_HEX, "encoding": "rot13"}, "encoding"),
         ({"algorithm": "RSA", "material": pem.decode()}, "material"),
         ({"algorithm": "RSA", "material": "not a key"}, "material"),

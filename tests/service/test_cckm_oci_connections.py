@@ -56,7 +56,7 @@ def body(name: str = "one", **more: Any) -> dict[str, Any]:
 @pytest.fixture
 async def plane(database_url: str) -> AsyncIterator[Plane]:
     found = await open_plane(database_url)
-    clouds = OciClouds(found.safe, Limits(connect_s=1.0, read_s=1.0, call_s=5.0, read_retries=0))
+    clouds = OciClouds(found.safe, Limits(connect_s=20.0, read_s=20.0, call_s=60.0, read_retries=0))
     everyone = AllConnections(found.store, found.clock, [clouds.forget])
     own = OciConnections(found.store, found.safe, found.clock, clouds, everyone)
     found.serve([*AllConnectionRoutes(everyone).routes(), *OciConnectionRoutes(own, everyone).routes()])

@@ -19,7 +19,7 @@ PLAN = "/claviger/plan"
 APPROVALS = "/claviger/approvals"
 SUBSCRIPTIONS = "/claviger/notices/subscriptions"
 DELIVERIES = "/claviger/notices/deliveries"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def listed(who: Operator, **query: Any) -> list[Any]:
@@ -97,6 +97,9 @@ def test_rights_to_see_and_to_undo(oci_desk: OciDesk) -> None:
     oci_desk.permit(vault, user_id, "keycanceldelete")
     assert listed(user)[0]["undo"]["allowed"]
     assert state_of(user.accept("POST", undo)) == "CANCELLING_DELETION"
+    refused = oci_desk.admin.accept("GET", f"/audit/records?object_id={key['id']}&success=false")["resources"]
+    told = {(each["details"]["kind"], each["details"]["status"]) for each in refused}
+    assert told == {("oci-key", 403), ("oci-key", 404)}
     user.close()
 
 

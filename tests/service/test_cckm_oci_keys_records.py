@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import msgspec
 import pytest
 
 from claviger.cckm.calls import ROOT_DOMAIN, Query
-from claviger.cckm.oci.keys import conclusions, listing, records, rows
+from claviger.cckm.oci.keys import conclusions, records, rows
 from claviger.cckm.oci.keys.cloud import CloudKey, CloudVersion
+from claviger.cckm.oci.keys.listing import KeyLists
+from claviger.cckm.oci.keys.operations import OciKeys
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.keys.rules import NATIVE
 from claviger.cckm.oci.keys.work import Outcome, Work
 from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.oci.vaults.records import OciVault
 from claviger.cckm.oci.versions import records as versions
+from claviger.cckm.oci.versions import rows as version_rows
+from claviger.cckm.oci.versions.operations import OciVersions
+from claviger.cckm.oci.versions.rows import VersionRow
 from claviger.store.contract import Store
 from tests.plane import START, open_plane
 
@@ -76,6 +82,51 @@ async def vault(store: Store) -> OciVault:
 async def stored(store: Store, vault: OciVault, key: CloudKey | None = None, ident: str = "k") -> KeyRow:
     fresh = rows.fresh(ident, vault.num, key or said(), "production", NATIVE, "ada", START)
     return await store.write(lambda tx: records.put(tx, fresh))
+
+
+async def test_who_is_overtaken_by_another_look_goes_by_what_that_one_has_stored(store: Store, vault: OciVault) -> None:
+    """First the background takes the row up, then it stores ENABLED: nobody goes by the CREATING that he came with."""
+    began = await stored(store, vault)
+    note = partial(conclusions.note_read, read=[], seen_versions=[], compartment_name=None, now=START, is_all=False)
+
+    class Overtaken:
+        looks = 0
+
+        async def look(self, books: Store, vault: OciVault, row: KeyRow, **more: Any) -> KeyRow | None:
+            self.looks += 1
+            if self.looks == 1:
+                await store.write(lambda tx: records.put(tx, msgspec.structs.replace(row, refresh_at=START + 60)))
+            else:
+                await store.write(lambda tx: note(tx, row, said(state="ENABLED")))
+            return await store.write(lambda tx: note(tx, row, said(state="ENABLED")))
+
+    nothing: Any = None
+    looking: Any = Overtaken()
+    keys = OciKeys(store, nothing, looking, store)
+    assert (await keys.current(began, vault)).state == "ENABLED"
+    settled = msgspec.structs.replace(began, state="DISABLED")
+    assert await keys.current(settled, vault) is settled  # what has settled is not looked at
+
+
+async def test_the_same_of_a_version(store: Store, vault: OciVault) -> None:
+    key = await stored(store, vault, said(state="ENABLED"))
+    passing = version_rows.fresh("n", key.num, version(state="SCHEDULING_DELETION"), None, START)
+    began = await store.write(lambda tx: versions.put(tx, passing))
+
+    class Overtaken:
+        looks = 0
+
+        async def look_at_version(self, books: Store, vault: OciVault, key: KeyRow, row: VersionRow) -> None:
+            self.looks += 1
+            now = msgspec.structs.replace(row, refresh_at=START + 60)
+            if self.looks == 2:
+                now = version_rows.seen(row, version(state="PENDING_DELETION"), START)
+            await store.write(lambda tx: versions.put(tx, now))
+
+    nothing: Any = None
+    looking: Any = Overtaken()
+    all_versions = OciVersions(store, nothing, nothing, looking, nothing, store)
+    assert (await all_versions._settled(key, began, vault)).state == "PENDING_DELETION"
 
 
 async def test_what_was_read_before_an_operation_ended_is_not_stored(store: Store, vault: OciVault) -> None:
@@ -174,6 +225,6 @@ async def test_names_are_found_in_any_case_and_as_they_are_written(store: Store,
         *(("compartment_name", word) for word in ("Übung A", "ÜBUNG a", "Üb*", "* a")),
     ]
     for name, word in found:
-        shown = await listing.page(store, ROOT_DOMAIN, Query([(name, word)]), None)
+        shown = await KeyLists(store).page(ROOT_DOMAIN, Query([(name, word)]), None)
         assert shown.total == (word != "nobody"), (name, word)
-    assert (await listing.page(store, ROOT_DOMAIN, Query([("key_name", "über%")]), None)).total == 0
+    assert (await KeyLists(store).page(ROOT_DOMAIN, Query([("key_name", "über%")]), None)).total == 0

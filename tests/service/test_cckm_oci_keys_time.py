@@ -42,14 +42,18 @@ def versions_of(desk: OciDesk, key: Any) -> list[str]:
 
 
 def test_a_state_that_lasts_is_shown_until_oci_says_another(desk: OciDesk, private: OciManaged) -> None:
+    desk.board().clock_freeze()
     made = desk.create(private)
     assert state_of(made) == state_of(desk.read(made)) == "CREATING"
     assert state_of(desk.refresh(made)) == "CREATING"
     desk.refuse_act(made, "schedule-deletion", 409, "OCI is still at it")
+    desk.board().clock_run()
     key = desk.settled(made, "ENABLED")
-    assert versions_of(desk, key) == ["ENABLED"]
+    desk.awaited(key, lambda _: versions_of(desk, key) == ["ENABLED"])
+    desk.board().clock_freeze()
     assert state_of(desk.act(key, "disable")) == "DISABLING"
     desk.refuse_act(key, "enable", 409, "DISABLING")
+    desk.board().clock_run()
     desk.settled(key, "DISABLED")
 
 

@@ -17,7 +17,7 @@ from tests.vaults import spare_name
 PLAN = "/claviger/plan"
 CONNECTIONS = "/connectionmgmt/services/oci/connections"
 LEAVING = "/claviger/leaving"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 MOVES_BY_ITSELF = ("audit", "meta", "cckm_sessions", "cckm_tokens")
 """Tables that reading moves: the log of what was shown, tokens that were used."""
 
@@ -85,7 +85,7 @@ def objects(desk: OciDesk) -> dict[str, tuple[dict[str, str], Any]]:
     rotating = {
         "name": spare_name("rotation"),
         "operation": "cckm_key_rotation",
-        "run_at": "0 0 1 1 *",
+        "run_at": "0 0 29 2 *",
         "cckm_key_rotation_params": {"cloud_name": "oci"},
     }
     config = admin.accept("POST", "/scheduler/job-configs", rotating, 201)

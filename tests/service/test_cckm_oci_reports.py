@@ -229,7 +229,7 @@ async def test_what_was_done_to_keys(office: Office) -> None:
     store, clock = office.plane.store, office.plane.clock
     log = AuditLog(store)
 
-    def entry(action: str, kind: str, ident: str, name: str) -> Any:
+    def entry(action: str, kind: str, ident: str, name: str, stage: str = "") -> Any:
         trail = Trail(
             clock,
             origin="api",
@@ -240,19 +240,20 @@ async def test_what_was_done_to_keys(office: Office) -> None:
             subject=Subject(kind=kind, id=ident, name=name, container="vault v1"),
             request_id="r",
         )
+        trail.stage = stage
         return trail.entry("granted", 200)
 
     told = [
         entry("Disable a key", "oci-key", "key-old", "old"),
-        entry("Cancel the deletion of a version", "oci-key-version", "version-other-1", "other"),
+        entry("Cancel the deletion of a version", "oci-key-version", "version-other-1", "other", "done"),
         entry("Soft-delete a secret in Azure", "azure-secret", "key-old", "old"),
         entry("Disable a key", "oci-key", "key-unknown", "unknown"),
     ]
     await store.write(lambda tx: log.note(tx, *told))
     rows = await office.rows(await office.made(report_type="key-report"))
-    assert [(row["key_activity"], row["key_id"], row["user_name"]) for row in rows] == [
-        ("Disable a key", "ocid1.key.oc1.iad.old", "ada"),
-        ("Cancel the deletion of a version", "ocid1.key.oc1.iad.other", "ada"),
+    assert [(row["key_activity"], row["key_id"], row["user_name"], row["stage"]) for row in rows] == [
+        ("Disable a key", "ocid1.key.oc1.iad.old", "ada", ""),
+        ("Cancel the deletion of a version", "ocid1.key.oc1.iad.other", "ada", "done"),
     ]
     only = await office.made(report_type="key-report", oci_params=[{"vaults": ["v2"]}])
     assert [row["key_id"] for row in await office.rows(only)] == ["ocid1.key.oc1.iad.other"]
@@ -293,7 +294,7 @@ async def test_who_may_see_what(office: Office) -> None:
 
 async def test_what_cannot_be_reported_is_refused(office: Office) -> None:
     for body, part in (
-        ({"name": "x", "report_type": "nonsense"}, "report_type"),
+        ({"name": "x", "report_type": "nonsense"}, "report_type: must be one of key-report, key-rotation, key-aging"),
         ({"name": "", "report_type": "key-aging"}, "name"),
         ({"name": "x", "report_type": "key-rotation", "end_time": "2026-01-01T00:00:00Z"}, "start_time"),
         ({"name": "x", "report_type": "key-aging", "start_time": "yesterday"}, "start_time"),

@@ -251,7 +251,7 @@ def test_the_scheduler_synchronizes_oci(oci_desk: OciDesk) -> None:
     body = {
         "name": "nightly oci",
         "operation": "cckm_synchronization",
-        "run_at": "0 3 * * *",
+        "run_at": "0 0 29 2 *",
         "cckm_synchronization_params": {"cloud_name": "oci", "oci_vaults": [vault.id]},
     }
     config = desk.admin.accept("POST", "/scheduler/job-configs", body, 201)

@@ -87,7 +87,7 @@ def test_the_test_of_a_connection(oci_desk: OciDesk) -> None:
     other = Path(oci_desk.config["key_file"]).read_text().replace("A", "B", 1)
     for wrong, part in (
         ({"fingerprint": ":".join(["00"] * 16)}, "OCI answered 401: NotAuthenticated"),
-        ({"user_ocid": "ocid1.user.oc1..nobody"}, "OCI answered 401: NotAuthenticated"),
+        ({"user_ocid": "ocid1.user.oc1..nobody"}, "look at the connection's user_ocid"),
         ({"tenancy_ocid": "ocid1.tenancy.oc1..nothing"}, "OCI answered 401: NotAuthenticated"),
         ({"credentials": {"key_file": other}}, "the connection's key cannot be used"),
         ({"realm_domain": "localhost:1"}, "cannot be reached"),

@@ -12,11 +12,11 @@ import pytest
 
 from claviger.switches.client import Switchboard
 from tests.agreeing import finished, open_intents
-from tests.desk import execute, still
+from tests.desk import execute, still, struck
 from tests.oci_plane import KEYS, OciDesk, OciManaged, rough_oci_desk_on, state_of
 from tests.service.test_cckm_oci_versions import UPLOAD, exported, local_key, ocid_of, upload_body, versions
 
-SOON_S = 20.0
+SOON_S = 60.0
 POINTS = ("intended", "changed", "acted")
 NATIVE, LOCAL, UPLOADED = "add-version", "add-version of a local key", "upload"
 SCHEDULED, CANCELLED = "version-schedule-deletion", "version-cancel-deletion"
@@ -186,15 +186,17 @@ def test_a_version_that_was_met_meanwhile_keeps_the_id_that_it_was_to_have(
     rough: OciDesk, vault: OciManaged, switches: Switchboard
 ) -> None:
     scene = Scene(rough, vault, LOCAL)
-    switches.fault_add(kind="delay", delay_s=3, service="cckm", operation="oci-key-add-version:acted", count=1)
+    held = switches.fault_add(kind="delay", delay_s=40, service="cckm", operation="oci-key-add-version:acted", count=1)
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(scene.ask)
+        struck(switches, held)
         give_up_at = time.monotonic() + SOON_S
         while len(versions(rough, scene.key)) < 3:
             assert time.monotonic() < give_up_at
             rough.refresh(scene.key)
         [met] = [each for each in versions(rough, scene.key) if each["key_material_origin"] != "native"]
         assert (met["key_material_origin"], met["source_key_identifier"]) == ("unknown", "")
+        switches.fault_remove(held)
         made = answer.result(SOON_S).json()
     assert made["id"] != met["id"]
     assert ocid_of(made) == ocid_of(met)

@@ -55,7 +55,7 @@ async def objects(office: Office) -> dict[str, Any]:
     nightly = {
         "name": "nightly",
         "operation": "cckm_synchronization",
-        "run_at": "0 3 * * *",
+        "run_at": "0 0 29 2 *",
         "cckm_synchronization_params": {"cloud_name": "AzureCloud", "synchronize_all": True},
     }
     config = {"id": (await admin.accept("POST", "/scheduler/job-configs", nightly))["id"]}

@@ -14,6 +14,7 @@ import pytest
 from claviger.cckm.azure.secrets import records
 from claviger.cckm.azure.secrets.listing import SecretLists, pages, scans, ways
 from claviger.cckm.azure.secrets.listing.memory import Memory
+from claviger.cckm.azure.secrets.listing.records import ListReads
 from claviger.cckm.azure.secrets.listing.ways import Ways
 from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Status
@@ -254,6 +255,39 @@ async def test_every_way_leads_to_the_same_page(estate: Estate, way: str, monkey
     assert taken > 8
 
 
+async def test_what_is_equal_is_in_the_order_of_all_else_that_is_sorted_by(estate: Estate) -> None:
+    lists = SecretLists(estate.store, CLOCK)
+    sorts = (
+        "secret_name,-updatedAt",
+        "-status,secret_name,region,-createdAt",
+        "-secret_name,status",
+        "region,secret_name",
+    )
+    filters: tuple[Pairs, ...] = ([], [("status", "AVAILABLE")], [("tags", "env"), ("enabled", "true")])
+    for sort in sorts:
+        for pairs in filters:
+            for skip in (0, 5, 31, ROWS // 2):
+                await estate.check(lists, [*pairs, ("sort", sort), ("skip", str(skip)), ("limit", "9")])
+
+
+async def test_a_search_among_few_rows_looks_at_those_alone(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ways, "FEW_OF_ALL", 1)
+    seen: list[list[int]] = []
+
+    async def noted(self: ListReads, *args: Any) -> list[Any]:
+        found = await usual(self, *args)
+        seen.append([row[0] for row in found])
+        return found
+
+    usual = ListReads.scan_facets
+    monkeypatch.setattr(ListReads, "scan_facets", noted)
+    vault = next(iter(estate.vaults.values()))
+    for searched in ([("secret_name", "*-1*")], [("tags", "env"), ("tags", "owner")], [("older_than_days", "1")]):
+        await estate.check(SecretLists(estate.store, CLOCK), [("key_vault", vault.name), *searched])
+    assert len(seen) == 3
+    assert any(seen)
+
+
 async def test_what_is_remembered_is_forgotten_with_every_change(
     estate: Estate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,7 +405,7 @@ def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
     again = memory.notes("1")
     assert again.get("a") == range(300)
     again.put("c", range(300))
-    again.put("too large", range(600))
+    again.put("too large", range(1000))
     memory.keep(again, "1")
     assert [memory.notes("1").get(key) for key in ("a", "b", "c", "too large")] == [range(300), None, range(300), None]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.agreeing import left_over
 from tests.cloud_jobs import DRIFT
 from tests.desk import SECRETS, Desk, Managed, execute
 from tests.synchronizing import JOBS, differences, drifts, ended, start, stored, synchronized
@@ -320,6 +321,7 @@ def test_whatever_others_do_the_records_are_as_the_vault_is(desk: Desk, seed: in
         before = stored(desk, vault)
         synchronized(desk.admin, vault)
         assert stored(desk, vault) == before, seed
+    assert left_over(desk.server) == []
 
 
 def _anything(desk: Desk, vault: Managed, chance: random.Random, name: str, blobs: dict[str, str]) -> None:

@@ -77,7 +77,7 @@ async def remaining(plane: Plane) -> dict[str, int]:
 
 async def none_left(plane: Plane, table: str, where: str = "1 = 1") -> None:
     """Waits until a background task has removed these rows."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await plane.count(table, where):  # noqa: ASYNC110 - the task of the product tells nobody
             await asyncio.sleep(0.01)
 

@@ -281,7 +281,10 @@ async def test_what_one_process_changes_the_other_sees_at_once(directory: Direct
         assert await other.estates.newest() is estate
 
 
-async def test_a_snapshot_is_read_again_only_when_the_directory_moved(directory: Directory) -> None:
+async def test_a_snapshot_is_read_again_only_when_the_directory_moved(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("claviger.store.postgres.GENERATION_S", 1e9)  # no half second passes amid this
     await directory.vault()
     first = await directory.estates.current()
     assert await directory.estates.current() is first

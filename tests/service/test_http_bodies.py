@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from claviger.server.metrics import resident_bytes
+from claviger.core.asgi import Scope
+from claviger.core.clock import SystemClock
+from claviger.server.front import Front
+from claviger.server.metrics import Metrics, resident_bytes
 from tests.wire_server import Served, read_answer, served, until
 
 HOST = b"Host: demo.vault.localhost\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 MIB = 1024 * 1024
+GROUND: dict[str, Any] = {"metrics": Metrics(), "clock": SystemClock(), "version": "1", "services": {}}
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +45,44 @@ def get(path: bytes, more: bytes = b"") -> bytes:
 def post(path: bytes, body: bytes, more: bytes = b"") -> bytes:
     """A request with a body of known length."""
     return b"POST " + path + b" HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n" % len(body) + more + b"\r\n" + body
+
+
+class QuickFront(Front):
+    """Answers at once whatever it is asked that way, and tells what body it was given."""
+
+    def quick(self, scope: Scope, body: bytes = b"") -> bytes | None:
+        content = json.dumps({"quick": scope["method"], "length": len(body)}).encode()
+        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(content), content)
+
+
+class TestTheQuickWay:
+    def test_is_asked_once_the_whole_body_is_there(self) -> None:
+        chunks = b"POST /echo HTTP/1.1\r\n" + HOST + CHUNKED + b"\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+        asked = get(b"/hello") + post(b"/echo", b"") + post(b"/echo", b"x" * 9000) + chunks + post(b"/echo", b"x")
+        with served(front=lambda app: QuickFront(lambda *_: app, **GROUND)) as it:
+            answers = it.talk(asked, 5)
+        assert [(a.json["quick"], a.json["length"]) for a in answers] == [
+            ("GET", 0),
+            *(("POST", length) for length in (0, 9000, 5, 1)),
+        ]
+
+    def test_is_left_where_the_body_is_still_to_come(self) -> None:
+        with served(front=lambda app: QuickFront(lambda *_: app, **GROUND)) as it, it.connection() as connection:
+            stream = connection.makefile("rb")
+            connection.sendall(post(b"/echo", b"x" * 5, b"Expect: 100-continue\r\n")[:-5])
+            assert (stream.readline(), stream.readline()) == (b"HTTP/1.1 100 Continue\r\n", b"\r\n")
+            connection.sendall(b"x" * 5)
+            answer = read_answer(stream)
+            assert answer is not None
+            assert answer.json == {"length": 5, "start": "xxxxx"}
+            connection.sendall(post(b"/echo", b"y"))
+            following = read_answer(stream)
+            assert following is not None
+            assert following.json == {"quick": "POST", "length": 1}
+
+    def test_is_not_for_changes_by_put(self) -> None:
+        with served(front=lambda app: QuickFront(lambda *_: app, **GROUND)) as it:
+            assert it.ask(post(b"/echo", b"xyz").replace(b"POST", b"PUT")).json["start"] == "xyz"
 
 
 class TestOneConnection:

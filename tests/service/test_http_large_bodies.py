@@ -77,14 +77,14 @@ class Zeros:
 class TestPythonRequests:
     def test_with_a_length(self, it: Served, folder: Path, path: str) -> None:
         url = f"https://127.0.0.1:{it.port}/{path}"
-        answer = requests.put(url, data=Zeros(), verify=str(folder / "ca.pem"), timeout=20)
+        answer = requests.put(url, data=Zeros(), verify=str(folder / "ca.pem"), timeout=60)
         assert answer.status_code == expected(path)
         assert answer.json()
 
     def test_in_chunks(self, it: Served, folder: Path, path: str) -> None:
         url = f"https://127.0.0.1:{it.port}/{path}"
         chunks = (bytes(65536) for _ in range(SIZE // 65536))
-        answer = requests.put(url, data=chunks, verify=str(folder / "ca.pem"), timeout=20)
+        answer = requests.put(url, data=chunks, verify=str(folder / "ca.pem"), timeout=60)
         assert answer.status_code == expected(path)
         assert answer.json()
 
@@ -93,10 +93,10 @@ class TestPythonRequests:
             session.verify = str(folder / "ca.pem")
             for _ in range(3):
                 url = f"https://127.0.0.1:{it.port}"
-                assert session.get(f"{url}/hello/a", timeout=20).json() == {"hello": "a"}
-                answer = session.put(f"{url}/{path}", data=Zeros(), timeout=20)
+                assert session.get(f"{url}/hello/a", timeout=60).json() == {"hello": "a"}
+                answer = session.put(f"{url}/{path}", data=Zeros(), timeout=60)
                 assert answer.status_code == expected(path)
-                assert session.put(f"{url}/early/401", data=b"x" * 100_000, timeout=20).status_code == 401
+                assert session.put(f"{url}/early/401", data=b"x" * 100_000, timeout=60).status_code == 401
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -110,7 +110,7 @@ def test_curl(it: Served, folder: Path, tmp_path: Path, path: str, how: str) -> 
     said = subprocess.run(
         [curl, "-sS", "-T", sparse, *more, "--cacert", folder / "ca.pem", "-w", " %{http_code} %{size_upload}",
          f"https://127.0.0.1:{it.port}/{path}"],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     body, status, sent = said.stdout.rsplit(" ", 2)
     assert (said.returncode, int(status)) == (0, expected(path)), said.stderr

@@ -11,18 +11,18 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
+from bench.ports import kept_ports
 from claviger.core.clock import SystemClock
 from claviger.core.errors import Misconfigured
 from claviger.server.front import Front
 from claviger.server.limits import Limits
 from claviger.server.metrics import Metrics
 from claviger.server.run import Serving, run, serve
-from tests.wire_server import Served, ShowingApp, plain_front, read_answer, served, until
+from tests.wire_server import PATIENCE_S, Served, ShowingApp, plain_front, read_answer, served, until
 
 HOST = b"Host: demo.vault.localhost\r\n"
 
@@ -43,9 +43,6 @@ class TestStarting:
 
     def test_until_the_services_are_started_there_is_503(self) -> None:
         seen: list[tuple[int, bytes]] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
 
         async def start() -> None:
             loop = asyncio.get_running_loop()
@@ -69,7 +66,8 @@ class TestStarting:
             done.append(it.port)
             it.stop()
 
-        run(serve(slow(showing), listen=("127.0.0.1", port), tls=None, started=started))
+        with kept_ports() as (port,):
+            run(serve(slow(showing), listen=("127.0.0.1", port), tls=None, started=started))
         assert done == [port]
         assert [status for status, _ in seen] == [503, 503]
         assert b'"starting"' in seen[0][1]
@@ -82,14 +80,11 @@ class TestStarting:
         front = Front(
             lambda _host, _path: None, metrics=Metrics(), clock=SystemClock(), version="1", services={}, start=start
         )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = free.getsockname()
-        with pytest.raises(Misconfigured, match="setting=X"):
-            run(serve(front, listen=address, tls=None))
-        with socket.socket() as again:
+        with kept_ports() as (port,), socket.socket() as again:
+            with pytest.raises(Misconfigured, match="setting=X"):
+                run(serve(front, listen=("127.0.0.1", port), tls=None))
             again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            again.bind(address)
+            again.bind(("127.0.0.1", port))
 
     def test_a_busy_port_is_named_with_the_fix(self) -> None:
         with served() as it:
@@ -108,12 +103,11 @@ class TestStarting:
                 assert "choose another port" in str(caught.value)
 
     def test_a_port_that_was_just_served_can_be_served_again(self) -> None:
-        port = 0
-        for _ in range(2):
-            with served(port=port) as it:
-                port = it.port
-                request = b"GET /hello HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
-                assert it.ask(request).status == 200  # closed by the server, whose side of it lingers in the kernel
+        request = b"GET /hello HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
+        with kept_ports() as (port,):
+            for _ in range(2):
+                with served(port=port) as it:
+                    assert it.ask(request).status == 200  # closed by the server, whose side lingers in the kernel
 
     @pytest.mark.parametrize("host", ["203.0.113.1", "no.such.host.invalid", "a\0b", "x" * 300])
     def test_a_wrong_address_is_named_with_the_fix(self, host: str) -> None:
@@ -124,19 +118,14 @@ class TestStarting:
     def test_a_second_address_without_tls(self) -> None:
         with served(plain_listen=("127.0.0.1", 0)) as it:
             assert it.serving.plain_port not in (None, it.port)
-            with socket.create_connection(("127.0.0.1", it.serving.plain_port or 0), 5) as connection:
+            with socket.create_connection(("127.0.0.1", it.serving.plain_port or 0), PATIENCE_S) as connection:
                 connection.sendall(get(b"/hello/plain"))
                 answer = read_answer(connection.makefile("rb"))
                 assert answer is not None
                 assert answer.json == {"hello": "plain"}
 
     def test_more_ports_of_the_same_address(self) -> None:
-        with contextlib.ExitStack() as held:
-            free = [held.enter_context(socket.socket()) for _ in range(2)]
-            for each in free:
-                each.bind(("127.0.0.1", 0))
-            ports = [each.getsockname()[1] for each in free]
-        with served(host="localhost", more_ports=ports) as it:
+        with kept_ports(2) as ports, served(host="localhost", more_ports=ports) as it:
             assert it.port not in ports
             for port in ports:
                 assert ask(port, b"/hello/more")[0] == 200
@@ -162,7 +151,7 @@ class TestStarting:
 
 def ask(port: int, path: bytes) -> tuple[int, bytes]:
     """Status and body, on a connection of its own."""
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as connection:
         connection.sendall(get(path))
         answer = read_answer(connection.makefile("rb"))
         assert answer is not None
@@ -182,7 +171,7 @@ class TestStopping:
             it.loop.call_soon_threadsafe(it.serving.stop)
             assert idle.recv(10) == b""
             with pytest.raises(OSError, match=r"refused|reset"):
-                socket.create_connection(("127.0.0.1", it.port), 5).recv(1)
+                socket.create_connection(("127.0.0.1", it.port), PATIENCE_S).recv(1)
             app.gate.set()
             stream = busy.makefile("rb")
             answer = read_answer(stream)
@@ -197,10 +186,8 @@ class TestStopping:
             busy.sendall(get(b"/wait/forever"))
             until(lambda: app.seen == ["/wait/forever"])
             it.loop.call_soon_threadsafe(it.serving.stop)
-            began = time.monotonic()
             with contextlib.suppress(ConnectionResetError):
                 busy.recv(1000)
-            assert time.monotonic() - began < 5
         assert "1 requests were cut off" in caplog.text
 
     def test_the_services_stop_after_the_last_request(self) -> None:
@@ -230,7 +217,7 @@ class TestStopping:
         with running_program() as (process, port):
             assert ask(port, b"/health")[0] == 200
             process.send_signal(number)
-            said, _ = process.communicate(timeout=15)
+            said, _ = process.communicate(timeout=60)
             assert process.returncode == 0
             assert said.splitlines() == ["cleaned up"]
 
@@ -296,6 +283,6 @@ def test_hundreds_of_clients_at_once() -> None:
 
 
 def test_localhost_is_both_loopback_addresses() -> None:
-    with served(host="localhost") as it, socket.create_connection(("::1", it.port), 5) as client:
+    with served(host="localhost") as it, socket.create_connection(("::1", it.port), PATIENCE_S) as client:
         client.sendall(get(b"/health"))
         assert client.recv(12) == b"HTTP/1.1 200"

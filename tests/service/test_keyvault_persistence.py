@@ -100,8 +100,7 @@ class Writer:
                 count += 1
 
 
-def test_a_kill_loses_nothing_that_was_acknowledged_and_leaves_nothing_half(own_server: Estate):
-    seed = random.randrange(2**32)
+def test_a_kill_loses_nothing_that_was_acknowledged_and_leaves_nothing_half(own_server: Estate, seed: int):
     chance = random.Random(seed)
     server, vault = own_server.server, own_server.make_vault()
     writers: list[Writer] = []

@@ -368,7 +368,10 @@ async def test_the_watch_runs_and_is_woken(home: Office, receiver: Receiver) -> 
     assert sorted(receiver.told("name")) == ["first", "second"]
 
 
-async def test_where_looking_takes_little_it_is_done_again_soon(home: Office, receiver: Receiver) -> None:
+async def test_where_looking_takes_little_it_is_done_again_soon(
+    home: Office, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MOST_OF_THE_TIME", 1.0)  # on a busy machine a look may take its second
     await home.subscribe(receiver.url)
     working = asyncio.gather(watching(home, every_s=3600, soonest_s=0).run(), home.courier.run())
     for count, name in enumerate(("first", "second"), start=1):

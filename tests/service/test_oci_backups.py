@@ -20,8 +20,7 @@ from claviger.ocikms.resealing import OciResealer
 from claviger.sealing.rotation import Rotation
 from claviger.store.contract import Tx
 from tests.oci_backups import BUCKET, PRIVATE, RSA, BackupDesk, open_backup_desk
-from tests.oci_keys import ABSENT, BAD, RELATED, SPENT, STALE, WRONG_STATE
-from tests.ocikms import ROOT_KEY, Rights
+from tests.ocikms import ABSENT, BAD, RELATED, ROOT_KEY, SPENT, STALE, WRONG_STATE, Rights
 
 EXISTS = (409, "NotAuthorizedOrResourceAlreadyExists")
 

@@ -25,11 +25,8 @@ from claviger.core.errors import Conflict, NotFound, Throttled, Unavailable
 from claviger.ocikms.calls import Verb
 from claviger.ocikms.workers import Workers
 from tests.ocicrypto import AES, P256, RSA, Shop, b64, open_shop, raw
-from tests.ocikms import DAY_S
+from tests.ocikms import ABSENT, BAD, DAY_S, WRONG_STATE
 
-ABSENT = (404, "NotAuthorizedOrNotFound")
-WRONG_STATE = (409, "IncorrectState")
-BAD = (400, "InvalidParameter")
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 
 

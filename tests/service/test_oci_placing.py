@@ -11,7 +11,8 @@ from claviger.ocikms.calls import Verb
 from claviger.ocikms.identity import records
 from claviger.ocikms.secrets.routes import SecretRoutes
 from tests.oci_backups import PRIVATE, BackupDesk, open_backup_desk
-from tests.oci_keys import AES, RELATED
+from tests.oci_keys import AES
+from tests.ocikms import RELATED
 from tests.ocisecrets import Safe
 
 TABLES = ("oci_vaults", "oci_keys", "oci_secrets", "oci_buckets")

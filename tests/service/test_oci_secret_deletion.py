@@ -9,12 +9,8 @@ import pytest
 from claviger.ocikms.secrets.deletion import delete_due, next_due
 from claviger.ocikms.sweeper import deletions
 from claviger.ocikms.texts import written
-from tests.ocikms import DAY_S, START
+from tests.ocikms import ABSENT, BAD, DAY_S, START, WRONG_STATE
 from tests.ocisecrets import Safe, open_safe
-
-ABSENT = (404, "NotAuthorizedOrNotFound")
-WRONG_STATE = (409, "IncorrectState")
-BAD = (400, "InvalidParameter")
 
 
 @pytest.fixture

@@ -18,14 +18,7 @@ from claviger.ocikms.texts import written
 from claviger.ocikms.vaults import records
 from claviger.ocikms.vaults.operations import Vaults, vault_at, writable
 from claviger.ocikms.vaults.routes import VaultRoutes
-from tests.ocikms import DAY_S, REGION, Desk, Told, open_desk
-
-ABSENT = (404, "NotAuthorizedOrNotFound")
-WRONG_STATE = (409, "IncorrectState")
-BAD = (400, "InvalidParameter")
-STALE = (412, "NoEtagMatch")
-SPENT = (409, "InvalidatedRetryToken")
-RELATED = (400, "RelatedResourceNotAuthorizedOrNotFound")
+from tests.ocikms import ABSENT, BAD, DAY_S, REGION, RELATED, SPENT, STALE, WRONG_STATE, Desk, Told, open_desk
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from claviger.ocikms.versions.routes import VersionRoutes
 from claviger.ocikms.wrapping.operations import Wrapping
 from claviger.sealing.keyring import Keyring
 from claviger.sealing.notes import SealedNotes
-from tests.oci_keys import ABSENT, BAD, SPENT, STALE, WRONG_STATE, KeyDesk, open_key_desk
-from tests.ocikms import DAY_S, REGION, open_desk
+from tests.oci_keys import KeyDesk, open_key_desk
+from tests.ocikms import ABSENT, BAD, DAY_S, REGION, SPENT, STALE, WRONG_STATE, open_desk
 
 VERSION_FIELDS = {
     *("id", "compartmentId", "timeCreated", "lifecycleState", "vaultId", "keyId", "timeOfDeletion", "origin"),

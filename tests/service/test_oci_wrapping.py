@@ -25,10 +25,8 @@ from claviger.ocikms.calls import Verb
 from claviger.ocikms.vaults import records as vaults
 from claviger.ocikms.wrapping.wire import WrappedImportKey
 from tests.ocicrypto import AES, P256, RSA, Shop, b64, open_shop, raw
-from tests.ocikms import DAY_S
+from tests.ocikms import ABSENT, BAD, DAY_S
 
-ABSENT = (404, "NotAuthorizedOrNotFound")
-BAD = (400, "InvalidParameter")
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
 DIRECT, BY_AES = "RSA_OAEP_SHA256", "RSA_OAEP_AES_SHA256"
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from bench.ports import kept_ports
 from claviger.core.clock import SystemClock
 from claviger.keyvault.vaults.operations import DEFAULT_SUBSCRIPTION
 from claviger.server.authority import open_authority
@@ -22,26 +23,24 @@ from tests.wire_server import MemoryBox
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RunningServer]:
-    with socket.socket() as spare:
-        spare.bind(("127.0.0.1", 0))
-        port = spare.getsockname()[1]
-    settings = {
-        "CLAVIGER_VAULT_SUFFIXES": "vault.example.org",
-        "CLAVIGER_LOGIN_URL": f"https://login.example.net:{port}",
-    }
-    server = RunningServer(tmp_path, settings=settings)
-    server.port = port
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
+    with kept_ports() as (port,):
+        settings = {
+            "CLAVIGER_VAULT_SUFFIXES": "vault.example.org",
+            "CLAVIGER_LOGIN_URL": f"https://login.example.net:{port}",
+        }
+        server = RunningServer(tmp_path, settings=settings)
+        server.port = port
+        try:
+            server.start()
+            yield server
+        finally:
+            server.kill()
 
 
 def _ask(server: RunningServer, host: str, path: str, **more: object) -> httpx.Response:
     """A request to a name that no resolver knows, with the certificate checked for that name."""
     trust = ssl.create_default_context(cafile=str(server.data / "tls" / "ca.pem"))
-    with httpx.Client(verify=trust, trust_env=False) as http:
+    with httpx.Client(verify=trust, trust_env=False, timeout=60) as http:
         return http.request(
             str(more.pop("method", "GET")),
             f"https://127.0.0.1:{server.port}{path}",
@@ -86,7 +85,7 @@ def test_with_a_certificate_of_its_own_the_control_plane_still_reaches_the_embed
         server.start()
         trust = ssl.create_default_context(cadata=theirs.certificate_pem.decode())
         for host, is_shown in (("claviger.example.org", True), ("login.localhost", False)):
-            with socket.create_connection(("127.0.0.1", server.port), 10) as plain:
+            with socket.create_connection(("127.0.0.1", server.port), 60) as plain:
                 try:
                     trust.wrap_socket(plain, server_hostname=host).close()
                     assert is_shown

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.ports import KeptPort
 from tests.packaging import PACKAGING, ROOT, ask, compose, image_environment, workflow_steps
 from tests.postgres import Databases
 from tests.server import RunningServer
@@ -36,9 +37,8 @@ class Composed:
         self.secrets = folder / "secrets"
         seed = (PACKAGING / "seed.toml").read_text().replace("/run/secrets", str(self.secrets))
         (folder / "seed.toml").write_text(seed)
-        with socket.socket() as spare:
-            spare.bind(("127.0.0.1", 0))
-            self.port = int(spare.getsockname()[1])
+        self._kept = KeptPort()
+        self.port = self._kept.number
         told = {**image_environment(), **compose()["services"]["claviger"]["environment"]}
         settings = {name: self._here(value, folder) for name, value in told.items() if name.startswith("CLAVIGER_")}
         del settings["CLAVIGER_DATA"], settings["CLAVIGER_LISTEN"]

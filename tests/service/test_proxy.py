@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import kept_ports
 from claviger.core.clock import SystemClock
 from claviger.proxy.tunnels import USER, Limits
 from claviger.proxy.upstream import Upstream
@@ -137,8 +138,10 @@ async def test_without_a_server_nothing_for_a_cloud_goes_anywhere() -> None:
         status, _, body = await (await it.client()).ask(SERVED)
         assert status == 502
         assert b"claviger start" in body
-    async with serving(twin.serve) as port, proxied(_closed(), upstream=Upstream("127.0.0.1", port)) as it:
-        assert (await (await it.client()).ask(SERVED))[0] == 502
+    with kept_ports() as (closed,):
+        gone = ("127.0.0.1", closed)
+        async with serving(twin.serve) as port, proxied(gone, upstream=Upstream("127.0.0.1", port)) as it:
+            assert (await (await it.client()).ask(SERVED))[0] == 502
     assert twin.heads == []
 
 
@@ -171,11 +174,12 @@ async def test_a_client_that_says_nothing_is_sent_away() -> None:
 
 
 async def test_a_host_that_is_not_there_or_has_no_name() -> None:
-    async with proxied(limits=Limits(connect_s=5)) as it:
-        for target in (f"127.0.0.1:{_closed()[1]}", "no..name:443", f"{'a' * 70}.example:443"):
-            status, _, body = await (await it.client()).ask(target)
-            assert status == 502, target
-            assert b"no connection" in body
+    with kept_ports() as (closed,):
+        async with proxied(limits=Limits(connect_s=20)) as it:
+            for target in (f"127.0.0.1:{closed}", "no..name:443", f"{'a' * 70}.example:443"):
+                status, _, body = await (await it.client()).ask(target)
+                assert status == 502, target
+                assert b"no connection" in body
 
 
 async def test_a_host_that_does_not_answer_is_given_up() -> None:
@@ -244,11 +248,11 @@ async def test_what_is_not_read_is_not_fetched() -> None:
 
 
 async def test_a_tunnel_in_which_nothing_moves_ends(far: int) -> None:
-    async with proxied(limits=Limits(idle_s=0.3)) as it:
+    async with proxied(limits=Limits(idle_s=1.5)) as it:
         client = await it.tunnel(f"127.0.0.1:{far}")
-        for _ in range(6):  # twice the limit in all, never the limit at once
+        for _ in range(6):  # twice the limit in all, never the limit at once, not even where this process must wait
             assert await client.say(b"still here") == b"still here"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.5)
         assert await client.ended()
 
 
@@ -287,9 +291,3 @@ async def test_the_end_of_the_program_cuts_everything(far: int) -> None:
         assert await idle.ended()
         with pytest.raises(ConnectionRefusedError):
             await it.client()
-
-
-def _closed() -> tuple[str, int]:
-    """An address where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as closing:
-        return closing.getsockname()

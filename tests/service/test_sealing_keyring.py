@@ -131,8 +131,8 @@ class TestDataKeys:
     async def test_a_key_is_made_inside_a_change(self, machine: Machine) -> None:
         keyring = (await machine.process()).keyring
         made = await keyring.write(lambda tx: keyring.create_data_key(tx, "shelf:a"))
-        assert await keyring.write(lambda tx: keyring.current_data_key(tx, "shelf:a")) == made
-        assert await keyring.write(lambda tx: keyring.current_data_key(tx, "shelf:b")) is None
+        assert await keyring.write(lambda tx: records.current_data_key_in(tx, "shelf:a")) == made
+        assert await keyring.write(lambda tx: records.current_data_key_in(tx, "shelf:b")) is None
         assert await keyring.ensure_data_key("shelf:a") == made
         with pytest.raises(Conflict):
             await keyring.write(lambda tx: keyring.create_data_key(tx, "shelf:a"))

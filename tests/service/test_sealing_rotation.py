@@ -391,9 +391,7 @@ async def test_killed_at_every_step(machine: Machine, kind: str, when: Any) -> N
     await settled(server, machine)
 
 
-async def test_servers_write_and_read_on_while_keys_rotate(machine: Machine) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201 - to run it again
+async def test_servers_write_and_read_on_while_keys_rotate(machine: Machine, seed: int) -> None:
     chance = random.Random(seed)
     servers = [await machine.process(remembered=3), await machine.process()]
     command = await machine.process(batch_size=20)

@@ -41,6 +41,18 @@ def test_every_cell(operation: Operation, status: Status) -> None:
     assert str(refused.value.facts["message"]).startswith(f"the secret is {status.value}, and ")
 
 
+@pytest.mark.parametrize("operation", [Operation.RECOVER, Operation.RESTORE])
+@pytest.mark.parametrize("status", Status)
+def test_who_wants_a_secret_back_is_never_told_to_delete_it(operation: Operation, status: Status) -> None:
+    if (operation, status) in ALLOWED:
+        return
+    with pytest.raises(Invalid) as refused:
+        decide(operation, status)
+    advice = str(refused.value.facts["message"]).partition("; ")[2]
+    assert advice
+    assert "delete" not in advice
+
+
 def test_the_table_names_every_cell() -> None:
     assert {(operation, status) for operation, status, _ in TRANSITIONS.cells()} == {
         (operation, status) for operation in Operation for status in Status

@@ -82,7 +82,7 @@ def cloud() -> OciCloud:
         private_key=private,
         realm_domain="localhost:1",
     )
-    limits = Limits(connect_s=0.5, read_s=0.5, call_s=5.0, queue_s=0.2, read_retries=1)
+    limits = Limits(connect_s=20.0, read_s=20.0, call_s=60.0, queue_s=0.2, read_retries=1)
     return OciCloud(account, limits, Budgets(0.2), Workers(2), None)
 
 

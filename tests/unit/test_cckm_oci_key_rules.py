@@ -70,6 +70,15 @@ def test_the_table_knows_every_operation() -> None:
     assert ALLOWED.keys() == set(Operation)
 
 
+def test_who_disables_what_is_disabled_is_not_told_to_enable_it() -> None:
+    with pytest.raises(Conflict) as told:
+        decide(Operation.DISABLE, "DISABLED")
+    assert str(told.value.facts["message"]).endswith("needs it to be ENABLED")
+    with pytest.raises(Conflict) as told:
+        decide(Operation.ADD_VERSION, "DISABLED")
+    assert str(told.value.facts["message"]).endswith("; enable it first")
+
+
 def test_a_second_deletion_is_told_what_to_do_first() -> None:
     with pytest.raises(Conflict) as told:
         decide(Operation.SCHEDULE_DELETION, "PENDING_DELETION")

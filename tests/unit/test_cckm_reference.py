@@ -183,7 +183,7 @@ def _run(script: str) -> tuple[list[str], str]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     return done.stderr.splitlines(), done.stdout

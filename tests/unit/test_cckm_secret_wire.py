@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from claviger.cckm.azure.secrets.rows import SecretRow, Told, details_of, read_details, row_of, values_of, view_in
+from claviger.cckm.azure.secrets.rows import SecretRow, Told, details_of, read_details, row_of, values_of, view_of
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.cckm.azure.secrets.showing import shown
 from claviger.cckm.azure.secrets.wire import (
@@ -158,7 +158,16 @@ def answered(example: dict[str, Any]) -> dict[str, Any]:
         created_at=seconds_of(example["createdAt"]),
         updated_at=seconds_of(example["updatedAt"]),
     )
-    record = shown(view_in(row, vault), Sensitive(param["value"]))
+    in_vault = (
+        vault.id,
+        vault.domain_id,
+        vault.azure_name,
+        vault.subscription_id,
+        vault.location,
+        vault.cloud_name,
+        vault.details,
+    )
+    record = shown(view_of((*values_of(row), *in_vault)), Sensitive(param["value"]))
     found: dict[str, Any] = json.loads(msgspec.json.encode(record))
     return found
 

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from claviger.core.errors import Misconfigured
-from claviger.ocikms.app import failure_headers
 from claviger.ocikms.errors import failure
+from claviger.ocikms.replies import failure_headers
 from claviger.settings import load_settings
 
 

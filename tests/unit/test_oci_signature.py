@@ -18,21 +18,11 @@ from claviger.core.errors import Unauthenticated
 from claviger.ocikms.calls import Caller
 from claviger.ocikms.errors import NOT_AUTHENTICATED, told
 from claviger.ocikms.signature import WINDOW_S, Head, Verifier, check_body, read_authorization
+from tests.oci_requests import EXAMPLE_FINGERPRINT, EXAMPLE_KEY
 
-VECTOR_KEY = """-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEArVby9y+5hBWHKM9Zst1x
-9cD4WDFUu/Go8XF1chztxW+N7+E0w7q0Bzvr3EADSkv7+9xaLS7ONqfYKZTUeqn3
-Nk0dtxLSICgXPPe+jr/Xfpe7DB/Jf7BNZw4/K0EdeYWxBfhNbRwO4rgWfPRDB95U
-Abn9KthUWnJEn3602KLxEi0McO0lsWHyfeGlXvYNTtwlHnDmxS3nhGgPfl1O7EWM
-BGCYPL2PKml1PhXYgLPYuG+krR/oPKiw+9NNZj/s2YrSZ/kQ4UAv2f/LznXu1ae5
-P/xTvyNfLh2udrDo8Pc2kCr3l6xdc3qByfa6Tkc/oJ7DAhO/DSbRXLqsCa/VgjJr
-aQIDAQAB
------END PUBLIC KEY-----
-"""
-FINGERPRINT = "f5:e3:8c:12:9d:57:3f:2d:c0:cd:58:13:1d:4d:07:33"
 TENANCY, USER = "ocid1.tenancy.oc1..aaaatenancy", "ocid1.user.oc1..aaaauser"
-CALLER = Caller(TENANCY, 1, USER, "demo", FINGERPRINT)
-KEY_ID = f"{TENANCY}/{USER}/{FINGERPRINT}"
+CALLER = Caller(TENANCY, 1, USER, "demo", EXAMPLE_FINGERPRINT)
+KEY_ID = f"{TENANCY}/{USER}/{EXAMPLE_FINGERPRINT}"
 VECTOR_DATE, VECTOR_AT = b"Mon, 05 Jan 2026 21:31:40 GMT", 1767648700.0
 HOST = b"abcd1234-management.kms.us-ashburn-1.oraclecloud.com"
 GET_TARGET = b"/20180608/keys?compartmentId=ocid1.compartment.oc1..aaaa&limit=10"
@@ -82,7 +72,7 @@ def authorization(signature: str, names: str, /, **other: str) -> bytes:
 
 def admitted(verifier: Verifier, scope: Scope, body: bytes = b"", *, public: str = PUBLIC, **more: Any) -> Caller:
     """Verifies head and body as the funnel does."""
-    known = {(TENANCY, USER, FINGERPRINT): (CALLER, public)}
+    known = {(TENANCY, USER, EXAMPLE_FINGERPRINT): (CALLER, public)}
     head = Head(scope)
     caller, signature = verifier.admit(head, lambda *key: known.get(key), **more)
     if head.method in ("POST", "PUT", "PATCH"):
@@ -109,8 +99,8 @@ def vector(method: str) -> Scope:
 
 def test_the_vectors_hold() -> None:
     verifier = Verifier(ManualClock(VECTOR_AT))
-    assert admitted(verifier, vector("GET"), public=VECTOR_KEY) is CALLER
-    assert admitted(verifier, vector("POST"), POST_BODY, public=VECTOR_KEY) is CALLER
+    assert admitted(verifier, vector("GET"), public=EXAMPLE_KEY) is CALLER
+    assert admitted(verifier, vector("POST"), POST_BODY, public=EXAMPLE_KEY) is CALLER
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -118,7 +108,7 @@ def test_a_vector_of_which_one_byte_is_changed_does_not_hold(method: str) -> Non
     scope = vector(method)
     scope["raw_path"] = scope["raw_path"][:-1] + b"X"
     with pytest.raises(Unauthenticated):
-        admitted(Verifier(ManualClock(VECTOR_AT)), scope, POST_BODY, public=VECTOR_KEY)
+        admitted(Verifier(ManualClock(VECTOR_AT)), scope, POST_BODY, public=EXAMPLE_KEY)
 
 
 # Signatures made here, as the SDK makes them.
@@ -270,10 +260,10 @@ GET_DAMAGE: dict[str, Callable[[], Scope]] = {
     "key id of four": lambda: signed(keyId=f"{KEY_ID}/x"),
     "security token": lambda: signed(keyId="ST$eyJhbGciOiJSUzI1NiJ9.e30.c2ln"),
     "security token of three": lambda: signed(keyId="ST$a/b/c"),
-    "other tenancy": lambda: signed(keyId=f"{TENANCY}x/{USER}/{FINGERPRINT}"),
-    "other user": lambda: signed(keyId=f"{TENANCY}/{USER}x/{FINGERPRINT}"),
-    "other fingerprint": lambda: signed(keyId=f"{TENANCY}/{USER}/{FINGERPRINT.replace('f5', 'f6')}"),
-    "fingerprint in capitals": lambda: signed(keyId=f"{TENANCY}/{USER}/{FINGERPRINT.upper()}"),
+    "other tenancy": lambda: signed(keyId=f"{TENANCY}x/{USER}/{EXAMPLE_FINGERPRINT}"),
+    "other user": lambda: signed(keyId=f"{TENANCY}/{USER}x/{EXAMPLE_FINGERPRINT}"),
+    "other fingerprint": lambda: signed(keyId=f"{TENANCY}/{USER}/{EXAMPLE_FINGERPRINT.replace('f5', 'f6')}"),
+    "fingerprint in capitals": lambda: signed(keyId=f"{TENANCY}/{USER}/{EXAMPLE_FINGERPRINT.upper()}"),
     "no base64": lambda: signed(signature="***"),
     "base64 with a blank": lambda: reworded(signed(), lambda value: value.replace('signature="', 'signature=" ')),
     "base64 without its end": lambda: reworded(signed(), lambda value: value.replace('==",version', '",version')),
@@ -365,7 +355,7 @@ def test_lengths_that_are_no_numbers_are_refused(verifier: Verifier) -> None:
     for length in (b"+21", b"2_1", b"", b"9" * 400):
         scope = signed("GET", names=names, more=[(b"content-length", length), (b"x-content-sha256", EMPTY_HASH)])
         with pytest.raises(Unauthenticated):
-            check_body(Head(scope), read_authorization(dict(scope["headers"])[b"authorization"]), b"")
+            check_body(Head(scope), read_authorization(dict(scope["headers"])[b"authorization"])[0], b"")
 
 
 def test_a_key_that_is_not_rsa_or_no_key_is_refused(verifier: Verifier) -> None:

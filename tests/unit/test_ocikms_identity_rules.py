@@ -23,18 +23,8 @@ from claviger.crypto.api_keys import fingerprint_of, new_api_key, public_half, r
 from claviger.ocikms.identity import rules, wire
 from claviger.ocikms.identity.regions import KEYS
 from claviger.ocikms.ocids import new_ocid
+from tests.oci_requests import EXAMPLE_FINGERPRINT, EXAMPLE_KEY
 
-VECTOR = """-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEArVby9y+5hBWHKM9Zst1x
-9cD4WDFUu/Go8XF1chztxW+N7+E0w7q0Bzvr3EADSkv7+9xaLS7ONqfYKZTUeqn3
-Nk0dtxLSICgXPPe+jr/Xfpe7DB/Jf7BNZw4/K0EdeYWxBfhNbRwO4rgWfPRDB95U
-Abn9KthUWnJEn3602KLxEi0McO0lsWHyfeGlXvYNTtwlHnDmxS3nhGgPfl1O7EWM
-BGCYPL2PKml1PhXYgLPYuG+krR/oPKiw+9NNZj/s2YrSZ/kQ4UAv2f/LznXu1ae5
-P/xTvyNfLh2udrDo8Pc2kCr3l6xdc3qByfa6Tkc/oJ7DAhO/DSbRXLqsCa/VgjJr
-aQIDAQAB
------END PUBLIC KEY-----
-"""
-FINGERPRINT = "f5:e3:8c:12:9d:57:3f:2d:c0:cd:58:13:1d:4d:07:33"
 PRIVATE, PUBLIC = new_api_key()
 
 
@@ -43,8 +33,8 @@ def pem(key: Any) -> str:
 
 
 def test_the_fingerprint_is_that_of_the_contract() -> None:
-    assert fingerprint_of(VECTOR) == FINGERPRINT
-    assert read_public_key("Comment\n" + VECTOR.replace("\n", "\r\n")) == (FINGERPRINT, VECTOR)
+    assert fingerprint_of(EXAMPLE_KEY) == EXAMPLE_FINGERPRINT
+    assert read_public_key("Comment\n" + EXAMPLE_KEY.replace("\n", "\r\n")) == (EXAMPLE_FINGERPRINT, EXAMPLE_KEY)
 
 
 def test_a_new_key_is_one_pair() -> None:
@@ -62,7 +52,7 @@ def test_a_new_key_is_one_pair() -> None:
         pem(rsa.generate_private_key(65537, 1024)),
         pem(ec.generate_private_key(ec.SECP256R1())),
         PRIVATE.reveal_text(),
-        VECTOR + " " * 20_000,
+        EXAMPLE_KEY + " " * 20_000,
     ],
     ids=["empty", "words", "short", "rsa-1024", "ec", "private", "long"],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
@@ -92,6 +93,7 @@ class _Spiteful:
 
 @pytest.mark.usefixtures("_restored")
 def test_failures_that_nobody_catches(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    gc.collect()  # what other tests have left behind is not to be told here
     for hook, of in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
         monkeypatch.setattr(hook, of, getattr(hook, of))
     said = io.StringIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
@@ -53,6 +54,21 @@ def test_a_fault_strikes_what_it_names_and_as_often_as_it_says() -> None:
     struck = [faults.striking("keyvault", "SecretGet", "demo") is not None for _ in range(3)]
     assert struck == [True, True, False]
     assert [(each.hits, each.left) for each in faults.standing()] == [(2, 0)]
+
+
+async def test_who_takes_a_fault_away_lets_go_of_what_it_delays() -> None:
+    switches = Switches(MovableClock(ManualClock(START)))
+    for disarm in (switches.faults.remove, lambda _: switches.faults.clear()):
+        fault = switches.faults.add(Fault(kind="delay", delay_s=60.0))
+        waiting = asyncio.create_task(switches.meet("keyvault", "SecretGet", "demo"))
+        await asyncio.sleep(0)
+        assert ([each.hits for each in switches.faults.standing()], waiting.done()) == ([1], False)
+        disarm(fault.id)
+        async with asyncio.timeout(30):
+            assert await waiting is False
+    switches.faults.add(Fault(kind="delay", delay_s=0.01))
+    async with asyncio.timeout(30):
+        assert await switches.meet("keyvault", "SecretGet", "demo") is False
 
 
 def test_the_share_is_kept_and_the_seed_replays_it() -> None:

@@ -113,45 +113,6 @@ def test_scopes_hold_for_what_is_below_them() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    "scope",
-    [
-        f"/subscriptions/{SUBSCRIPTION}",
-        f"/subscriptions/{SUBSCRIPTION.upper()}/resourceGroups/My.Group_1(x)",
-        PATH,
-        PATH + "/",
-        PATH + "/secrets/Name-1",
-        "/",
-    ],
-)
-def test_good_scopes(scope: str) -> None:
-    assert rules.check_scope(scope) == (scope.lower().rstrip("/") or "/")
-
-
-@pytest.mark.parametrize(
-    "scope",
-    [
-        "",
-        "subscriptions",
-        "/subscriptions",
-        "/subscriptions/none",
-        f"/subscriptions/{SUBSCRIPTION}/resourceGroups",
-        f"/subscriptions/{SUBSCRIPTION}/resourceGroups/ends.",
-        PATH + "/secrets",
-        PATH + "/secrets/a b",
-        PATH + "/secrets/a/b",
-        PATH + "/keys/a",
-        PATH.replace("KeyVault", "Storage"),
-    ],
-)
-def test_bad_scopes(scope: str) -> None:
-    if scope == "":
-        assert rules.check_scope(scope) == "/"
-        return
-    with pytest.raises(Invalid, match="Scope"):
-        rules.check_scope(scope)
-
-
 def test_a_location_is_kept_in_its_short_form() -> None:
     assert rules.check_location("West US 2") == "westus2"
     with pytest.raises(Invalid, match="Location"):

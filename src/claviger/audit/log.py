@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import NoReturn
 
 from claviger.audit import records
@@ -26,7 +27,7 @@ log = logging.getLogger("claviger.audit")
 BUFFER_LIMIT = 10_000
 BUFFER_WAIT_S = 0.07
 """How long the first of some buffered entries waits for more: the rest of what is promised is for the disk."""
-WRITTEN_AT_ONCE = 512
+WRITTEN_AT_ONCE = 1024
 RETRY_S = 0.5
 KNOWN_FACETS = 4096
 UNAVAILABLE = "AuditUnavailable"
@@ -126,11 +127,14 @@ class AuditLog:
     async def run(self) -> None:
         """Writes what was buffered, until cancelled. What cannot be written waits; meanwhile `buffer` refuses."""
         self._open = True
+        loop = asyncio.get_running_loop()
+        wait_s = BUFFER_WAIT_S
         while True:
             await self._wakened.wait()
             if self._failure is None:
-                await asyncio.sleep(BUFFER_WAIT_S)
+                await asyncio.sleep(wait_s)
             self._wakened.clear()
+            began = loop.time()
             try:
                 await self.flush()
             except Refusal as failure:
@@ -139,9 +143,14 @@ class AuditLog:
                 self._failure = failure
                 await asyncio.sleep(RETRY_S)
                 self._wakened.set()
+                continue
+            wait_s = BUFFER_WAIT_S
+            if self._waiting:  # the first of them may be as old as the writing
+                self._wakened.set()
+                wait_s = max(0.0, began + BUFFER_WAIT_S - loop.time())
 
     async def flush(self) -> None:
-        """Writes what is buffered now. Raises what the store raises; nothing of it is lost by that.
+        """Writes what is buffered now, not what comes meanwhile. Raises what the store raises; nothing is lost by that.
 
         Where the database could not tell whether it had committed, entries may come to stand in the log twice.
         """
@@ -150,9 +159,11 @@ class AuditLog:
 
     async def _flush(self) -> None:
         async with self._writing:
-            while self._waiting:
-                count = min(len(self._waiting), WRITTEN_AT_ONCE)
-                some = [self._waiting[at] for at in range(count)]
+            left = len(self._waiting)  # what comes meanwhile has its own time: else a busy server commits without pause
+            while left:
+                count = min(left, WRITTEN_AT_ONCE)
+                left -= count
+                some = list(islice(self._waiting, count))
                 await self._write([each if isinstance(each, Leaf) else each.leaf() for each in some])
                 for _ in range(count):
                     self._waiting.popleft()

@@ -123,8 +123,9 @@ class ObjectStamp:
 
     def leaf(self, at: float, subject: Subject, request_id: str) -> Leaf:
         """The record, as the log keeps it."""
-        told = (at, subject.container, subject.id, subject.kind, subject.name, request_id)
-        body = self._form % tuple(_encode(each) for each in told)
+        container, ident, kind, name = subject.container, subject.id, subject.kind, subject.name
+        told = _encode(at), _encode(container), _encode(ident), _encode(kind), _encode(name), _encode(request_id)
+        body = self._form % told
         return Leaf(at, self._shared, object_key(subject.id), sha256(b"\x00" + body).digest(), body)
 
 

@@ -11,7 +11,7 @@ import re
 import types
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -42,7 +42,7 @@ def read_struct(raw: bytes, kind: type[S]) -> S:
     try:
         body = msgspec.convert(sent, kind, dec_hook=_wrapped)
     except msgspec.ValidationError as problem:
-        raise validation(_missing(sent, kind) | _told(str(problem))) from None
+        raise validation(_missing(sent, kind) | _told(str(problem), kind)) from None
     if _NUL in raw:
         _refuse_nul(body)
     return body
@@ -80,7 +80,7 @@ def _wrapped(kind: type, value: object) -> object:
     raise TypeError("Expected `str`")
 
 
-def _told(problem: str) -> dict[str, str]:
+def _told(problem: str, kind: type[msgspec.Struct]) -> dict[str, str]:
     """msgspec's words, as field and reason. They name types and fields, never values."""
     at = _PLACE.search(problem)
     place = at["place"] if at else ""
@@ -89,8 +89,15 @@ def _told(problem: str) -> dict[str, str]:
     if missing:
         return {f"{place}.{missing['field']}".strip("."): "is required"}
     if said.startswith("Invalid enum value"):
-        said = "is not one of the allowed values"
+        allowed = _words(kind, place)
+        said = f"must be one of {', '.join(allowed)}" if allowed else "is not one of the allowed values"
     return {place or "body": said.replace("`", "")}
+
+
+def _words(kind: type[msgspec.Struct], place: str) -> tuple[str, ...]:
+    """The words that a field of the body takes, where it takes but a few."""
+    hints = [field.type for field in msgspec.structs.fields(kind) if field.encode_name == place]
+    return tuple(str(word) for hint in hints if get_origin(hint) is Literal for word in get_args(hint))
 
 
 def _missing(sent: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, str]:

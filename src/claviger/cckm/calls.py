@@ -26,13 +26,12 @@ LARGEST_BODY = 64 * 1024
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who is calling, in which domain, by which token. `groups` are those of this domain."""
+    """Who is calling, in which domain and session. `groups` are those of this domain."""
 
     user_id: str
     username: str
     domain_id: str
     groups: frozenset[str]
-    token_id: str
     session_id: str
     must_change_password: bool = False
 

@@ -39,6 +39,7 @@ JSON
 )
 ```
 
+A one-time password has to be changed first: `PATCH /api/v1/auth/changepw` with `username`, `password`, `new_password`.
 Where the server's certificate comes from its own authority, curl needs that authority's file: `--cacert FILE`, or
 `CURL_CA_BUNDLE` in the environment.
 
@@ -56,8 +57,9 @@ answer holds `skip`, `limit`, `total` and `resources`.
 ## Errors
 
 An error has a status of 400 or more and says in `message` what is wrong with this very call. `code` and `codeDesc` name
-its kind, and `requestID` finds it in the server's log. Nothing was changed, except that after a `500` or `504` the
-cloud may still have done it: read the record to see.
+its kind. `requestID` is `details.request_id` of a refused change in the audit log; in the server's own log it stands by
+what failed with a `500`. Nothing was changed, except that after a `500` or `504` the cloud may still have done it: read
+the record to see.
 
 ## Who may call
 

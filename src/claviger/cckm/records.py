@@ -153,6 +153,17 @@ def set_meta(tx: Tx, key: str, value: str) -> None:
     )
 
 
+def one_of(store: Store, column: str, *, numbers: bool = False) -> str:
+    """Whether a column has one of some values, which are given as the JSON text of a list: its one place.
+
+    So a statement stays the same however many there are.
+    """
+    if store.kind == "postgresql":
+        cast = "::bigint" if numbers else ""
+        return f"{column} = ANY(ARRAY(SELECT value{cast} FROM jsonb_array_elements_text(?::jsonb)))"
+    return f"{column} IN (SELECT value FROM json_each(?))"
+
+
 def portions(items: Sequence[T], most: int = ROWS_AT_ONCE) -> Iterator[Sequence[T]]:
     """`items` in runs of up to `most`, for statements with a place for each."""
     for at in range(0, len(items), most):

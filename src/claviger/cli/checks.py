@@ -29,7 +29,7 @@ from claviger.ocikms.hosts import LOCAL_DOMAIN
 from claviger.ocikms.identity.regions import DEFAULT
 from claviger.settings import Settings
 
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 20.0
 
 
 class Check(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ EXIT_CANNOT_RUN = 126
 EXIT_NOT_FOUND = 127
 OCI_PROFILE = Path("~/.oci/config")
 """Where OCI's own programs keep theirs."""
-_PROBE_S = 5.0
+_PROBE_S = 20.0
 _HIDDEN = "***"
 
 

@@ -47,10 +47,11 @@ def assign(role: str, principal: str, data: Path | None, as_json: bool, **place:
     That is a vault, one secret of a vault, a resource group, or a subscription.
     """
 
-    async def work(house: House) -> RoleAssignment:
-        return await operations.assign_role(house.store, house.clock, role=role, principal=principal, **place)
+    async def work(house: House) -> tuple[RoleAssignment, dict[str, str]]:
+        given = await operations.assign_role(house.store, house.clock, role=role, principal=principal, **place)
+        return given, await _names(house)
 
-    show_fields(_shown(in_house(data, work, "Assign a role"), {}), as_json)
+    show_fields(_shown(*in_house(data, work, "Assign a role")), as_json)
 
 
 @role_commands.command("list")
@@ -62,8 +63,7 @@ def list_all(vault: str | None, principal: str | None, data: Path | None, as_jso
     """Lists role assignments."""
 
     async def work(house: House) -> tuple[list[RoleAssignment], dict[str, str]]:
-        names = {each.object_id: each.name for each in await list_applications(house.store)}
-        return await operations.list_roles(house.store, vault=vault, principal=principal), names
+        return await operations.list_roles(house.store, vault=vault, principal=principal), await _names(house)
 
     found, names = in_house(data, work)
     rows = [_shown(each, names) for each in found]
@@ -95,6 +95,10 @@ def remove(
         return await operations.remove_role_of(house.store, role=role, principal=principal, **place)
 
     show_fields({"removed": True, **_shown(in_house(data, work, "Remove a role"), {})}, as_json)
+
+
+async def _names(house: House) -> dict[str, str]:
+    return {each.object_id: each.name for each in await list_applications(house.store)}
 
 
 def _shown(assignment: RoleAssignment, names: dict[str, str]) -> dict[str, object]:

@@ -51,7 +51,7 @@ def _moved(data: Path | None, as_json: bool, move: Callable[[Switchboard], dict[
             "clock": f"{clock['shown']}, {clock['offset_s']:+.0f} s{', frozen' if clock['frozen'] else ''}",
             "faults": len(told["faults"]),
             "delays": f"delete {told['delays']['delete_s']} s, recover {told['delays']['recover_s']} s",
-            "limits": "off" if limits is None else f"{limits['creates']} creates, {limits['others']} others a window",
+            "limits": "off" if limits is None else _limited(limits),
             "tokens wanted since": told["tokens_since"] or None,
         },
         as_json,
@@ -137,7 +137,9 @@ def fault_commands() -> None:
 @click.argument("kind", type=click.Choice(["status", "delay", "drop", "crash"]))
 @click.option("--status", type=click.Choice([str(each) for each in STATUSES]), default="503", help="Which status.")
 @click.option("--retry-after", type=int, help="Seconds for a Retry-After header; without it there is none.")
-@click.option("--delay", "delay_s", type=float, default=0.0, help="Seconds that an answer is held back.")
+@click.option(
+    "--delay", "delay_s", type=float, default=0.0, help="Seconds that it holds back an answer, or until it is gone."
+)
 @click.option("--service", default="*", help="keyvault, management, login or ocikms; * is all.")
 @click.option("--operation", default="*", help="SecretGet, token, of OCI GetKey ...; * is all.")
 @click.option("--vault", "place", default="*", help="The vault, of OCI its hosts' prefix; * is all.")
@@ -214,6 +216,11 @@ def limits_command(off: bool, data: Path | None, as_json: bool, **fields: object
 def revoke_command(undo: bool, data: Path | None, as_json: bool) -> None:
     """Wants newer tokens from all clients, by a claims challenge (continuous access evaluation)."""
     _moved(data, as_json, lambda board: board.revoke_tokens(0 if undo else None))
+
+
+def _limited(limits: dict[str, Any]) -> str:
+    azure = f"{limits['creates']} creates, {limits['others']} others a vault and {limits['window_s']} s"
+    return f"{azure}; of OCI {limits['oci_calls']} a class, tenancy and second"
 
 
 def _moment(text: str) -> float:

@@ -29,7 +29,7 @@ from claviger.core.sensitive import Sensitive
 from claviger.proxy.tunnels import USER, Limits, Proxy
 from claviger.proxy.upstream import Exceptions, find_upstream
 
-READY_S = 15.0
+READY_S = 60.0
 _SPARE_DESCRIPTORS = 64
 _LOOK_S = 0.5
 _IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

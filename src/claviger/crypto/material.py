@@ -101,7 +101,8 @@ def imported(raw: bytes, shape: Shape) -> Material:
 
 def unusable() -> Invalid:
     """The one refusal of material that is not what it should be, so that nobody learns how far it got."""
-    return Invalid("Material", message="wrappedImportKey.keyMaterial does not unwrap to a key of this shape")
+    told = "does not unwrap to a key of this shape (AES: its bytes; RSA: PKCS #8 in DER, with exponent 65537)"
+    return Invalid("Material", message=f"wrappedImportKey.keyMaterial {told}")
 
 
 def key_object(secret: bytes, shape: Shape) -> KeyObject:

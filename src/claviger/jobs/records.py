@@ -125,9 +125,3 @@ async def next_try(store: Store) -> float | None:
     """When the next open intent may be taken up; None where there is none."""
     row = await store.read_one("SELECT MIN(try_at) FROM intents")
     return None if row is None else row[0]
-
-
-async def count(store: Store) -> int:
-    """How many intents are open."""
-    row = await store.read_one("SELECT COUNT(*) FROM intents")
-    return 0 if row is None else int(row[0])

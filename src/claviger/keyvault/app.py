@@ -154,12 +154,14 @@ class KeyVaultApp:
         self._count(request.operation, status)
         await _send(send, status, headers, body)
 
-    def quick(self, scope: Scope) -> bytes | None:
+    def quick(self, scope: Scope, _: bytes = b"") -> bytes | None:
         """The whole answer to a get that succeeds and need not wait for anything, head and body; None for all else.
 
         The same steps as `__call__` in the same order, without a task and without the ASGI messages: this is the hot
         path. Whatever is refused or has to wait is left to `__call__`, which starts afresh.
         """
+        if scope["method"] != "GET":
+            return None
         estate, journal = self._estates.fresh(), self._journal
         if estate is None or self._switches is not None or (journal is not None and journal.is_strict):
             return None

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Generic, TypeVar
 
-from claviger.core.errors import Conflict, Forbidden, NotFound, Refusal
+from claviger.core.errors import Conflict, NotFound, Refusal
 
 S = TypeVar("S", bound=Enum)
 O = TypeVar("O", bound=Enum)  # noqa: E741 - an operation
@@ -38,11 +38,6 @@ def absent(reason: str) -> Refused:
 def conflict(reason: str) -> Refused:
     """A cell that refuses because of the present state."""
     return Refused(Conflict, reason)
-
-
-def forbidden(reason: str) -> Refused:
-    """A cell that refuses to everyone."""
-    return Refused(Forbidden, reason)
 
 
 class TransitionTable(Generic[O, S]):

@@ -7,25 +7,21 @@ handler decides that by the `Sight` that the call carries.
 
 from __future__ import annotations
 
-import logging
-import random
-import re
-from collections.abc import Awaitable, Callable, Iterable
-from email.utils import formatdate
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl
 
 import msgspec
 
 from claviger.audit.trail import Trail, following
-from claviger.core.asgi import Headers, Receive, Scope, Send, read_body
+from claviger.core.asgi import Receive, Scope, Send, read_body
 from claviger.core.clock import Clock
-from claviger.core.errors import Damaged, Invalid, NotFound, Refusal, TooLarge, Unauthenticated
+from claviger.core.errors import Invalid, NotFound, Refusal, Unauthenticated
 from claviger.ocikms.calls import MAX_FILE_BYTES, MAX_JSON_BYTES, NOBODY, Answer, Call, Caller, Place, Plane, Route
 from claviger.ocikms.errors import HIDDEN, body_of, wrong
 from claviger.ocikms.hosts import OciHosts
 from claviger.ocikms.identity.snapshot import NOTHING_SEEN, Identities, Identity
 from claviger.ocikms.journal import SERVICE, OciJournal
+from claviger.ocikms.replies import FIXED, Marks, content, refused, whole
 from claviger.ocikms.routing import Routing, check_plane
 from claviger.ocikms.signature import UNKNOWN_KEY, WITH_BODY, Head, Signature, Verifier, check_body
 from claviger.ocikms.vaults.records import Vault
@@ -38,18 +34,6 @@ HIDING = frozenset({"Absent", "RelatedAbsent", "NamespaceAbsent", "BucketAbsent"
 _THROTTLED = frozenset({Plane.CONTROL, Plane.MANAGEMENT})
 _COUNTED_AS_WRITES = frozenset({"ListVaultReplicas"})
 """It reads, and has its place among the writes all the same (contract §14.4)."""
-_REQUEST_ID = re.compile(rb"[0-9A-Za-z._/-]{1,128}")
-_FIXED: Headers = [
-    (b"cache-control", b"no-cache, no-store, no-transform, must-revalidate"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
-]
-_JSON = (b"content-type", b"application/json")
-_FILE = (b"content-type", b"application/octet-stream")
-_QUICK_HEAD = b"HTTP/1.1 200 OK\r\n" + b"".join(b"%b: %b\r\n" % header for header in _FIXED)
-_ENCODER = msgspec.json.Encoder()
-
-log = logging.getLogger("claviger.ocikms")
 
 
 async def _no_vault(_: int) -> Vault | None:
@@ -67,7 +51,7 @@ class Request:
         self.head = Head(scope)
         self.place: Place | None = None
         self.route: Route | None = None
-        self.path: dict[str, str] = {}
+        self.path: Mapping[str, str] = {}
         self.refusal: Refusal | None = None
         self.caller: Caller | None = None
         self.signature: Signature | None = None
@@ -109,13 +93,12 @@ class OciApp:
         self._journal = journal
         self._vault_at_port = vault_at_port
         self._verifier = Verifier(machine)
-        self._date = (0, b"")
-        self._dice = random.Random()  # for request ids, which are no secret
+        self._marks = Marks(machine)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry, for scopes of type http only."""
         request = self._read(scope)
-        headers = self._head(request)
+        headers = [*FIXED, (b"date", self._marks.date()), (b"opc-request-id", self._identified(request))]
         try:
             identity = self._identities.fresh() or await self._identities.current()
             await self._locate(request)
@@ -134,48 +117,57 @@ class OciApp:
                 await send({"type": "http.response.cut"})
                 return
             answer = await self._answered(identity, request, scope["query_string"], body)
-            status, content = answer.status, _content(answer, headers)
+            status, said = answer.status, content(answer, headers)
         except Refusal as refusal:
             if self._journal is not None:
                 refusal = await self._recorded(self._journal, request, refusal)
-            status, content = _refused(refusal, headers)
+            status, said = refused(refusal, headers)
         self._count("none" if request.route is None else request.route.operation, status)
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        await send({"type": "http.response.body", "body": said})
 
-    def quick(self, scope: Scope) -> bytes | None:
+    def quick(self, scope: Scope, body: bytes = b"") -> bytes | None:
         """The whole answer to a read that succeeds and need not wait for anything, head and body; None for all else.
 
         The same steps as `__call__`, without a task and without the ASGI messages: this is the hot path. Whatever is
-        refused or has to wait is left to `__call__`, which starts afresh.
+        refused or has to wait is left to `__call__`, which starts afresh. A read leaves no trace but its record, and
+        that is written last.
         """
-        identity, journal, trail = self._identities.fresh(), self._journal, None
+        identity, journal = self._identities.fresh(), self._journal
         if identity is None or self._switches is not None or (journal is not None and journal.is_strict):
             return None
         request = self._read(scope)
-        route = request.route
-        if route is None or route.quick is None or request.refusal is not None:
+        route, place = request.route, request.place
+        if route is None or route.quick is None or request.refusal is not None or len(body) > MAX_JSON_BYTES:
             return None
-        if request.place is not None and request.place.slot is not None:
+        if place is None or place.slot is not None:  # which vault has that port would have to be looked up
             return None
         try:
             self._admit(identity, request)
-            head = self._head(request)
-            call = self._call(identity, request, scope["query_string"], b"")
-            if journal is not None:
-                trail = journal.begin_quickly(route, call.caller, request.address, request.request_id)
-            with following(trail):
-                answer = route.quick(call)
-            if answer is None or answer.status != 200:
+            if request.signature is None or request.caller is None or request.place is None:
                 return None
-            if journal is not None and trail is not None:
-                journal.read_now(trail, route, call.caller, request.address)
+            _check_body(request, body)
+            request_id = self._identified(request)
+            call = Call(
+                route=route,
+                place=request.place,
+                caller=request.caller,
+                sight=identity.sight(request.caller),
+                path=request.path,
+                query=_query(scope["query_string"]),
+                body=body,
+                request_id=request.request_id,
+                now=self._clock.now(),
+            )
+            told = route.quick(call)
+            if told is None or told.answer.status != 200:
+                return None
+            if journal is not None:
+                journal.read_now(route, call.caller, request.address, request.request_id, told.subject, told.details)
         except Refusal:
             return None
-        content = _content(answer, head)
         self._count(route.operation, 200)
-        told = b"".join([b"%b: %b\r\n" % header for header in head[len(_FIXED) :]])
-        return b"%b%b\r\n%b" % (_QUICK_HEAD, told, content)
+        return whole(told.answer, self._marks.date(), request_id)
 
     def _read(self, scope: Scope) -> Request:
         """The host and the operation. What is wrong with them is kept for when it is known who is calling."""
@@ -232,7 +224,7 @@ class OciApp:
             caller=caller,
             sight=NOTHING_SEEN if caller is NOBODY else identity.sight(caller),
             path=request.path,
-            query=_query(raw_query) if raw_query else {},
+            query=_query(raw_query),
             body=body,
             if_match=request.text(b"if-match"),
             if_none_match=request.text(b"if-none-match"),
@@ -292,28 +284,12 @@ class OciApp:
             switches.throttle.take_of(caller.tenancy_id, kind, self._clock.now())
         return await switches.meet(SERVICE, route.operation, place.prefix or place.region)
 
-    def _head(self, request: Request) -> Headers:
-        second = int(self._machine.now())
-        if self._date[0] != second:
-            self._date = (second, formatdate(second, usegmt=True).encode())
-        request_id = self._request_id(request)
+    def _identified(self, request: Request) -> bytes:
+        """The id of the request, which is noted with it."""
+        is_crypto = request.route is not None and Plane.CRYPTO in request.route.planes
+        request_id = self._marks.request_id(request.head.headers.get(b"opc-request-id"), is_crypto=is_crypto)
         request.request_id = request_id.decode()
-        return [*_FIXED, (b"date", self._date[1]), (b"opc-request-id", request_id)]
-
-    def _request_id(self, request: Request) -> bytes:
-        """The client's own, with two words of ours behind it but for the crypto plane (contract §2)."""
-        given = request.head.headers.get(b"opc-request-id", b"")
-        bits = self._dice.getrandbits
-        if not _REQUEST_ID.fullmatch(given):
-            given = b"%032X" % bits(128)
-        if request.route is not None and Plane.CRYPTO in request.route.planes:
-            return given
-        return b"%b/%032X/%032X" % (given, bits(128), bits(128))
-
-
-def failure_headers() -> Headers:
-    """What is on every answer of OCI, for those that are given before the funnel: an id to ask about (contract §2)."""
-    return [(b"opc-request-id", b"/".join(b"%032X" % random.getrandbits(128) for _ in range(3)))]
+        return request_id
 
 
 async def _body(request: Request, receive: Receive) -> bytes:
@@ -324,11 +300,18 @@ async def _body(request: Request, receive: Receive) -> bytes:
     kind = "json" if route is None else route.body
     limit = MAX_FILE_BYTES if kind == "file" else MAX_JSON_BYTES
     body = await read_body(receive, request.head.headers.get(b"content-length"), limit)
+    _check_body(request, body)
+    return body
+
+
+def _check_body(request: Request, body: bytes) -> None:
+    """Raises Unauthenticated where it is not the body that was signed, and Invalid for one where there is none."""
+    if request.head.method not in WITH_BODY:
+        return
     if request.signature is not None:
         check_body(request.head, request.signature, body)
-    if kind == "none":
+    if request.route is not None and request.route.body == "none":
         _check_empty(body)
-    return body
 
 
 def _check_empty(body: bytes) -> None:
@@ -345,6 +328,8 @@ def _check_empty(body: bytes) -> None:
 
 def _query(raw: bytes) -> dict[str, str]:
     """Names and values percent-decoded; the first of a repeated name counts. Raises Invalid."""
+    if not raw:
+        return {}
     if b"%00" in raw:
         raise wrong("The query", "must not contain NUL")
     try:
@@ -352,45 +337,3 @@ def _query(raw: bytes) -> dict[str, str]:
     except (ValueError, UnicodeError):
         raise wrong("The query", "cannot be read") from None
     return dict(reversed(pairs))
-
-
-def _content(answer: Answer, headers: Headers) -> bytes:
-    """The body of an answer; what says more about it is added to the headers."""
-    body: Any = answer.body
-    if body is None:
-        content = b""
-    elif isinstance(body, bytes):
-        content = body
-        if not _has(answer.headers, b"content-type"):
-            headers.append(_FILE)
-    else:
-        content = _ENCODER.encode(body)
-        headers.append(_JSON)
-    if answer.etag is not None:
-        headers.append((b"etag", answer.etag.encode("latin-1", "replace")))
-    if answer.limit is not None:
-        headers.append((b"opc-limit", b"%d" % answer.limit))
-    if answer.next_page is not None:
-        headers.append((b"opc-next-page", answer.next_page.encode("ascii")))
-    headers += answer.headers
-    if answer.status != 204 and not _has(answer.headers, b"content-length"):
-        headers.append((b"content-length", b"%d" % len(content)))
-    return content
-
-
-def _has(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bool:
-    return any(name == wanted for name, _ in headers)
-
-
-def _refused(refusal: Refusal, headers: Headers) -> tuple[int, bytes]:
-    status, body = body_of(refusal)
-    if "retry_after_s" in refusal.facts:
-        headers.append((b"retry-after", str(refusal.facts["retry_after_s"]).encode()))
-    if "allow" in refusal.facts:
-        headers.append((b"allow", str(refusal.facts["allow"]).encode()))
-    if isinstance(refusal, TooLarge):
-        headers.append((b"connection", b"close"))
-    if isinstance(refusal, Damaged):
-        log.error("stored data does not open: %s", refusal.reason)
-    headers += [_JSON, (b"content-length", b"%d" % len(body))]
-    return status, body

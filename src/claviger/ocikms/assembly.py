@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import msgspec
+
 from claviger.audit.log import AuditLog
 from claviger.core.clock import Clock
 from claviger.ocikms.app import OciApp
@@ -88,7 +90,10 @@ class Ocikms:
         self.backups = BackupRoutes(store, keyring, self.hosts, self.vaults, settle_s=settle_s)
         due = [*deletions(store, keyring), rotations(store, keyring, self.materials)]
         self.sweeper = Sweeper(due, store, clock, choices.sweep_s)
-        self.routing = Routing(self._routes())
+        routes = self._routes()
+        if store.kind != "sqlite":  # every read is waited for, so no request need be verified in vain
+            routes = [msgspec.structs.replace(route, quick=None) for route in routes]
+        self.routing = Routing(routes)
         journal = None
         if ground.log is not None:
             journal = OciJournal(ground.log, clock, ground.machine, is_strict=choices.reads_are_strict)

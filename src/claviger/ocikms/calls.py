@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum, IntEnum
-from typing import Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from claviger.audit.entry import Subject
 from claviger.ocikms.errors import absent, missing, wrong
 
 MAX_JSON_BYTES = 64 * 1024
@@ -144,8 +145,16 @@ class Answer(msgspec.Struct, kw_only=True):
     status: int = 200
 
 
+class Told(NamedTuple):
+    """What a quick way gives: the answer, and for its record what that is about and what else it tells."""
+
+    answer: Answer
+    subject: Subject
+    details: Mapping[str, Any] = {}
+
+
 Handler = Callable[[Call], Awaitable[Answer]]
-Quick = Callable[[Call], Answer | None]
+Quick = Callable[[Call], Told | None]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,7 +174,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """For the audit log: `key`, `vault`, `version`, `secret`, `compartment`, `bucket` ..."""
     body: Body = "none"
     quick: Quick | None = None
-    """The same as `handler` without waiting, for the hottest reads; None where it would have to wait or to refuse."""
+    """The same as `handler` without waiting, for the hottest reads; None where it would have to wait. What it raises
+    is not told to anybody: the handler is asked, and raises it again.
+    """
     takes_if_match: bool = False
     takes_retry_token: bool = False
     is_public: bool = False

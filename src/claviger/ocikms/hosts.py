@@ -68,6 +68,7 @@ class _Named(msgspec.Struct, frozen=True):
     domain: str
 
 
+@functools.lru_cache(maxsize=MAX_REMEMBERED_HOSTS)
 def _read(name: str) -> _Named | None:
     match = _NAME.fullmatch(name)
     if match is None:
@@ -79,12 +80,6 @@ def _read(name: str) -> _Named | None:
     if service != "kms":
         return None
     return _Named(_VAULT_PLANES[match["vault"]], match["region"], prefix, domain)
-
-
-def is_cloud_host(name: str) -> bool:
-    """Whether a lower-case name without port is one of Oracle's that this server answers for."""
-    named = _read(name)
-    return named is not None and named.domain.endswith(CLOUD_DOMAIN)
 
 
 def is_oci_host(name: str) -> bool:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from claviger.audit import journal
-from claviger.audit.entry import NOTHING, Actor, Origin, Subject
+from claviger.audit.entry import Actor, Origin, Subject
 from claviger.audit.log import AuditLog
 from claviger.audit.stamp import ObjectStamp, StampedObject
 from claviger.audit.trail import WHOLE_SERVER, Trail
@@ -57,21 +57,34 @@ class OciJournal(journal.Journal):
         trail.status = 200
         return trail
 
-    def begin_quickly(self, route: Route, caller: Caller, address: str, request_id: str) -> Trail:
-        """As `begin`, for a read whose operation says what it is about: the quick way to its record."""
-        return self.trail(route.operation, self._known(route, caller, address).actor, NOTHING, request_id)
-
     async def answered(self, trail: Trail, route: Route, caller: Caller, address: str) -> None:
         """As `read`; by the quick way where the record tells nothing but who did what to which object."""
         if self.is_strict or trail.details or trail.status != 200 or not caller.user_id:
             await self.read(trail)
         else:
-            self.read_now(trail, route, caller, address)
+            self.read_now(route, caller, address, trail.request_id, trail.subject)
 
-    def read_now(self, trail: Trail, route: Route, caller: Caller, address: str) -> None:
-        """As `read`, without waiting, which `is_strict` forbids, for a trail without details."""
-        stamp = self._known(route, caller, address).stamp
-        self._log.buffer(StampedObject(stamp, self._clock.now(), trail.subject, trail.request_id))
+    def read_now(
+        self,
+        route: Route,
+        caller: Caller,
+        address: str,
+        request_id: str,
+        subject: Subject,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        """As `read`, without waiting, which `is_strict` forbids, for a known caller who was granted a read.
+
+        A record without details has nothing of its own but time, object and request: the rest is encoded once.
+        """
+        known = self._known(route, caller, address)
+        if not details:
+            self._log.buffer(StampedObject(known.stamp, self._clock.now(), subject, request_id))
+            return
+        trail = self.trail(route.operation, known.actor, subject, request_id)
+        trail.status = 200
+        trail.details.update(details)
+        self._log.buffer(trail.entry("granted"))
 
     def _known(self, route: Route, caller: Caller, address: str) -> _Known:
         key = id(caller), route.operation, address

@@ -63,23 +63,33 @@ class Materials:
         Raises Damaged where the row has no material or one that does not open, and Conflict("DataKeyRetired") where it
         was sealed anew since it was read: read it again.
         """
+        found = self.opened_now(version_num, version_id, shape, data_key_id, sealed)
+        if found is None:
+            secret = await self.revealed(version_id, data_key_id, sealed)
+            found = self._kept(version_num, material.key_object(secret.reveal(), shape))
+        return found
+
+    def opened_now(
+        self, version_num: int, version_id: str, shape: Shape, data_key_id: int | None, sealed: bytes | None
+    ) -> KeyObject | None:
+        """The same without waiting; None where its data key has to be read first. Raises Damaged as `opened` does."""
         if data_key_id is None or sealed is None:
             raise Damaged("Material")
         found = self._objects.get(version_num)
         if found is not None:
             self._objects.move_to_end(version_num)
             return found
-        bound_to = binding(version_id)
-        secret = self._keyring.open_now(data_key_id, sealed, bound_to)
-        if secret is None:
-            secret = await self._keyring.open(data_key_id, sealed, bound_to)
-        found = self._objects[version_num] = material.key_object(secret, shape)
+        secret = self._keyring.open_now(data_key_id, sealed, binding(version_id))
+        return None if secret is None else self._kept(version_num, material.key_object(secret, shape))
+
+    def _kept(self, version_num: int, made: KeyObject) -> KeyObject:
+        self._objects[version_num] = made
         while len(self._objects) > self._remembered:
             self._objects.popitem(last=False)
-        return found
+        return made
 
     async def revealed(self, version_id: str, data_key_id: int | None, sealed: bytes | None) -> Sensitive:
-        """The material itself, for an export that was granted. Raises as `opened` does."""
+        """The material itself, for its object, or for an export that was granted. Raises as `opened` does."""
         if data_key_id is None or sealed is None:
             raise Damaged("Material")
         return Sensitive(await self._keyring.open(data_key_id, sealed, binding(version_id)))

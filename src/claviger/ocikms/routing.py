@@ -8,7 +8,7 @@ varies is decoded once; what cannot be decoded is a malformed path, and never an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
 from claviger.core.errors import Invalid, NotFound
@@ -17,6 +17,8 @@ from claviger.ocikms.errors import HIDDEN
 from claviger.ocikms.ocids import MAX_LENGTH
 
 MAX_REST_LENGTH = 2048
+MAX_REMEMBERED_PATHS = 2048
+MAX_REMEMBERED_LENGTH = 256
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _KEY_PLANES = frozenset({Plane.MANAGEMENT, Plane.CRYPTO})
 
@@ -48,6 +50,7 @@ class Routing:
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
         self._root = _Node()
+        self._known: dict[tuple[str, bytes], tuple[Route, Mapping[str, str]]] = {}
         for route in self.routes:
             parts = route.path.strip("/").split("/")
             node = self._root
@@ -60,11 +63,22 @@ class Routing:
                 (at, part.strip("{+}")) for at, part in enumerate(parts) if part.startswith("{")
             )
 
-    def match(self, method: str, raw_path: bytes) -> tuple[Route, dict[str, str]]:
-        """The route and what varies in its path, decoded.
+    def match(self, method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
+        """The route and what varies in its path, decoded. How a path was read is remembered: clients repeat them.
 
         Raises NotFound("NoOperation"), NotFound("MalformedPath") or Invalid("Method"), with what is allowed.
         """
+        known = self._known.get((method, raw_path))
+        if known is not None:
+            return known
+        found = self._match(method, raw_path)
+        if len(raw_path) <= MAX_REMEMBERED_LENGTH:
+            if len(self._known) >= MAX_REMEMBERED_PATHS:
+                self._known.clear()
+            self._known[method, raw_path] = found
+        return found
+
+    def _match(self, method: str, raw_path: bytes) -> tuple[Route, Mapping[str, str]]:
         parts = raw_path.lstrip(b"/").split(b"/")
         found = self._find(self._root, parts, 0)
         if found is None and len(parts) > 1 and not parts[-1]:

@@ -59,13 +59,18 @@ Find = Callable[[str, str, str], tuple[Caller, str] | None]
 
 
 class Signature(msgspec.Struct, frozen=True):
-    """An Authorization header taken apart. `names` are those of the signed headers, in lower case and in order."""
+    """An Authorization header taken apart, but for the signature itself: what a client says the same of each time.
+
+    `names` are those of the signed headers, in lower case and in order; `place` is that of the request line among them.
+    `is_over_body` says that all is signed that a body needs.
+    """
 
     names: tuple[bytes, ...]
+    place: int
+    is_over_body: bool
     tenancy_id: str
     user_id: str
     fingerprint: str
-    signed: bytes
 
 
 class Head:
@@ -84,11 +89,10 @@ class Head:
             names = [name for name, _ in given]
             self.doubled = frozenset(name for name in self.headers if names.count(name) > 1)
 
-    def targets(self) -> tuple[bytes, ...]:
+    @property
+    def target(self) -> bytes:
         """What stood between method and version. The HTTP layer does not keep the mark of an empty query."""
-        if self.query:
-            return (b"%b?%b" % (self.path, self.query),)
-        return self.path, self.path + b"?"
+        return b"%b?%b" % (self.path, self.query) if self.query else self.path
 
     def values(self, names: tuple[bytes, ...]) -> list[bytes]:
         """The lines to be signed, `(request-target)` as a place for it. Raises Unauthenticated for a missing header."""
@@ -104,8 +108,11 @@ class Head:
         return lines
 
 
-def read_authorization(value: bytes) -> Signature:
-    """Takes the header apart. Raises Unauthenticated for whatever is not a signature of this kind (§13.2, 1 and 2)."""
+def read_authorization(value: bytes) -> tuple[Signature, bytes]:
+    """Takes the header apart: what it says, and the signature itself.
+
+    Raises Unauthenticated for whatever is not a signature of this kind, or not over enough (§13.2, 1 to 3).
+    """
     try:
         text = value.decode("ascii")
     except UnicodeDecodeError:
@@ -117,14 +124,18 @@ def read_authorization(value: bytes) -> Signature:
     key_id = given.get("keyId", "").split("/")
     if not 0 < len(names) <= MAX_SIGNED_HEADERS or len(set(names)) != len(names) or len(key_id) != 3:
         raise Unauthenticated("SignatureForm")
-    return Signature(names, key_id[0], key_id[1], key_id[2], _unwritten(given.get("signature", "")))
+    if _TARGET not in names or b"host" not in names or (b"date" not in names and b"x-date" not in names):
+        raise Unauthenticated("SignatureHeaders")
+    is_over_body = all(name in names for name in _BODY_NAMES)
+    signature = Signature(names, names.index(_TARGET), is_over_body, *key_id)
+    return signature, _unwritten(given.get("signature", "").encode())
 
 
-def _unwritten(text: str | bytes) -> bytes:
+def _unwritten(text: bytes) -> bytes:
     """The signature itself. Raises Unauthenticated for what is no base64."""
     try:
-        signed = base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
+        signed = binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
         raise Unauthenticated("SignatureForm") from None
     if not 0 < len(signed) <= MAX_SIGNATURE_LENGTH:
         raise Unauthenticated("SignatureForm")
@@ -170,18 +181,16 @@ class Verifier:
         self._hash = SHA256()
 
     def admit(self, head: Head, find: Find, *, is_body_exempt: bool = False) -> tuple[Caller, Signature]:
-        """The caller who signed this head, and the signature (§13.2, 1 to 4 and 6). Raises Unauthenticated.
+        """The caller who signed this head, and how (§13.2, 1 to 4 and 6). Raises Unauthenticated.
 
         `is_body_exempt` is for Object Storage's PUT, which need not sign its body.
         """
         value = head.headers.get(b"authorization")
         if value is None or b"authorization" in head.doubled:
             raise Unauthenticated("SignatureMissing" if value is None else "SignatureForm")
-        signature = self._read(value)
+        signature, signed = self._read(value)
         names = signature.names
-        if _TARGET not in names or b"host" not in names or (b"date" not in names and b"x-date" not in names):
-            raise Unauthenticated("SignatureHeaders")
-        if head.method in WITH_BODY and not is_body_exempt and any(name not in names for name in _BODY_NAMES):
+        if head.method in WITH_BODY and not is_body_exempt and not signature.is_over_body:
             raise Unauthenticated("SignatureHeaders")
         lines = head.values(names)
         self._check_date(head.headers[b"x-date" if b"x-date" in names else b"date"])
@@ -189,35 +198,40 @@ class Verifier:
         if found is None:
             raise Unauthenticated(UNKNOWN_KEY)
         caller, pem = found
-        self._check(self._key(pem), signature.signed, head, lines, names.index(_TARGET))
+        self._check(self._key(pem), signed, head, lines, signature.place)
         return caller, signature
 
-    def _read(self, value: bytes) -> Signature:
+    def _read(self, value: bytes) -> tuple[Signature, bytes]:
         """`read_authorization`, with all but the signature itself taken from memory: a client repeats it each time."""
         start = value.find(b'signature="') + 11
         end = value.find(b'"', start)
+        if not 11 <= start < end:
+            return read_authorization(value)
         rest = value[:start] + value[end:]
-        known = self._forms.get(rest) if 11 <= start < end else None
+        known = self._forms.get(rest)
         if known is not None:
-            signed = _unwritten(value[start:end])
-            return Signature(known.names, known.tenancy_id, known.user_id, known.fingerprint, signed)
-        signature = read_authorization(value)
-        if len(rest) <= MAX_REMEMBERED_LENGTH and 11 <= start < end:
+            return known, _unwritten(value[start:end])
+        signature, signed = read_authorization(value)
+        if len(rest) <= MAX_REMEMBERED_LENGTH and base64.b64encode(signed) == value[start:end]:
             if len(self._forms) >= MAX_REMEMBERED_FORMS:
                 self._forms.clear()
             self._forms[rest] = signature
-        return signature
+        return signature, signed
 
     def _check(self, key: RSAPublicKey, signed: bytes, head: Head, lines: list[bytes], place: int) -> None:
-        method = head.method.lower().encode()
-        for target in head.targets():
-            lines[place] = b"(request-target): %b %b" % (method, target)
-            try:
-                key.verify(signed, b"\n".join(lines), self._padding, self._hash)
-            except InvalidSignature:
-                continue
+        lines[place] = line = b"(request-target): %b %b" % (head.method.lower().encode(), head.target)
+        if self._holds(key, signed, lines):
             return
-        raise Unauthenticated("SignatureWrong")
+        lines[place] = line + b"?"
+        if head.query or not self._holds(key, signed, lines):
+            raise Unauthenticated("SignatureWrong")
+
+    def _holds(self, key: RSAPublicKey, signed: bytes, lines: list[bytes]) -> bool:
+        try:
+            key.verify(signed, b"\n".join(lines), self._padding, self._hash)
+        except InvalidSignature:
+            return False
+        return True
 
     def _check_date(self, value: bytes) -> None:
         value = value.strip(b" \t")

@@ -26,7 +26,6 @@ SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 
 BACKOFF_S = (5.0, 30.0, 120.0, 600.0, 1800.0, 3600.0, 7200.0, 14_400.0, 28_800.0, 28_800.0)
 """How long to wait after each failed attempt: eleven attempts in about a day, then a delivery is dead."""
-MOST_ATTEMPTS = len(BACKOFF_S) + 1
 LONGEST_RETRY_AFTER_S = 86_400.0
 LONGEST_PAUSE_S = 60.0
 

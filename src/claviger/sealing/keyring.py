@@ -151,10 +151,6 @@ class Keyring:
             raise Conflict("RootKeyUnknown", root_key_id=root_key_id)
         return root
 
-    def current_data_key(self, tx: Tx, scope: str) -> int | None:
-        """The scope's current data key as the transaction sees it, or None."""
-        return records.current_data_key_in(tx, scope)
-
     async def ensure_data_key(self, scope: str) -> int:
         """The scope's current data key, made if there is none, and loaded, so that `seal` may follow at once.
 

@@ -76,11 +76,6 @@ class Authority:
         self._identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
         self.certificate_pem = certificate.public_bytes(_PEM)
 
-    @property
-    def expires_at(self) -> float:
-        """Seconds since the epoch after which nothing of this authority is valid."""
-        return self._certificate.not_valid_after_utc.timestamp()
-
     def mint(self, hosts: Sequence[str]) -> Leaf:
         """A fresh key and a certificate for these names and addresses; `*.` may begin a name."""
         key = ec.generate_private_key(ec.SECP256R1())

@@ -109,10 +109,11 @@ class Front:
             # Where the answer has begun already, this raises RuntimeError, and the connection is cut.
             await self._refuse(send, 500, "The server failed to answer.", path=path)
 
-    def quick(self, scope: Scope) -> bytes | None:
+    def quick(self, scope: Scope, body: bytes = b"") -> bytes | None:
         """The whole answer, where the service at this host has a `quick` of its own and knows it; None otherwise.
 
-        A service's `quick` never waits, changes nothing, and leaves whatever it refuses to the ordinary way.
+        A service's `quick` never waits, changes nothing, and leaves whatever it refuses to the ordinary way. `body` is
+        the whole of it.
         """
         if self.state != "ready" or scope["scheme"] != "https":
             return None
@@ -122,7 +123,7 @@ class Front:
         if quick is None:
             return None
         try:
-            answer: bytes | None = quick(scope)
+            answer: bytes | None = quick(scope, body)
         except Exception:  # noqa: BLE001 - the ordinary way meets it again, and answers for it
             return None
         return answer

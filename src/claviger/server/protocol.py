@@ -26,6 +26,7 @@ from claviger.server.head import WATCHED, Refused, body_length, decode_path, hea
 from claviger.server.limits import NEVER, Wire
 
 _ASGI = {"version": "3.0", "spec_version": "2.3"}
+_QUICK_METHODS = frozenset(("GET", "POST"))
 _SPARE_CONNECTIONS = 256  # over the limit, that are still told so before they are closed
 
 
@@ -50,7 +51,7 @@ class WireProtocol(Ending):
     ) -> None:
         super().__init__(wire, _loop or asyncio.get_running_loop())
         self._app = config.loaded_app
-        self._quick: Callable[[Scope], bytes | None] | None = getattr(config.loaded_app, "quick", None)
+        self._quick: Callable[[Scope, bytes], bytes | None] | None = getattr(config.loaded_app, "quick", None)
         self._state = server_state
         self._tasks = server_state.tasks
         self._url = b""
@@ -261,21 +262,21 @@ class WireProtocol(Ending):
     # The exchanges' side
 
     def _start(self, exchange: Exchange) -> None:
-        """Begins to answer: without a task where the application knows the whole answer to a get at once.
+        """Begins to answer: without a task where the application knows the whole answer at once.
 
         It is asked from the loop's queue and not from here, in the middle of reading: what a store reads there is as
-        new as what a task would read, and the request has arrived as a whole.
+        new as what a task would read, and a request with a small body has arrived as a whole.
         """
         self._running = exchange
         self._wire.requests += 1
-        if self._quick is not None and exchange.scope["method"] == "GET":
+        if self._quick is not None and exchange.scope["method"] in _QUICK_METHODS:
             self.loop.call_soon(self._answer_quickly, exchange)
         else:
             self._run(exchange)
 
     def _answer_quickly(self, exchange: Exchange) -> None:
         simple = exchange.keep_alive and not (exchange.more_body or exchange.disconnected or self.flow.write_paused)
-        answer = self._quick(exchange.scope) if simple and self._quick is not None else None
+        answer = self._quick(exchange.scope, bytes(exchange.body)) if simple and self._quick is not None else None
         if answer is None:
             self._run(exchange)
         else:

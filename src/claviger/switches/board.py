@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -30,8 +29,8 @@ class Switches:
     async def meet(self, service: str, operation: str, place: str) -> bool:
         """Lets the fault that this call hits, if any, strike: true where the connection is to be cut.
 
-        Raises Throttled("TooManyRequests") or Unavailable("Fault…") for an error answer; sleeps for a delay; a crash
-        ends the process without a word.
+        Raises Throttled("TooManyRequests") or Unavailable("Fault…") for an error answer; sleeps for a delay, at most
+        until the fault is disarmed; a crash ends the process without a word.
         """
         fault = self.faults.striking(service, operation, place)
         if fault is None:
@@ -39,7 +38,7 @@ class Switches:
         if fault.kind == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
         if fault.kind == "delay":
-            await asyncio.sleep(fault.delay_s)
+            await self.faults.delay(fault)
             return False
         if fault.kind == "drop":
             return True

@@ -14,7 +14,7 @@ from claviger.core.errors import Invalid, Misconfigured
 from claviger.core.sensitive import Sensitive
 from claviger.switches.routes import PATH
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 class Switchboard:

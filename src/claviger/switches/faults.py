@@ -2,11 +2,13 @@
 
 A `Fault` names a service, an operation and a place (a vault, say), each of which may be `*`. The first one that matches
 and whose turn it is decides what happens to a call: an error answer, a delay, a connection that is cut, or the end of
-the process, as by a power cut.
+the process, as by a power cut. Who takes a fault away lets go of the calls that it delays.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 from typing import Literal
 
@@ -41,10 +43,11 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class _Armed:
     """A fault with what is left of it."""
 
-    __slots__ = ("chance", "fault", "hits", "left")
+    __slots__ = ("chance", "fault", "gone", "hits", "left")
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
+        self.gone = asyncio.Event()
         self.left = fault.count
         self.hits = 0
         self.chance = random.Random(fault.seed)
@@ -91,14 +94,27 @@ class Faults:
 
     def remove(self, fault_id: int) -> None:
         """Disarms one. Raises NotFound("FaultUnknown")."""
-        kept = [armed for armed in self._armed if armed.fault.id != fault_id]
-        if len(kept) == len(self._armed):
+        found = [armed for armed in self._armed if armed.fault.id == fault_id]
+        if not found:
             raise NotFound("FaultUnknown", id=fault_id)
-        self._armed = kept
+        self._disarm(found)
 
     def clear(self) -> None:
         """Disarms all."""
-        self._armed = []
+        self._disarm(list(self._armed))
+
+    def _disarm(self, some: list[_Armed]) -> None:
+        for armed in some:
+            self._armed.remove(armed)
+            armed.gone.set()
+
+    async def delay(self, fault: Fault) -> None:
+        """Returns after the fault's delay, or when it is disarmed before."""
+        armed = next((each for each in self._armed if each.fault.id == fault.id), None)
+        if armed is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(fault.delay_s):
+                    await armed.gone.wait()
 
     def standing(self) -> list[Standing]:
         """All of them, spent ones included."""

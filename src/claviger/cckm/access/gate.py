@@ -112,7 +112,6 @@ class TokenGate:
             username=found.username,
             domain_id=custom.domain_id,
             groups=found.groups,
-            token_id=claims.jwtid,
             session_id=custom.sid,
             must_change_password=found.must_change_password,
         )

@@ -38,9 +38,10 @@ GRACE_S = 60.0  # a server that has not noticed a rotation yet may still sign wi
 
 
 class SigningKey(msgspec.Struct, frozen=True):
-    """A key in use. `private` never leaves the process."""
+    """A key in use. `private` never leaves the process. It changes once: when the next key takes its place."""
 
     row: SigningKeyRow
+    changed_at: float
     private: ec.EllipticCurvePrivateKey
     public: ec.EllipticCurvePublicKey
 
@@ -63,11 +64,14 @@ class SigningKeys:
         """Takes over what is stored now. Raises Damaged where a sealed key is not what was written."""
         async with self._refreshing:
             fresh: dict[str, SigningKey] = {}
+            replaced_at: float | None = None
             for row in (await records.signing_keys(self._store))[:MOST_KEYS]:
                 known = self._keys.get(row.kid)
                 private = known.private if known is not None else await self._opened(row.kid)
                 if private is not None:
-                    fresh[row.kid] = SigningKey(row, private, private.public_key())
+                    changed_at = row.created_at if replaced_at is None else replaced_at
+                    fresh[row.kid] = SigningKey(row, changed_at, private, private.public_key())
+                replaced_at = row.created_at  # the next one in the list made way for this one
             self._keys = fresh
 
     def public_key(self, kid: str) -> ec.EllipticCurvePublicKey | None:

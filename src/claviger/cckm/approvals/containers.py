@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import msgspec
 
 from claviger.cckm.approvals.guarding import Guard, Wanted, Wish
 from claviger.cckm.approvals.rules import Protection, check_quorum
 from claviger.store.contract import Tx
+
+
+class Container(Protocol):
+    """What a vault's record has in every cloud."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
 
 
 def after(
@@ -33,3 +44,21 @@ def require(tx: Tx, guard: Guard | None, wish: Wish) -> None:
     if guard is None:
         raise Wanted(wish)
     guard.require(tx, wish)
+
+
+def require_for(
+    tx: Tx, guard: Guard | None, action: str, kind: str, vault: Container, words: str, version: str, quorum: int
+) -> None:
+    """The same for what is done to a vault's own record; `version` is of all that the approval is bound to."""
+    wish = Wish(
+        action=action,
+        words=words,
+        kind=kind,
+        ident=vault.id,
+        name=vault.name,
+        container_id=vault.id,
+        container_name=vault.name,
+        version=version,
+        quorum=quorum,
+    )
+    require(tx, guard, wish)

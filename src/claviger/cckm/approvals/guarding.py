@@ -227,8 +227,9 @@ class Guard:
 def _told(approval: Approval, wish: Wish, others: int) -> Forbidden:
     until = timestamp(approval.lapses_at)
     who = words_of(wish.kind)
+    agreed = f"{1 + others} {'do' if others else 'does'} so far"
     said = (
-        f"{wish.action} in {wish.container_name} needs {wish.quorum} people to agree, you included; {1 + others} do. "
+        f"{wish.action} in {wish.container_name} needs {wish.quorum} people to agree, you included; {agreed}. "
         f"It waits as approval request {approval.id} until {until}. {who[0].upper()}{who[1:]} approves by "
         f"POST /api/v1/claviger/approvals/{approval.id}/approve; then repeat this very call"
     )

@@ -53,7 +53,12 @@ class AllConnections:
             about(CONNECTION, ident, name)
             users = records.users_count(tx, ident)
             if users and not force:
-                raise Conflict("ConnectionUsed", message=f"the connection {name} is used by {users} vaults or records")
+                raise Conflict(
+                    "ConnectionUsed",
+                    message=f"the connection {name} is used by vaults or other records ({users}); give them another,"
+                    " or stop managing them first, or force it by"
+                    f" POST /api/v1/connectionmgmt/connections/{ident}/delete",
+                )
             records.remove(tx, ident)
             Safe.remove(tx, SEALED_AS, ident)
             return ident

@@ -108,7 +108,8 @@ class Kind(Generic[C]):
         if found is None:
             raise Conflict(
                 "ConnectionMissing",
-                message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one",
+                message=f"the vault's connection {vault.connection_name} was deleted; give the vault another one by"
+                " PATCH of the vault, even one of the same name",
             )
         return found
 

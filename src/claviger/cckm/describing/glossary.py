@@ -147,8 +147,8 @@ FIELDS: Mapping[str, Word] = {
     "azure_stack_connection_type": Word("How Azure Stack signs in: `AAD` or `ADFS`."),
     "csr": Word("The request for a certificate, as PEM."),
     "cn": Word("Common name of the certificate.", "claviger"),
-    "algorithm": Word("Kind of key."),
-    "size": Word("Bits of the key."),
+    "CsrIn.algorithm": Word("Kind of key."),
+    "CsrIn.size": Word("Bits of the key."),
     "names": Word("Names of the subject."),
     "C": Word("Country, two letters."),
     "ST": Word("State or province."),
@@ -175,7 +175,9 @@ FIELDS: Mapping[str, Word] = {
     "tenantId": Word("Id of the tenant; a UUID."),
     "authorizationSource": Word("Where the rights in the subscription come from.", "RoleBased"),
     "subscriptionPolicies": Word("Limits that Azure sets for the subscription."),
-    "vaults": Word("The vaults, as Azure describes them."),
+    "FoundVaults.vaults": Word("The vaults, as Azure describes them."),
+    "AddVaults.vaults": Word("The vaults, each as `get-vaults` or `get-managed-hsms` gave it."),
+    "AddedVaults.vaults": Word("The records of what was added."),
     "nextLink": Word("Mark of the next page; absent on the last one."),
     "azure_name": Word("Name of the vault in Azure.", "demo"),
     "azure_vault_id": Word(
@@ -205,7 +207,7 @@ FIELDS: Mapping[str, Word] = {
     # secrets
     "key_vault": Word("The vault, by id or name (`azure_name::subscription_id`).", f"demo::{SUBSCRIPTION}"),
     "key_vault_id": Word("Id of the vault's record."),
-    "region": Word("Region of the vault.", "eastus"),
+    "SecretRecord.region": Word("Region of the vault.", "eastus"),
     "secret_name": Word("Name of the secret: letters, digits and hyphens, 1 to 127 of them.", "db-password"),
     "version": Word("Version in Azure; 32 hexadecimal digits.", "e4c3ec7abcda43158d1234b9d1bbfd62"),
     "status": Word("`AVAILABLE`, `SOFT-DELETED` or `DELETED`.", "AVAILABLE"),
@@ -235,7 +237,7 @@ FIELDS: Mapping[str, Word] = {
     "updated": Word("When it last changed in Azure; seconds since 1970."),
     "recoveryLevel": Word("How Azure deletes in this vault.", "Recoverable+Purgeable"),
     "recoverableDays": Word("Days that Azure keeps what is soft-deleted.", 90),
-    "key_material_origin": Word("Where it was made: `cckm`, `native` or `unknown`."),
+    "SecretRecord.key_material_origin": Word("Where it was made: `cckm` (here), `native` (in Azure) or `unknown`."),
     # search, and what is leaving
     "total_is_exact": Word("Whether no more records match than `total` says.", True),
     "Leaving.kind": Word(
@@ -250,7 +252,7 @@ FIELDS: Mapping[str, Word] = {
     "deleted_by_username": Word("Name of that user.", "ada"),
     "has_backup": Word("Whether a backup of it is kept.", True),
     "name_taken": Word("Whether something else has its name in the vault now, so that it cannot be restored there."),
-    "undo": Word("How the deletion is undone."),
+    "Leaving.undo": Word("How the deletion is undone."),
     "Undo.operation": Word("What undoes it: `recover`, `cancel-deletion` or `restore`.", "recover"),
     "Undo.method": Word("Method of the call that undoes it.", "POST"),
     "Undo.path": Word("Path of the call that undoes it.", f"/api/v1/cckm/azure/secrets/{ID}/recover"),

@@ -25,7 +25,7 @@ class Drift:
     """The list."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self._lists = records.Lists(store)
 
     async def page(self, domain_id: str, query: Query, seen: dict[str, Containers]) -> Page:
         """One page. `seen`: by cloud, the vaults whose findings the caller sees; None for all. Raises Invalid."""
@@ -45,11 +45,9 @@ class Drift:
             for cloud in own or CLOUDS
             if cloud in (query.all("cloud") or CLOUDS)
         ]
-        total, found = await records.page(
-            self._store, domain_id, parts, query.all("kind"), order, window.skip, window.limit
-        )
-        window.count_of(total)
-        return Page(window.skip, window.limit, total, [shown(each) for each in found])
+        found = await self._lists.found(domain_id, parts, query.all("kind"), order)
+        chosen = found[window.skip : window.skip + window.count_of(len(found))]
+        return Page(window.skip, window.limit, len(found), [shown(each) for each in await self._lists.read(chosen)])
 
 
 def shown(listed: Listed) -> DriftShown:

@@ -1,4 +1,4 @@
-"""What is stored of drift, and the SQL for it: a table a cloud (`Findings`), and one list of them all (`page`).
+"""What is stored of drift, and the SQL for it: a table a cloud (`Findings`), and one list of them all (`Lists`).
 
 A finding holds for as long as its record is as synchronisation has left it, or a look at it that carries the finding
 along: whoever changes the record by an operation has dealt with it. So lists leave the others out, and
@@ -7,15 +7,20 @@ along: whoever changes the record by an operation has dealt with it. So lists le
 
 from __future__ import annotations
 
+import sys
+from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from claviger.cckm.drift.rules import AZURE, OCI
-from claviger.cckm.records import marks, portions
+from claviger.cckm.records import KEYS_REVISION, SECRETS_REVISION, marks, portions
 from claviger.store.contract import Row, Store, Tx, Value
 
+MOST_KEPT = 250_000
+"""Findings of all lists that are remembered; the list that was asked for last is kept in any case."""
+_REVISION = "cckm_drift_revision"
 SORTS = {"since": "since", "secret_name": "name_key", "key_name": "name_key", "kind": "kind", "cloud": "cloud"}
 
 _TABLES: Mapping[str, str] = {
@@ -97,6 +102,7 @@ class Findings:
             finding.record_at,
             finding.since,
         ]
+        _bump(tx)
         tx.execute(
             f"INSERT INTO {self._table} ({self._columns}) VALUES ({marks(values)}) "
             f"ON CONFLICT (vault_num, {self._thing}) "
@@ -108,15 +114,26 @@ class Findings:
         """Removes the findings of some things."""
         for portion in portions(things):
             where = f"vault_num = ? AND {self._thing} IN ({marks(portion)})"
-            tx.execute(f"DELETE FROM {self._table} WHERE {where}", vault_num, *portion)
+            if tx.execute(f"DELETE FROM {self._table} WHERE {where}", vault_num, *portion):
+                _bump(tx)
 
     def sweep(self, tx: Tx, vault_num: int) -> None:
         """Removes what does not hold any more in a vault."""
-        tx.execute(
+        if tx.execute(
             f"DELETE FROM {self._table} WHERE vault_num = ? "
             f"AND NOT EXISTS (SELECT 1 FROM {self._records} WHERE {self._stands})",
             vault_num,
-        )
+        ):
+            _bump(tx)
+
+
+def _bump(tx: Tx) -> None:
+    """Moves the number by which lists know that findings have changed."""
+    tx.execute(
+        "INSERT INTO meta (key, value) VALUES (?, '1') "
+        "ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(meta.value AS INTEGER) + 1 AS TEXT)",
+        _REVISION,
+    )
 
 
 def _finding(row: Row) -> Finding:
@@ -147,30 +164,65 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     names: Sequence[str] = ()
 
 
-async def page(
-    store: Store,
-    domain_id: str,
-    parts: Sequence[Part],
-    kinds: Sequence[str],
-    order: Sequence[tuple[str, bool]],
-    skip: int,
-    limit: int,
-) -> tuple[int, list[Listed]]:
-    """How many findings match, and a page of them. `order`: keys of SORTS, each with whether it descends."""
-    if not parts:
-        return 0, []
-    chosen = [_select(domain_id, part, kinds) for part in parts]
-    sql = " UNION ALL ".join(text for text, _ in chosen)
-    args = [value for _, values in chosen for value in values]
-    row = await store.read_one(f"SELECT COUNT(*) FROM ({sql}) AS found", *args)
-    total = 0 if row is None else int(row[0])
-    by = "".join(f"{SORTS[name]}{' DESC' if descends else ''}, " for name, descends in order)
-    rows = await store.read(
-        "SELECT cloud, id, kind, fields, since, name, record_id, version, vault_id, vault_name "
-        f"FROM ({sql}) AS found ORDER BY {by}id LIMIT ? OFFSET ?",
-        *(*args, total if limit == -1 else limit, skip),
-    )
-    return total, [_listed(row) for row in rows]
+class Lists:
+    """Lists of findings in one store. Keep it: it remembers which findings a list has, until anything changes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._revisions = ""
+        self._known: OrderedDict[str, list[tuple[str, str]]] = OrderedDict()
+
+    async def found(
+        self, domain_id: str, parts: Sequence[Part], kinds: Sequence[str], order: Sequence[tuple[str, bool]]
+    ) -> list[tuple[str, str]]:
+        """Cloud and id of all findings that match. `order`: keys of SORTS, each with whether it descends."""
+        if not parts:
+            return []
+        revisions = await self._now()
+        if revisions != self._revisions:
+            self._revisions = revisions
+            self._known.clear()
+        chosen = [_select(domain_id, part, kinds) for part in parts]
+        key = repr((chosen, order))
+        known = self._known.get(key)
+        if known is None:
+            by = "".join(f"{SORTS[name]}{' DESC' if descends else ''}, " for name, descends in order)
+            rows = await self._store.read(
+                f"SELECT cloud, id FROM ({' UNION ALL '.join(text for text, _ in chosen)}) AS found ORDER BY {by}id",
+                *(value for _, values in chosen for value in values),
+            )
+            known = [(sys.intern(row[0]), row[1]) for row in rows]
+            if await self._now() != revisions or revisions != self._revisions:
+                return known
+        self._known[key] = known
+        self._known.move_to_end(key)
+        kept = sum(len(each) for each in self._known.values())
+        while kept > MOST_KEPT and len(self._known) > 1:
+            kept -= len(self._known.popitem(last=False)[1])
+        return known
+
+    async def read(self, chosen: Sequence[tuple[str, str]]) -> list[Listed]:
+        """Findings by cloud and id, in that order; those that do not hold any more are left out."""
+        found: dict[tuple[str, str], Listed] = {}
+        for cloud in _TABLES:
+            for portion in portions([ident for each, ident in chosen if each == cloud]):
+                rows = await self._store.read(
+                    "SELECT cloud, id, kind, fields, since, name, record_id, version, vault_id, vault_name "
+                    f"FROM ({_table(cloud)} WHERE d.id IN ({marks(portion)})) AS found",
+                    *portion,
+                )
+                found |= {(row[0], row[1]): _listed(row) for row in rows}
+        return [found[each] for each in chosen if each in found]
+
+    async def _now(self) -> str:
+        """Moves with every change of findings, and of the records and vaults that they are about."""
+        rows = await self._store.read(
+            "SELECT key, value FROM meta WHERE key IN (?, ?, ?) ORDER BY key",
+            _REVISION,
+            SECRETS_REVISION,
+            KEYS_REVISION,
+        )
+        return repr(rows)
 
 
 def _listed(row: Row) -> Listed:
@@ -193,8 +245,11 @@ def _select(domain_id: str, part: Part, kinds: Sequence[str]) -> tuple[str, list
     if part.names:
         where.append(f"({' OR '.join([_LIKE] * len(part.names))})")
         values += [_pattern(word.lower()) for word in part.names]
-    table = _TABLES[part.cloud].replace("'' AS cloud", f"'{part.cloud}' AS cloud")
-    return f"{table} WHERE {' AND '.join(where)}", values
+    return f"{_table(part.cloud)} WHERE {' AND '.join(where)}", values
+
+
+def _table(cloud: str) -> str:
+    return _TABLES[cloud].replace("'' AS cloud", f"'{cloud}' AS cloud")
 
 
 def _pattern(word: str) -> str:

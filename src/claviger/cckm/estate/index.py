@@ -113,8 +113,3 @@ class Index:
         if enough is not None and total > max(enough, end):
             return Found(nums, max(enough, end), False, ages)
         return Found(nums, total, True, ages)
-
-    @property
-    def rows(self) -> int:
-        """How many rows are kept."""
-        return sum(len(part) for part in self._newest_first)

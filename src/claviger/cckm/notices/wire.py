@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from claviger.cckm.notices.rules import Type
 from claviger.cckm.resource import Header
 from claviger.core.sensitive import Sensitive
 
@@ -210,20 +209,3 @@ class Test(msgspec.Struct, frozen=True, kw_only=True):
 
     message: str = "This is a test of a subscription to notices."
     by: str
-
-
-DATA: dict[Type, type[msgspec.Struct]] = {
-    Type.NEAR_EXPIRY: NearExpiry,
-    Type.NEAR_FINAL_DELETION: NearFinalDeletion,
-    Type.DRIFT: Drift,
-    Type.BRAKE: Brake,
-    Type.DELETION_SCHEDULED: DeletionScheduled,
-    Type.DELETION_CANCELLED: DeletionCancelled,
-    Type.ROTATED: Rotated,
-    Type.FAILED_ROTATION: FailedRotation,
-    Type.FAILED_JOB: FailedJob,
-    Type.REFUSED_PURGE: RefusedPurge,
-    Type.APPROVAL_WANTED: ApprovalWanted,
-    Type.TEST: Test,
-}
-"""What a notice of each type carries."""

@@ -46,6 +46,7 @@ _MOST_IDLE_CLIENTS = 8
 """Clients that wait for work, of one service at one address; each keeps a connection."""
 _MOST_HANDLES = 512
 _MOST_CAUSES = 8
+_LOOK_AT = "look at the connection's user_ocid, fingerprint and key, at the region and at this machine's clock"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.3, 5.0
 _SDK = ("oci.key_management", "oci.identity", "oci.object_storage", "oci.signer", "oci.circuit_breaker", "oci.retry")
 _CLIENTS: dict[Service, tuple[str, str]] = {
@@ -367,7 +368,8 @@ def _answered(failure: Any, hidden: tuple[Sensitive, ...]) -> Refusal:
         case 409 | 412:
             return Conflict("CloudConflict", message=message, code=code)
         case 401 | 403:
-            return Forbidden("CloudRefused", message=message, code=code)
+            told = message if status == 403 else f"{message}; {_LOOK_AT}"
+            return Forbidden("CloudRefused", message=told, code=code)
         case 429:
             told = message if "TooManyRequests" in message else f"{message} (TooManyRequests)"
             wait_s = seconds_asked(failure.headers.get("Retry-After") or failure.headers.get("retry-after") or "1")

@@ -136,13 +136,9 @@ def _understood(asked: PlanCall) -> tuple[str, bytes, bytes]:
     method = asked.method.upper()
     if method not in rules.CHANGING:
         problems["method"] = f"must be one of {', '.join(rules.CHANGING)}: other calls change nothing"
-    path = asked.path
-    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
-        problems["path"] = (
-            "must be the path of a call, such as /api/v1/cckm/azure/secrets; percent-encoded where needed"
-        )
-    elif "?" in path or "#" in path:
-        problems["path"] = "must have no ? and no #; give what follows in query"
+    unfit = _path_problem(asked.path)
+    if unfit is not None:
+        problems["path"] = unfit
     query = asked.query or ""
     if isinstance(query, dict):
         query = urlencode({name: _texts(value) for name, value in query.items()}, doseq=True, quote_via=quote)
@@ -150,10 +146,18 @@ def _understood(asked: PlanCall) -> tuple[str, bytes, bytes]:
         problems["query"] = "must be percent-encoded, as it stands in a URL"
     if problems:
         raise validation(problems)
-    raw_path = path.encode()
+    raw_path = asked.path.encode()
     if tuple(segments_of(raw_path)[: len(BASE)]) != BASE:
         raw_path = b"/" + "/".join(BASE).encode() + raw_path
     return method, raw_path, query.encode()
+
+
+def _path_problem(path: str) -> str | None:
+    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path:
+        return "must be the path of a call, such as /api/v1/cckm/azure/secrets; percent-encoded where needed"
+    if "?" in path or "#" in path:
+        return "must have no ? and no #; give what follows in query"
+    return None
 
 
 def _texts(value: str | int | bool | list[str]) -> list[str]:

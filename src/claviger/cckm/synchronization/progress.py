@@ -52,6 +52,11 @@ class Board:
         self._running.pop(vault_id, None)
         self._ended[vault_id] = outcome
 
+    def message(self, vault_id: str) -> str:
+        """What is to be said of a vault that has ended; empty where that is nothing."""
+        outcome = self._ended.get(vault_id)
+        return "" if outcome is None else outcome.message
+
     def progress(self, now: float) -> Progress:
         """How far all is."""
         every = [*self._ended.values(), *(outcome for outcome, _ in self._running.values())]

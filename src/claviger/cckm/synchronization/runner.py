@@ -35,6 +35,7 @@ URI_KIND = "synchronize"
 OBJECT = "synchronization"
 VAULTS_AT_ONCE = 6
 LOOK_S = 1.0
+MOST_TOLD = 400
 
 log = logging.getLogger("claviger.cckm")
 
@@ -191,10 +192,17 @@ class _Job(Generic[V]):
         self._states[each.vault_id] = FAILED
         await self._save(lambda tx: self._ground.vaults.set_state(tx, self._run.id, each.vault_id, FAILED, failed))
 
+    def _what_failed(self, count: int) -> str:
+        """What the whole job says of its failures: enough for who reads a notice alone."""
+        first = next(each for each in self._vaults if self._states[each.vault_id] == FAILED)
+        told = f"{count} of {len(self._states)} vaults could not be synchronized"
+        which = f"{first.name}: {self._board.message(first.vault_id)}"[:MOST_TOLD]
+        return f"{told}; {which}" if count == 1 else f"{told}; the first is {which}"
+
     async def _end(self) -> None:
         state = overall(list(self._states.values()))
         count = list(self._states.values()).count(FAILED)
-        message = f"{count} of {len(self._states)} vaults could not be synchronized" if count else ""
+        message = self._what_failed(count) if count else ""
         progress = self._board.progress(self._ground.clock.now())
 
         def change(tx: Tx) -> None:

@@ -93,14 +93,6 @@ class Reading:
             raise _misplaced()
 
 
-def read_through(source: Source) -> ArchivedVault:
-    """Reads and checks all of a source; what it is of. Raises as `Reading` does."""
-    reading = Reading(source)
-    for _ in reading.parts():
-        pass
-    return reading.vault
-
-
 def _begun(secret: ArchivedSecret, last: Part | None) -> Part:
     try:
         name_key = check_name(secret.name)

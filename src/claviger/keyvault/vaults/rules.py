@@ -296,38 +296,6 @@ def scopes_above(vault_path: str) -> frozenset[str]:
     return frozenset({"/", "/".join(parts[:3]), "/".join(parts[:5]), "/".join(parts)})
 
 
-def check_scope(scope: str) -> str:
-    """A scope in the form in which scopes are stored and compared: lower case, no trailing slash.
-
-    Raises Invalid("Scope") for anything but a subscription, a resource group, a vault or a secret of a vault.
-    """
-    lower = scope.strip().lower()
-    lower = lower.rstrip("/") or "/"
-    parts = lower.split("/")
-    known: tuple[str | re.Pattern[str], ...] = (
-        "",
-        "subscriptions",
-        _UUID,
-        "resourcegroups",
-        _GROUP,
-        "providers",
-        "microsoft.keyvault",
-        "vaults",
-        _VAULT_NAME,
-        "secrets",
-        _SECRET_NAME,
-    )
-    if lower == "/":
-        return lower
-    if len(parts) not in {3, 5, 9, 11} or not all(_fits(part, rule) for part, rule in zip(parts, known, strict=False)):
-        raise Invalid("Scope", scope=scope[:300])
-    return lower
-
-
-def _fits(part: str, rule: str | re.Pattern[str]) -> bool:
-    return part == rule if isinstance(rule, str) else rule.fullmatch(part) is not None
-
-
 def check_kind_permissions(permissions: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
     """A whole permissions object of an access policy: secrets by the table, the other kinds as plain words."""
     checked: dict[str, list[str]] = {}

@@ -44,6 +44,21 @@ class Target(msgspec.Struct, frozen=True):
         return f"<target {self.bucket}/{self.name}>"
 
 
+class _Address(msgspec.Struct, frozen=True):
+    """The address of a pre-authenticated request, taken apart; whose it is, is not looked at yet."""
+
+    scheme: str
+    netloc: str
+    name: str | None
+    secret: str
+    namespace: str
+    bucket: str
+    object: str
+
+    def __repr__(self) -> str:
+        return f"<address of {self.bucket}/{self.object}>"
+
+
 class Locations:
     """Reads and writes backups in Object Storage."""
 
@@ -75,34 +90,16 @@ class Locations:
     def _addressed(self, call: Call, uri: str | None) -> Target:
         if not uri:
             raise missing("backupLocation.uri")
-        try:
-            found = urlsplit(uri) if len(uri) <= MAX_URI_LENGTH else None
-            is_plain = found is not None and not (found.query or found.fragment or "@" in found.netloc)
-            name = found.hostname if found is not None else None
-            _, p, secret, n, namespace, b, bucket, o, place = (
-                found.path.split("/", 8) if found is not None else ("",) * 9
-            )
-            namespace, bucket, place = (unquote(part, errors="strict") for part in (namespace, bucket, place))
-        except ValueError:  # no address, not of this shape, or not of this encoding
-            raise _unusable() from None
-        if (
-            found is None
-            or not is_plain
-            or found.scheme not in ("http", "https")
-            or (p, n, b, o) != ("p", "n", "b", "o")
-        ):
-            raise _unusable()
-        if "\0" in uri + namespace + bucket + place:
-            raise _unusable()
-        rules.check_object_name(place)
-        host = self._hosts.place(found.netloc.lower(), found.scheme)
+        address = _read_address(uri)
+        rules.check_object_name(address.object)
+        host = self._hosts.place(address.netloc, address.scheme)
         is_ours = host is not None and (
             host.plane is Plane.STORAGE
-            or (host.plane is None and (found.netloc.lower() == call.place.shown.lower() or name in _OWN_NAMES))
+            or (host.plane is None and (address.netloc == call.place.shown.lower() or address.name in _OWN_NAMES))
         )
         if host is None or not is_ours:
             raise wrong("backupLocation.uri", "is not an address of this server")
-        return Target(namespace, bucket, place, host.region, secret)
+        return Target(address.namespace, address.bucket, address.object, host.region, address.secret)
 
     def put(self, tx: Tx, call: Call, target: Target, content: bytes, content_md5: str) -> None:
         """Writes an object within a transaction. Raises Invalid where that is not allowed, or there is no room."""
@@ -152,6 +149,24 @@ def _there(bucket: BucketRow | None) -> BucketRow:
     if bucket is None:
         raise related_absent("The bucket")
     return bucket
+
+
+def _read_address(uri: str) -> _Address:
+    """An address of the shape that this server gives out. Raises Invalid for any other text."""
+    if len(uri) > MAX_URI_LENGTH:
+        raise _unusable()
+    try:
+        found = urlsplit(uri)
+        name = found.hostname
+        _, p, secret, n, namespace, b, bucket, o, place = found.path.split("/", 8)
+        namespace, bucket, place = (unquote(part, errors="strict") for part in (namespace, bucket, place))
+    except ValueError:  # no address, not of this shape, or not of this encoding
+        raise _unusable() from None
+    is_shaped = found.scheme in ("http", "https") and (p, n, b, o) == ("p", "n", "b", "o")
+    has_more = bool(found.query or found.fragment) or "@" in found.netloc
+    if not is_shaped or has_more or "\0" in uri + namespace + bucket + place:
+        raise _unusable()
+    return _Address(found.scheme, found.netloc.lower(), name, secret, namespace, bucket, place)
 
 
 def _unusable() -> Invalid:

@@ -5,8 +5,9 @@ Contents are read without waiting where the store and the keyring can: two index
 
 from __future__ import annotations
 
+from claviger.audit.entry import Subject
 from claviger.audit.trail import telling
-from claviger.ocikms.calls import Answer, Call, Verb
+from claviger.ocikms.calls import Answer, Call, Told, Verb
 from claviger.ocikms.errors import absent, wrong
 from claviger.ocikms.listing import listed, page_of
 from claviger.ocikms.secret_versions import records as versions
@@ -68,7 +69,7 @@ class Bundles:
         data_key_id, sealed, bound_to = _seal(secret, kept)
         return _answer(call, secret, kept, await self._keyring.open(data_key_id, sealed, bound_to))
 
-    def get_now(self, call: Call) -> Answer | None:
+    def get_now(self, call: Call) -> Told | None:
         """What `get` answers, if it can be had without waiting; None otherwise. Raises as `get` does."""
         _check_ways(call)
         secret = records.find_now(self._store, call.path["secretId"])
@@ -80,7 +81,10 @@ class Bundles:
             return None
         data_key_id, sealed, bound_to = _seal(secret, _readable(call, secret, kept))
         plaintext = self._keyring.open_now(data_key_id, sealed, bound_to)
-        return None if plaintext is None else _answer(call, secret, kept, plaintext)
+        if plaintext is None:
+            return None
+        subject = Subject(kind="secret", id=secret.id, name=secret.name, container=secret.vault.id)
+        return Told(_answer(call, secret, kept, plaintext), subject, {"version": kept.version.number})
 
 
 def _which(call: Call, secret: Secret) -> Which:

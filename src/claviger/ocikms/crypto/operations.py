@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from claviger.audit.entry import Subject
 from claviger.audit.trail import about, telling
 from claviger.core.errors import Conflict, Damaged, Refusal
 from claviger.core.sensitive import Sensitive
@@ -19,7 +20,7 @@ from claviger.crypto import key_wrapping
 from claviger.crypto.envelope import associated_data
 from claviger.crypto.key_objects import AesKey, EcdsaKey, KeyObject, RsaKey, does_not_decrypt
 from claviger.crypto.material import Shape
-from claviger.ocikms.calls import Answer, Call, Verb
+from claviger.ocikms.calls import Answer, Call, Told, Verb
 from claviger.ocikms.crypto import rules, wire
 from claviger.ocikms.crypto.wire import Context
 from claviger.ocikms.errors import absent, wrong, wrong_state
@@ -33,7 +34,6 @@ from claviger.ocikms.versions import rules as version_rules
 from claviger.ocikms.versions.records import Usable
 from claviger.store.contract import Store
 
-T = TypeVar("T")
 K = TypeVar("K", bound=KeyObject)
 
 _USABLE = "ENABLED"
@@ -45,8 +45,12 @@ def bound(key_id: str, version_id: str, data: Context | None) -> bytes:
     return associated_data("oci-ciphertext", key_id, version_id, *fields)
 
 
+Work = Callable[[KeyObject], Answer]
+"""What is left to be done once everything about a call was found right: use the key. It neither waits nor reads."""
+
+
 class Crypto:
-    """All operations of the crypto plane."""
+    """All operations of the crypto plane, and the commonest again without waiting, for the hot path (`..._now`)."""
 
     def __init__(self, store: Store, materials: Materials) -> None:
         self._store = store
@@ -56,53 +60,38 @@ class Crypto:
         """Encrypt: with the current version of an AES key unless another one is named."""
         asked = read_body(call.body, wire.EncryptDataDetails)
         used = await self._granted(call, asked.key_id, asked.key_version_id)
-        _told(asked.logging_context)
-        name, algorithm = rules.encryption(asked.encryption_algorithm, used.key.algorithm, asked.key_version_id)
-        plaintext = wire.decoded("plaintext", asked.plaintext)
-        wire.check_context("associatedData", asked.associated_data)
-        rules.check_plaintext(plaintext, rules.MAX_PLAINTEXT_BYTES)
-        key = await self._object(call, used)
-        version_id = used.version.id
-        if isinstance(key, AesKey):
-            ciphertext = wire.packed(
-                version_id, key.encrypt(plaintext, bound(used.key.id, version_id, asked.associated_data))
-            )
-        else:
-            _no_associated_data(asked.associated_data)
-            rsa = _of_kind(key, RsaKey)
-            rules.check_plaintext(plaintext, rsa.most_plaintext(algorithm.digest))
-            ciphertext = rsa.encrypt(plaintext, algorithm.digest)
-        return Answer(body=wire.EncryptedData(wire.encoded(ciphertext), used.key.id, version_id, name))
+        telling(**_details(asked.logging_context))
+        return await self._done(call, used, _encryption(asked, used))
+
+    def encrypt_now(self, call: Call) -> Told | None:
+        """The same without waiting."""
+        asked = read_body(call.body, wire.EncryptDataDetails)
+        used = self._granted_now(call, asked.key_id, asked.key_version_id)
+        return None if used is None else self._done_now(used, asked.logging_context, _encryption(asked, used))
 
     async def decrypt(self, call: Call) -> Answer:
         """Decrypt: an AES ciphertext names its version, for an RSA one it must be said."""
         asked = read_body(call.body, wire.DecryptDataDetails)
-        ciphertext = wire.read(asked.ciphertext)
-        named = None if ciphertext is None else wire.unpacked(ciphertext)
-        version_id = asked.key_version_id or (named and named[0])
-        used = await self._granted(call, asked.key_id, version_id, is_named=asked.key_version_id is not None)
-        _told(asked.logging_context)
-        name, algorithm = rules.encryption(asked.encryption_algorithm, used.key.algorithm, asked.key_version_id)
-        if ciphertext is None:
-            raise wire.no_base64("ciphertext")
-        wire.check_context("associatedData", asked.associated_data)
-        if algorithm.key_algorithm == "AES":
-            if named is None:  # a version that is named beside it and is another one does not open it
-                raise does_not_decrypt()
-            aes = _of_kind(await self._object(call, used), AesKey)
-            plaintext = aes.decrypt(named[1], bound(used.key.id, used.version.id, asked.associated_data))
-        else:
-            _no_associated_data(asked.associated_data)
-            rsa = _of_kind(await self._object(call, used), RsaKey)
-            plaintext = await self._privately(rsa, lambda: rsa.decrypt(ciphertext, algorithm.digest))
-        told = wire.encoded(plaintext), wire.checksum(plaintext), used.key.id, used.version.id, name
-        return Answer(body=wire.DecryptedData(*told))
+        found = _Ciphertext(asked)
+        is_named = asked.key_version_id is not None
+        used = await self._granted(call, asked.key_id, found.version_id, is_named=is_named)
+        telling(**_details(asked.logging_context))
+        return await self._done(call, used, _decryption(asked, found, used), is_private=True)
+
+    def decrypt_now(self, call: Call) -> Told | None:
+        """The same without waiting."""
+        asked = read_body(call.body, wire.DecryptDataDetails)
+        found = _Ciphertext(asked)
+        used = self._granted_now(call, asked.key_id, found.version_id)
+        if used is None:
+            return None
+        return self._done_now(used, asked.logging_context, _decryption(asked, found, used), is_private=True)
 
     async def generate_data_key(self, call: Call) -> Answer:
         """GenerateDataEncryptionKey: a fresh AES key, encrypted as `encrypt` would, in the clear only when asked."""
         asked = read_body(call.body, wire.GenerateKeyDetails)
         used = await self._granted(call, asked.key_id, None)
-        _told(asked.logging_context)
+        telling(**_details(asked.logging_context))
         rules.encryption(None, used.key.algorithm, None)
         rules.check_data_key(asked.key_shape.algorithm, asked.key_shape.length, asked.key_shape.curve_id)
         wire.check_context("associatedData", asked.associated_data)
@@ -118,38 +107,34 @@ class Crypto:
         """Sign a message or its digest: with the current version unless another one is named."""
         asked = read_body(call.body, wire.SignDataDetails)
         used = await self._granted(call, asked.key_id, asked.key_version_id)
-        _told(asked.logging_context)
-        algorithm = rules.signing(asked.signing_algorithm, used.key.algorithm)
-        message = wire.decoded("message", asked.message)
-        is_digest = rules.check_message(message, asked.message_type, algorithm)
-        key = await self._object(call, used)
-        if isinstance(key, RsaKey):
-            rsa, digest, padding = key, algorithm.digest, algorithm.padding
-            signature = await self._privately(rsa, lambda: rsa.sign(message, digest, padding, is_digest))
-        else:
-            signature = _of_kind(key, EcdsaKey).sign(message, algorithm.digest, is_digest)
-        told = used.key.id, used.version.id, wire.encoded(signature), asked.signing_algorithm
-        return Answer(body=wire.SignedData(*told))
+        telling(**_details(asked.logging_context))
+        return await self._done(call, used, _signing(asked, used), is_private=True)
+
+    def sign_now(self, call: Call) -> Told | None:
+        """The same without waiting."""
+        asked = read_body(call.body, wire.SignDataDetails)
+        used = self._granted_now(call, asked.key_id, asked.key_version_id)
+        if used is None:
+            return None
+        return self._done_now(used, asked.logging_context, _signing(asked, used), is_private=True)
 
     async def verify(self, call: Call) -> Answer:
         """Verify: a signature that is not the key's is an answer, and no refusal."""
         asked = read_body(call.body, wire.VerifyDataDetails)
         used = await self._granted(call, asked.key_id, asked.key_version_id)
-        algorithm = rules.signing(asked.signing_algorithm, used.key.algorithm)
-        message, signature = wire.decoded("message", asked.message), wire.decoded("signature", asked.signature)
-        is_digest = rules.check_message(message, asked.message_type, algorithm)
-        key = await self._object(call, used)
-        if isinstance(key, RsaKey):
-            is_valid = key.verifies(signature, message, algorithm.digest, algorithm.padding, is_digest)
-        else:
-            is_valid = _of_kind(key, EcdsaKey).verifies(signature, message, algorithm.digest, is_digest)
-        return Answer(body=wire.VerifiedData(is_valid))
+        return await self._done(call, used, _verification(asked, used))
+
+    def verify_now(self, call: Call) -> Told | None:
+        """The same without waiting."""
+        asked = read_body(call.body, wire.VerifyDataDetails)
+        used = self._granted_now(call, asked.key_id, asked.key_version_id)
+        return None if used is None else self._done_now(used, None, _verification(asked, used))
 
     async def export(self, call: Call) -> Answer:
         """ExportKey: the material of a version, wrapped to the caller's public key."""
         asked = read_body(call.body, wire.ExportKeyDetails)
         used = await self._granted(call, asked.key_id, asked.key_version_id)
-        _told(asked.logging_context)
+        telling(**_details(asked.logging_context))
         rules.check_export(asked.algorithm, used.key.algorithm, used.key.protection_mode)
         public = key_wrapping.public_key(asked.public_key)
         secret = await self._revealed(call, used)
@@ -179,6 +164,15 @@ class Crypto:
         if used is None:
             used = await versions.for_use(self._store, key_id, version_id)
         key = used.key if used is not None else await keys.find(self._store, key_id)
+        return self._checked(call, key, used, is_named=is_named)
+
+    def _granted_now(self, call: Call, key_id: str, version_id: str | None) -> Usable | None:
+        """The same without waiting; None where there is no such version, or that cannot be told at once."""
+        used = versions.for_use_now(self._store, key_id, version_id)
+        return None if used is None else self._checked(call, used.key, used)
+
+    def _checked(self, call: Call, key: Key | None, used: Usable | None, *, is_named: bool = True) -> Usable:
+        """What was read, if it may be used. Raises as `_granted` does."""
         if key is None or not key.is_at(call.caller.tenancy_num, call.place):
             raise absent("Key or Vault")
         about("key", key.id, key.display_name, key.vault_id)
@@ -219,9 +213,111 @@ class Crypto:
             raise gone
         return await self._granted(call, used.key.id, used.version.id)
 
-    async def _privately(self, key: RsaKey, work: Callable[[], T]) -> T:
-        """Does something with a private key, in a thread where it takes long. Raises Throttled."""
-        return work() if key.length <= INLINE_RSA_LENGTH else await self._materials.users.run(work)
+    async def _done(self, call: Call, used: Usable, work: Work, *, is_private: bool = False) -> Answer:
+        """Does it, in a thread where it takes long because `is_private`, with a private key. Raises Throttled."""
+        key = await self._object(call, used)
+        if is_private and _takes_long(key):
+            return await self._materials.users.run(lambda: work(key))
+        return work(key)
+
+    def _done_now(self, used: Usable, context: Context | None, work: Work, *, is_private: bool = False) -> Told | None:
+        """Does it, and tells what its record needs; None where that takes long or the key has to be read first."""
+        details, key, version = _details(context), used.key, used.version
+        found = self._materials.opened_now(version.num, version.id, _shape(key), version.data_key_id, used.sealed)
+        if found is None or (is_private and _takes_long(found)):
+            return None
+        subject = Subject(kind="key", id=key.id, name=key.display_name, container=key.vault_id)
+        return Told(work(found), subject, details)
+
+
+class _Ciphertext:
+    """What came to be decrypted: None where it is no base64, or none that names its version."""
+
+    __slots__ = ("content", "named", "version_id")
+
+    def __init__(self, asked: wire.DecryptDataDetails) -> None:
+        self.content = wire.read(asked.ciphertext)
+        self.named = None if self.content is None else wire.unpacked(self.content)
+        self.version_id = asked.key_version_id or (self.named and self.named[0])
+
+
+def _encryption(asked: wire.EncryptDataDetails, used: Usable) -> Work:
+    """Encrypts. Raises Invalid."""
+    name, algorithm = rules.encryption(asked.encryption_algorithm, used.key.algorithm, asked.key_version_id)
+    plaintext = wire.decoded("plaintext", asked.plaintext)
+    wire.check_context("associatedData", asked.associated_data)
+    rules.check_plaintext(plaintext, rules.MAX_PLAINTEXT_BYTES)
+    key_id, version_id, data = used.key.id, used.version.id, asked.associated_data
+
+    def work(key: KeyObject) -> Answer:
+        if isinstance(key, AesKey):
+            ciphertext = wire.packed(version_id, key.encrypt(plaintext, bound(key_id, version_id, data)))
+        else:
+            _no_associated_data(data)
+            rsa = _of_kind(key, RsaKey)
+            rules.check_plaintext(plaintext, rsa.most_plaintext(algorithm.digest))
+            ciphertext = rsa.encrypt(plaintext, algorithm.digest)
+        return Answer(body=wire.EncryptedData(wire.encoded(ciphertext), key_id, version_id, name))
+
+    return work
+
+
+def _decryption(asked: wire.DecryptDataDetails, found: _Ciphertext, used: Usable) -> Work:
+    """Decrypts. Raises Invalid."""
+    name, algorithm = rules.encryption(asked.encryption_algorithm, used.key.algorithm, asked.key_version_id)
+    content, named = found.content, found.named
+    if content is None:
+        raise wire.no_base64("ciphertext")
+    wire.check_context("associatedData", asked.associated_data)
+    is_aes, data = algorithm.key_algorithm == "AES", asked.associated_data
+    if is_aes and named is None:  # a version that is named beside it and is another one does not open it
+        raise does_not_decrypt()
+    if not is_aes:
+        _no_associated_data(data)
+    key_id, version_id = used.key.id, used.version.id
+
+    def work(key: KeyObject) -> Answer:
+        if named is not None and is_aes:
+            plaintext = _of_kind(key, AesKey).decrypt(named[1], bound(key_id, version_id, data))
+        else:
+            plaintext = _of_kind(key, RsaKey).decrypt(content, algorithm.digest)
+        told = wire.encoded(plaintext), wire.checksum(plaintext), key_id, version_id, name
+        return Answer(body=wire.DecryptedData(*told))
+
+    return work
+
+
+def _signing(asked: wire.SignDataDetails, used: Usable) -> Work:
+    """Signs. Raises Invalid."""
+    algorithm = rules.signing(asked.signing_algorithm, used.key.algorithm)
+    message = wire.decoded("message", asked.message)
+    is_digest = rules.check_message(message, asked.message_type, algorithm)
+
+    def work(key: KeyObject) -> Answer:
+        if isinstance(key, RsaKey):
+            signature = key.sign(message, algorithm.digest, algorithm.padding, is_digest)
+        else:
+            signature = _of_kind(key, EcdsaKey).sign(message, algorithm.digest, is_digest)
+        told = used.key.id, used.version.id, wire.encoded(signature), asked.signing_algorithm
+        return Answer(body=wire.SignedData(*told))
+
+    return work
+
+
+def _verification(asked: wire.VerifyDataDetails, used: Usable) -> Work:
+    """Verifies. Raises Invalid."""
+    algorithm = rules.signing(asked.signing_algorithm, used.key.algorithm)
+    message, signature = wire.decoded("message", asked.message), wire.decoded("signature", asked.signature)
+    is_digest = rules.check_message(message, asked.message_type, algorithm)
+
+    def work(key: KeyObject) -> Answer:
+        if isinstance(key, RsaKey):
+            is_valid = key.verifies(signature, message, algorithm.digest, algorithm.padding, is_digest)
+        else:
+            is_valid = _of_kind(key, EcdsaKey).verifies(signature, message, algorithm.digest, is_digest)
+        return Answer(body=wire.VerifiedData(is_valid))
+
+    return work
 
 
 def _check_key(key: Key, now: float) -> None:
@@ -248,8 +344,14 @@ def _no_associated_data(data: Context | None) -> None:
         raise wrong("associatedData", "is not taken with an RSA key")
 
 
-def _told(context: Context | None) -> None:
-    """What the caller wants to be in the record of this call."""
-    if context:
-        wire.check_context("loggingContext", context)
-        telling(logging_context=context)
+def _takes_long(key: KeyObject) -> bool:
+    """Whether what is done with the private key is nothing for the event loop."""
+    return isinstance(key, RsaKey) and key.length > INLINE_RSA_LENGTH
+
+
+def _details(context: Context | None) -> dict[str, Any]:
+    """What the caller wants to be in the record of this call. Raises Invalid where that is too long."""
+    if not context:
+        return {}
+    wire.check_context("loggingContext", context)
+    return {"logging_context": context}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from claviger.ocikms.calls import Handler, Plane, Route, Verb
+from claviger.ocikms.calls import Handler, Plane, Quick, Route, Verb
 from claviger.ocikms.crypto.operations import Crypto
 
 
@@ -15,16 +15,16 @@ class CryptoRoutes:
     def routes(self) -> list[Route]:
         """All of them, recorded as reads: each reveals something, or makes something of a key."""
         return [
-            _route("Encrypt", "encrypt", self._crypto.encrypt),
-            _route("Decrypt", "decrypt", self._crypto.decrypt),
+            _route("Encrypt", "encrypt", self._crypto.encrypt, self._crypto.encrypt_now),
+            _route("Decrypt", "decrypt", self._crypto.decrypt, self._crypto.decrypt_now),
             _route("GenerateDataEncryptionKey", "generateDataEncryptionKey", self._crypto.generate_data_key),
-            _route("Sign", "sign", self._crypto.sign),
-            _route("Verify", "verify", self._crypto.verify),
+            _route("Sign", "sign", self._crypto.sign, self._crypto.sign_now),
+            _route("Verify", "verify", self._crypto.verify, self._crypto.verify_now),
             _route("ExportKey", "exportKey", self._crypto.export),
         ]
 
 
-def _route(operation: str, name: str, handler: Handler) -> Route:
+def _route(operation: str, name: str, handler: Handler, quick: Quick | None = None) -> Route:
     return Route(
         operation=operation,
         method="POST",
@@ -35,4 +35,5 @@ def _route(operation: str, name: str, handler: Handler) -> Route:
         kind="read",
         subject_kind="key",
         body="json",
+        quick=quick,
     )

@@ -54,8 +54,8 @@ async def create_tenancy(
 ) -> Settled:
     """Makes a tenancy, subscribed to its home region and `regions`.
 
-    `ident` and `namespace` are those that programs know already. Raises Invalid("Name" | "Region" | "Description" |
-    "Ocid" | "Namespace"), Conflict("TenancyTaken" | "TooMany").
+    `ident` and `namespace` are those that programs know already. Raises Invalid("Name" | "RegionUnknown" |
+    "Description" | "OcidMalformed" | "Namespace"), Conflict("TenancyTaken" | "TooMany").
     """
     made = checked_tenancy(name, home_region, clock.now(), description, ident, namespace)
     others = [rules.check_region(each) for each in regions]
@@ -122,7 +122,7 @@ async def show_tenancy(store: Store, tenancy: str | None) -> Settled:
 
 
 async def subscribe(store: Store, clock: Clock, tenancy: str | None, region: str) -> Settled:
-    """Gives a tenancy a region more. Raises Invalid("Region"), Conflict("RegionTaken")."""
+    """Gives a tenancy a region more. Raises Invalid("RegionUnknown"), Conflict("RegionTaken")."""
     name, now = rules.check_region(region), clock.now()
 
     def change(tx: Tx) -> Settled:
@@ -169,7 +169,7 @@ async def create_compartment(
 ) -> Placed:
     """Makes a compartment in the tenancy, or in the compartment `parent`.
 
-    Raises Invalid("Name" | "Description" | "Ocid"), Conflict("CompartmentTaken" | "TooMany" | "TooDeep").
+    Raises Invalid("Name" | "Description" | "OcidMalformed"), Conflict("CompartmentTaken" | "TooMany" | "TooDeep").
     """
     rules.check_name(name)
     rules.check_description(description)

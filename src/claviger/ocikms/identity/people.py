@@ -56,7 +56,7 @@ async def create_user(
 ) -> Person:
     """Makes a user, who has no key and may do nothing yet.
 
-    Raises Invalid("Name" | "Description" | "Ocid"), Conflict("UserTaken" | "TooMany").
+    Raises Invalid("Name" | "Description" | "OcidMalformed"), Conflict("UserTaken" | "TooMany").
     """
     rules.check_user_name(name)
     rules.check_description(description)
@@ -182,7 +182,7 @@ async def remove_api_key(store: Store, user: str, fingerprint: str, tenancy: str
 async def grant(store: Store, user: str, verb: str, compartment: str, tenancy: str | None = None) -> Granted:
     """Lets a user do this much in a compartment and all below it, in place of what he had been granted there.
 
-    Raises Invalid("Verb"), NotFound("CompartmentUnknown") also for one of another tenancy, Conflict("TooMany").
+    Raises Invalid("VerbUnknown"), NotFound("CompartmentUnknown") also for one of another tenancy, Conflict("TooMany").
     """
     checked = rules.check_verb(verb)
 

@@ -63,12 +63,13 @@ def check_description(text: str) -> str:
 
 
 def check_region(region: str) -> str:
-    """`region` itself, or the one that has this key. Raises Invalid("Region")."""
+    """`region` itself, or the one that has this key. Raises Invalid("RegionUnknown")."""
     lower = region.lower()
     for name, key in KEYS.items():
         if lower in (name, key.lower()):
             return name
-    raise Invalid("Region", region=region[:60], fix="name a region of the commercial realm, such as eu-frankfurt-1")
+    fix = "name a region of the commercial realm, such as eu-frankfurt-1"
+    raise Invalid("RegionUnknown", region=region[:60], fix=fix)
 
 
 def check_namespace(namespace: str) -> str:
@@ -84,16 +85,16 @@ def is_ocid(word: str) -> bool:
 
 
 def check_ocid(kind: str, ocid: str) -> str:
-    """`ocid` itself, of a kind that is in no region. Raises Invalid("Ocid") for one that could not be Oracle's."""
+    """`ocid` itself, of a kind that is in no region. Raises Invalid("OcidMalformed") where it cannot be Oracle's."""
     start = f"ocid1.{kind}.oc1.."
     unique = ocid.removeprefix(start)
     if not ocid.startswith(start) or len(ocid) > MAX_OCID_LENGTH or _UNIQUE.fullmatch(unique) is None:
-        raise Invalid("Ocid", ocid=ocid[:MAX_OCID_LENGTH], rule=f"{start} and up to 100 letters and digits")
+        raise Invalid("OcidMalformed", ocid=ocid[:MAX_OCID_LENGTH], rule=f"{start} and up to 100 letters and digits")
     return ocid
 
 
 def check_verb(verb: str) -> str:
-    """The verb in lower case. Raises Invalid("Verb")."""
+    """The verb in lower case. Raises Invalid("VerbUnknown")."""
     if verb.lower() not in VERBS:
-        raise Invalid("Verb", verb=verb[:20], rule=f"one of {', '.join(VERBS)}")
+        raise Invalid("VerbUnknown", verb=verb[:20], rule=f"one of {', '.join(VERBS)}")
     return verb.lower()

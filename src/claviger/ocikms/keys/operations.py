@@ -16,14 +16,14 @@ from claviger.audit.trail import about, telling
 from claviger.core.errors import Invalid, NotFound, Refusal
 from claviger.crypto.material import Material, Shape
 from claviger.ocikms import states
-from claviger.ocikms.calls import Answer, Call, Verb
+from claviger.ocikms.calls import Answer, Call, Told, Verb
 from claviger.ocikms.changing import Change, check_etag, once
 from claviger.ocikms.errors import absent, wrong, wrong_state
 from claviger.ocikms.keys import records, rules, wire
 from claviger.ocikms.keys.records import Key
 from claviger.ocikms.keys.rules import Operation
 from claviger.ocikms.keys.schedules import Order, ordered
-from claviger.ocikms.keys.shown import answered, answered_bare, shown_summary
+from claviger.ocikms.keys.shown import ShownKeys, answered, answered_bare, shown_summary
 from claviger.ocikms.listing import listed, page_of
 from claviger.ocikms.materials import Materials, binding, scope
 from claviger.ocikms.ocids import new_regional_ocid, new_version_ocid
@@ -121,6 +121,7 @@ class Keys:
         self._materials = materials
         self._wrapping = wrapping
         self._settle_s = settle_s
+        self._shown = ShownKeys()
 
     # Keys that are new.
 
@@ -224,13 +225,13 @@ class Keys:
         """GetKey. Raises NotFound."""
         return answered(await visible(self._store, call, call.path["keyId"], Verb.READ), call.now)
 
-    def get_now(self, call: Call) -> Answer | None:
+    def get_now(self, call: Call) -> Told | None:
         """The same without waiting; None where it would have to wait or to refuse. The hot path."""
-        key = records.find_now(self._store, call.path["keyId"])
-        if key is None or not is_seen(call, key, Verb.READ):
+        row = records.row_now(self._store, call.path["keyId"])
+        if row is None:
             return None
-        about("key", key.id, key.display_name, key.vault_id)
-        return answered(key, call.now)
+        shown = self._shown.of(row)
+        return shown.told(call.now) if is_seen(call, shown.key, Verb.READ) else None
 
     async def list(self, call: Call) -> Answer:
         """ListKeys: the keys of this vault directly in the compartment, deleted ones too. Raises NotFound, Invalid."""

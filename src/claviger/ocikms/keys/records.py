@@ -147,10 +147,10 @@ async def find(store: Store, key_id: str) -> Key | None:
     return None if row is None else Key(*row)
 
 
-def find_now(store: Store, key_id: str) -> Key | None:
-    """The same without waiting; None also where the store cannot tell at once. The hot path."""
+def row_now(store: Store, key_id: str) -> Row | None:
+    """Its row, for `read`, without waiting; None also where the store cannot tell at once. The hot path."""
     rows = store.read_now(_BY_ID, key_id)
-    return Key(*rows[0]) if rows else None
+    return rows[0] if rows else None
 
 
 def by_id_in(tx: Tx, key_id: str) -> Key | None:

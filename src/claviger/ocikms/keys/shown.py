@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from claviger.ocikms.calls import Answer
-from claviger.ocikms.keys import wire
+from claviger.audit.entry import Subject
+from claviger.ocikms.calls import Answer, Told
+from claviger.ocikms.keys import records, wire
 from claviger.ocikms.keys.records import Key
 from claviger.ocikms.keys.rules import day_of
 from claviger.ocikms.texts import written
+from claviger.store.contract import Row
+
+REMEMBERED_KEYS = 1024
 
 
 def shown_key(key: Key, state: str) -> wire.Key:
@@ -77,3 +81,43 @@ def answered(key: Key, now: float, state: str = "") -> Answer:
 def answered_bare(key: Key, now: float) -> Answer:
     """The answer of an operation that has no body: the etag alone."""
     return Answer(etag=key.etag_at(now), subject=key.id, compartment_id=key.compartment_id)
+
+
+class ShownKey:
+    """A key as one row has it, and its answer in JSON, made when it is first asked for in its present state."""
+
+    __slots__ = ("_state", "_told", "key", "row")
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+        self.key = records.read(row)
+        self._state = ""
+        self._told: Told | None = None
+
+    def told(self, now: float) -> Told:
+        """What GetKey answers at this moment, and what its record is about."""
+        key, state = self.key, self.key.shown_at(now)
+        if self._told is None or state != self._state:
+            answer = answered(key, now, state)
+            answer.body = msgspec.Raw(msgspec.json.encode(answer.body))
+            subject = Subject(kind="key", id=key.id, name=key.display_name, container=key.vault_id)
+            self._state, self._told = state, Told(answer, subject)
+        return self._told
+
+
+class ShownKeys:
+    """Remembers how keys were shown: the row is read each time, and where every column of it is the same, so is what it
+    is shown as.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, ShownKey] = {}
+
+    def of(self, row: Row) -> ShownKey:
+        """The key of a row that begins with its number."""
+        known = self._known.get(row[0])
+        if known is None or known.row != row:
+            if len(self._known) >= REMEMBERED_KEYS:
+                self._known.clear()
+            known = self._known[row[0]] = ShownKey(row)
+        return known

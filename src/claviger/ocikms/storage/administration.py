@@ -35,7 +35,8 @@ async def create_bucket(
 ) -> PlacedBucket:
     """Makes a bucket; in the home region where none is named.
 
-    Raises Invalid("BucketName" | "Region" | "LimitExceeded"), Conflict("BucketExists"), and what naming raises.
+    Raises Invalid("BucketName" | "RegionNotSubscribed" | "LimitExceeded"), Conflict("BucketExists"), and what naming
+    raises.
     """
     rules.check_bucket_name(name)
     now = clock.now()
@@ -44,7 +45,7 @@ async def create_bucket(
         owner, found = place_named(tx, compartment, tenancy)
         where = owner.home_region if region is None else check_region(region)
         if where not in identity.subscriptions(tx, owner.num):
-            raise Invalid("Region", region=where, fix="subscribe first: claviger oci tenancy subscribe")
+            raise Invalid("RegionNotSubscribed", region=where, fix="subscribe first: claviger oci tenancy subscribe")
         made = BucketRow(
             num=0,
             id=new_regional_ocid("bucket", where),

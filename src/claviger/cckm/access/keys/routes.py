@@ -68,7 +68,7 @@ class KeyRoutes:
                 filters={"state": lambda key: key.row.state, "id": lambda key: key.row.kid},
                 sorts={
                     "createdAt": lambda key: key.row.created_at,
-                    "updatedAt": lambda key: key.row.created_at,
+                    "updatedAt": lambda key: key.changed_at,
                 },
                 default_sort="-createdAt",
                 shown=_shown,
@@ -84,7 +84,7 @@ class KeyRoutes:
 def _shown(key: SigningKey) -> SigningKeyShown:
     row = key.row
     return SigningKeyShown(
-        **header("auth", "auth-keys", row.kid, "", ROOT_DOMAIN, row.created_at, row.created_at),
+        **header("auth", "auth-keys", row.kid, "", ROOT_DOMAIN, row.created_at, key.changed_at),
         algorithm=ALGORITHM,
         state=row.state,
         expires_at=None if row.lapses_at is None else timestamp(row.lapses_at),

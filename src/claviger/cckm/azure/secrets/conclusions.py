@@ -51,8 +51,11 @@ def told_of(secret: CloudSecret) -> Told:
 
 
 def live_backup(rows: Sequence[SecretRow]) -> tuple[str, float | None] | None:
-    """The backup that the live versions among the rows of a name share, and when it was taken."""
-    live = (row for row in reversed(rows) if row.status is Status.AVAILABLE)
+    """The backup that the live versions among the rows of a name share, and when it was taken.
+
+    What is gone keeps a backup of its own: it is all that is left of it, and is not to be taken by a new secret.
+    """
+    live = (row for row in reversed(rows) if row.status is Status.AVAILABLE and not row.gone)
     return next(((row.backup, row.backup_at) for row in live if row.backup is not None), None)
 
 
@@ -69,8 +72,12 @@ def save(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str, 
         _make_room(tx, rows, outcome, now)
     changed = [_changed(each, work, outcome, now) for each in rows]
     if outcome.backup is not None:
-        changed = [msgspec.structs.replace(each, backup=work.slot, backup_at=now) for each in changed]
+        changed = [
+            each if was.gone and not row.gone else msgspec.structs.replace(each, backup=work.slot, backup_at=now)
+            for was, each in zip(rows, changed, strict=True)
+        ]
     records.change_many(tx, changed)
+    _drop_unnamed(tx, rows)
     return Saved(row.id, _is_as_wanted(Operation(work.operation), outcome))
 
 
@@ -83,8 +90,9 @@ def keep_backup(tx: Tx, work: Work, now: float) -> None:
     """Notes that a backup of the secret's live versions lies in the work's slot now."""
     row = records.load_by_id(tx, work.secret_id)
     if row is not None and row.status is Status.AVAILABLE:
-        rows = _together(tx, row)
+        rows = [each for each in _together(tx, row) if row.gone or not each.gone]
         records.change_many(tx, [msgspec.structs.replace(each, backup=work.slot, backup_at=now) for each in rows])
+        _drop_unnamed(tx, rows)
 
 
 def forget(tx: Tx, row: SecretRow) -> None:
@@ -93,8 +101,14 @@ def forget(tx: Tx, row: SecretRow) -> None:
     records.remove(tx, rows)
     for each in rows:
         Safe.remove(tx, VALUE, each.id)
-    if row.backup is not None and not records.names_backup(tx, row.backup):
-        Safe.remove(tx, BACKUP, row.backup)
+    _drop_unnamed(tx, rows)
+
+
+def _drop_unnamed(tx: Tx, rows: Sequence[SecretRow]) -> None:
+    """After a change: drops the backups that these rows named before it, and no row names any more."""
+    for backup in {row.backup for row in rows if row.backup is not None}:
+        if not records.names_backup(tx, backup):
+            Safe.remove(tx, BACKUP, backup)
 
 
 def _made(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str, now: float) -> str:
@@ -111,7 +125,8 @@ def _made(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str,
     else:
         lost = records.of_name(tx, vault.num, work.name, Status.SOFT_DELETED)
         records.change_many(tx, [_ended(each, now) for each in lost])
-    live = records.of_name(tx, vault.num, work.name, Status.AVAILABLE)
+    known = records.of_name(tx, vault.num, work.name, Status.AVAILABLE)
+    live = [each for each in known if not each.gone]
     backup, backup_at = live_backup(live) or (None, None)
     if outcome.backup is not None:
         backup, backup_at = work.slot, now
@@ -134,7 +149,7 @@ def _made(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str,
         created_at=now,
         updated_at=now,
     )
-    met = next((each for each in live if each.version == secret.version), None)
+    met = next((each for each in known if each.version == secret.version), None)
     if met is None:
         return records.add(tx, vault.domain_id, fresh).id
     kept = msgspec.structs.replace(fresh, id=met.id, num=met.num, created_at=met.created_at)
@@ -160,11 +175,11 @@ def _end_others(tx: Tx, vault_num: int, name: str, outcome: Outcome, now: float)
 
 def _make_room(tx: Tx, rows: Sequence[SecretRow], outcome: Outcome, now: float) -> None:
     """Before rows become live again: whatever else stands for the same versions, or for another secret, goes."""
-    restored = {row.version for row in rows}
+    restored, own = {row.version for row in rows}, {row.num for row in rows}  # own: live still, where they were gone
     twins = [
         each
         for each in records.of_name(tx, rows[0].vault_num, rows[0].name, Status.AVAILABLE)
-        if each.version in restored
+        if each.version in restored and each.num not in own
     ]
     records.remove(tx, twins)
     _end_others(tx, rows[0].vault_num, rows[0].name, outcome, now)
@@ -228,8 +243,11 @@ def _has_deleted(row: SecretRow, work: Work, outcome: Outcome) -> bool:
 
 
 def _together(tx: Tx, row: SecretRow) -> Sequence[SecretRow]:
-    """The rows that share the fate of one: all of its name and status, of the same backup where that is final."""
-    if row.status is not Status.DELETED:
-        return records.of_name(tx, row.vault_num, row.name, row.status)
-    rows = records.of_name(tx, row.vault_num, row.name, Status.DELETED)
-    return [each for each in rows if each.backup == row.backup]
+    """The rows that share the fate of one: all of its name and status, of the same backup where that is final or gone.
+
+    What is gone has no part in what happens to others of its name, which are another secret then.
+    """
+    rows = records.of_name(tx, row.vault_num, row.name, row.status)
+    if row.status is Status.DELETED:
+        return [each for each in rows if each.backup == row.backup]
+    return [each for each in rows if each.gone and each.backup == row.backup] if row.gone else rows

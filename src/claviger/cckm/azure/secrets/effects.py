@@ -140,7 +140,8 @@ def _backup(row: SecretRow) -> str:
     if row.backup is None:
         return "CCKM holds no backup of it"
     taken = "" if row.backup_at is None else f" of {seconds(row.backup_at)}"
-    return f"CCKM's backup{taken}" if row.status is Status.DELETED else f"CCKM keeps its backup{taken}"
+    is_all_there_is = row.status is Status.DELETED or row.gone
+    return f"CCKM's backup{taken}" if is_all_there_is else f"CCKM keeps its backup{taken}"
 
 
 def _versions(count: int) -> str:

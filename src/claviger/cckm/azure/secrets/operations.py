@@ -128,7 +128,7 @@ class Operations:
         `vault` is where it is done: another one than the row's for a restore elsewhere. Raises Invalid("StateForbids")
         by the state at the moment of the intent, Wanted where more people have to agree, and the cloud's refusals.
         """
-        decide(operation, row.status)
+        decide(operation, row.status, is_gone=row.gone)
         material = Material()
         if operation is Operation.RESTORE:
             material = Material(backup=await self._backup(row))
@@ -137,7 +137,7 @@ class Operations:
             current = records.load(tx, row.num)
             if current is None:
                 raise _missing()
-            decide(operation, current.status)
+            decide(operation, current.status, is_gone=current.gone)
             if operation is Operation.RESTORE and (current.backup, current.backup_at) != (row.backup, row.backup_at):
                 raise Conflict("RecordChanged", message="the secret was changed meanwhile; try again")
             guarded.require(tx, guard, operation, current, vault)
@@ -158,7 +158,7 @@ class Operations:
         return await self._run(work.operation, vault, work, material, wait_s, decided)
 
     async def remove(self, row: SecretRow, vault: VaultRow, guard: Guard | None = None) -> None:
-        """Takes a DELETED secret out of CCKM with all its versions and its backup.
+        """Takes a secret that is DELETED or gone out of CCKM with all its versions and its backup.
 
         Raises Invalid("StateForbids"), and Wanted where more people have to agree.
         """
@@ -167,7 +167,7 @@ class Operations:
             current = records.load(tx, row.num)
             if current is None:
                 raise _missing()
-            decide(Operation.REMOVE, current.status)
+            decide(Operation.REMOVE, current.status, is_gone=current.gone)
             guarded.require(tx, guard, Operation.REMOVE, current, vault)
             of_name = records.of_name(tx, current.vault_num, current.name)
             now = self._ground.clock.now()

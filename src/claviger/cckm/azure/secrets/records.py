@@ -48,10 +48,14 @@ async def by_id(store: Store, domain_id: str, ident: str) -> SecretRow | None:
 async def versions_of(
     store: Store, vault_id: str, name: str, *, until: int | None = None, live: bool = False
 ) -> list[str]:
-    """The versions of a name that are known: those whose rows came up to `until`; of `live` ones only."""
+    """The versions of a name that are known: those whose rows came up to `until`; of `live` ones only, none gone."""
     where, args = "v.id = ? AND s.name_key = ?", [vault_id, name.lower()]
-    rows = await store.read(f"SELECT s.version, s.num, s.status FROM {JOINED} WHERE {where}", *args)
-    return [row[0] for row in rows if (until is None or row[1] <= until) and not (live and row[2] == _DELETED)]
+    rows = await store.read(f"SELECT s.version, s.num, s.status, s.gone FROM {JOINED} WHERE {where}", *args)
+    return [
+        row[0]
+        for row in rows
+        if (until is None or row[1] <= until) and not (live and (row[2] == _DELETED or row[3] == 1))
+    ]
 
 
 def load(tx: Tx, num: int) -> SecretRow | None:
@@ -79,11 +83,6 @@ def of_names(tx: Tx, vault_num: int, names: Iterable[str]) -> list[SecretRow]:
         where = f"s.vault_num = ? AND s.name_key IN ({marks(keys)})"
         found += [row_of(row) for row in tx.fetch(f"{_SELECT} WHERE {where}", vault_num, *keys)]
     return sorted(found, key=lambda row: row.num)
-
-
-def latest_of(tx: Tx, vault_num: int, name: str) -> SecretRow | None:
-    """The latest version of a name."""
-    return next((row for row in of_name(tx, vault_num, name) if row.latest), None)
 
 
 def names_backup(tx: Tx, backup: str) -> bool:

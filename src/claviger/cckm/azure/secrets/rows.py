@@ -12,7 +12,7 @@ import msgspec
 
 from claviger.cckm.azure.secrets.facets.records import Facet
 from claviger.cckm.azure.secrets.rules import Status
-from claviger.cckm.azure.vaults.records import VaultDetails, VaultRow
+from claviger.cckm.azure.vaults.records import VaultDetails
 from claviger.cckm.azure.vaults.rules import record_name
 from claviger.store.contract import Row, Value
 
@@ -257,20 +257,6 @@ def row_of(row: Row) -> SecretRow:
 def view_of(row: Row) -> View:
     """A row of STORED and of the columns of `InVault`."""
     return View(*row[:16], InVault(*row[16:]))  # type: ignore[call-arg]  # as many as there are
-
-
-def view_in(row: SecretRow, vault: VaultRow) -> View:
-    """What is shown of a row that a change has at hand, with its vault."""
-    inside = InVault(
-        vault.id,
-        vault.domain_id,
-        vault.azure_name,
-        vault.subscription_id,
-        vault.location,
-        vault.cloud_name,
-        vault.details,
-    )
-    return view_of((*values_of(row), *msgspec.structs.astuple(inside)))
 
 
 def values_of(row: SecretRow) -> list[Value]:

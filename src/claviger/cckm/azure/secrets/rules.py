@@ -3,7 +3,7 @@
 A record is AVAILABLE from its creation. A soft-delete takes it to SOFT-DELETED, from where a recover brings it back and
 a hard-delete leaves it DELETED; in a vault without soft delete the first step leads there at once. DELETED is final
 in Azure, but not here: a restore from the backup that CCKM keeps makes it AVAILABLE again. Only a DELETED record can be
-removed, with its backup.
+removed, with its backup. What synchronisation no longer finds in Azure counts as DELETED for these two.
 """
 
 from __future__ import annotations
@@ -117,24 +117,38 @@ _NEEDS: Mapping[str, Status] = {
     "NeedsSoftDeleted": Status.SOFT_DELETED,
     "NeedsDeleted": Status.DELETED,
 }
-_NEXT: Mapping[tuple[str, Status], str] = {
-    ("NeedsAvailable", Status.SOFT_DELETED): "recover it first",
-    ("NeedsAvailable", Status.DELETED): "restore it first",
-    ("NeedsSoftDeleted", Status.AVAILABLE): "soft-delete it first",
-    ("NeedsDeleted", Status.AVAILABLE): "soft-delete and hard-delete it first",
-    ("NeedsDeleted", Status.SOFT_DELETED): "hard-delete it first, or recover it",
+_RECOVER, _RESTORE = "recover it first", "restore it first"
+_NEXT: Mapping[tuple[Operation, Status], str] = {
+    (Operation.UPDATE, Status.SOFT_DELETED): _RECOVER,
+    (Operation.UPDATE, Status.DELETED): _RESTORE,
+    (Operation.HARD_DELETE, Status.AVAILABLE): "soft-delete it first",
+    (Operation.HARD_DELETE, Status.DELETED): "Azure has no more of it; DELETE takes it out of CCKM with its backup",
+    (Operation.RECOVER, Status.AVAILABLE): "there is nothing to recover",
+    (Operation.RECOVER, Status.DELETED): "restore brings it back from CCKM's backup",
+    (Operation.RESTORE, Status.AVAILABLE): "there is nothing to restore",
+    (Operation.RESTORE, Status.SOFT_DELETED): "recover brings it back, with all that it was",
+    (Operation.REMOVE, Status.AVAILABLE): "soft-delete and hard-delete it first",
+    (Operation.REMOVE, Status.SOFT_DELETED): "hard-delete it first",
 }
+"""What to do next. Nobody who wants a secret back is told to destroy it; what is done already has no next step."""
 
 
-def decide(operation: Operation, status: Status) -> Status:
-    """The status after `operation`. Raises Invalid("StateForbids"), which names the state and what to do first."""
+_OF_WHAT_IS_GONE = frozenset({Operation.RESTORE, Operation.REMOVE})
+_IS_GONE = "synchronization no longer finds it in Azure; where CCKM has a backup, restore brings it back"
+
+
+def decide(operation: Operation, status: Status, *, is_gone: bool = False) -> Status:
+    """The status after `operation`. Raises Invalid("StateForbids"), which names the state and what to do first.
+
+    What synchronisation no longer finds (`is_gone`) counts as deleted, for what is done to deleted ones.
+    """
     try:
-        return TRANSITIONS.decide(operation, status)
+        return TRANSITIONS.decide(operation, Status.DELETED if is_gone and operation in _OF_WHAT_IS_GONE else status)
     except Refusal as refusal:
         needed = _NEEDS.get(refusal.reason)
         if needed is None:
             raise
-        hint = _NEXT.get((refusal.reason, status))
+        hint = _IS_GONE if is_gone else _NEXT.get((operation, status))
         message = f"the secret is {status.value}, and {operation.value} needs it to be {needed.value}"
         raise Invalid("StateForbids", message=f"{message}; {hint}" if hint else message) from None
 

@@ -7,7 +7,7 @@ rows of that name, into rows to add and rows to change, and into what the drift 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -125,14 +125,8 @@ def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids:
         after = _standing(row, status, _kept(version, row), stamp)
         if after is not None:
             changed[row.num] = after
-    if sighting.is_deleted:  # the versions of a deleted secret cannot be listed: they went with it
-        said = sighting.versions[-1]
-        for row in rows:
-            if row.status is not Status.DELETED and row.num not in changed and row.version != said.version:
-                told = msgspec.structs.replace(row.told, deleted_at=said.deleted_at, purge_at=said.purge_at)
-                after = _standing(row, status, told, stamp)
-                if after is not None:
-                    changed[row.num] = after
+    if sighting.is_deleted:
+        changed |= _gone_along(rows, sighting.versions[-1], changed, stamp)
     if not added and not changed:
         return Settled([], [], {})
     there = [row for row in rows if row.status is not Status.DELETED]
@@ -141,6 +135,21 @@ def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids:
     newest = _newest(now)
     fields = _fields(there, now) or _fields_of_older(there, changed)
     return Settled(added, list(changed.values()), fields, not there, "" if newest is None else newest.id)
+
+
+def _gone_along(
+    rows: Sequence[SecretRow], newest: CloudSecret, changed: Collection[int], stamp: Stamp
+) -> dict[int, SecretRow]:
+    """The other versions of a deleted secret, which cannot be listed: they went with the newest. By their numbers."""
+    along = {}
+    for row in rows:
+        if row.status is Status.DELETED or row.num in changed or row.version == newest.version:
+            continue
+        told = msgspec.structs.replace(row.told, deleted_at=newest.deleted_at, purge_at=newest.purge_at)
+        after = _standing(row, Status.SOFT_DELETED, told, stamp)
+        if after is not None:
+            along[row.num] = after
+    return along
 
 
 def end(rows: Sequence[SecretRow], stamp: Stamp, *, is_final: bool) -> list[SecretRow]:

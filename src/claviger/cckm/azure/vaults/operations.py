@@ -25,7 +25,15 @@ from claviger.cckm.azure.subscriptions.operations import fresh_record
 from claviger.cckm.azure.vaults import cloud, effects, protection, records, rules, shown
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.azure.vaults.removal import Removals
-from claviger.cckm.azure.vaults.wire import AddedVaults, AddVaults, FoundVaults, GetVaults, PatchVault, Vault
+from claviger.cckm.azure.vaults.wire import (
+    AddedVaults,
+    AddVaults,
+    FoundVault,
+    FoundVaults,
+    GetVaults,
+    PatchVault,
+    Vault,
+)
 from claviger.cckm.calls import Caller
 from claviger.cckm.errors import validation
 from claviger.cckm.planning.draft import foresee
@@ -98,30 +106,7 @@ class Vaults:
         told = await _verified(way, wanted)
         now = self._clock.now()
         subscription = fresh_record(domain_id, subscription_id, await _subscription(way, subscription_id), now)
-        rows = [
-            VaultRow(
-                num=0,
-                id=new_uuid(),
-                domain_id=domain_id,
-                connection_id=connection.id,
-                connection_name=connection.name,
-                subscription_id=subscription_id,
-                subscription_name=subscription.display_name,
-                azure_name=one.name,
-                azure_vault_id=one.azure_vault_id,
-                cloud_name=connection.cloud_name,
-                location=one.location,
-                type=one.type,
-                details=shown.details_of(one),
-                labels=records.encode_labels({}),
-                cloud_key_backup_limit=limit,
-                synced_at=None,
-                created_by=caller.user_id,
-                created_at=now,
-                updated_at=now,
-            )
-            for one in map(shown.found, told)
-        ]
+        rows = [_fresh(connection, subscription, shown.found(one), limit, caller.user_id, now) for one in told]
 
         def change(tx: Tx) -> list[VaultRow]:
             self._check_connection(tx, connection)
@@ -275,6 +260,38 @@ async def _subscription(way: AzureCloud, subscription_id: str) -> dict[str, Any]
     except (Forbidden, NotFound):
         return None
     return next((one for one in told if str(one.get("subscriptionId")).lower() == subscription_id), None)
+
+
+def _fresh(
+    connection: Connection,
+    subscription: subscriptions.SubscriptionRow,
+    one: FoundVault,
+    limit: int,
+    created_by: str,
+    now: float,
+) -> VaultRow:
+    """The row of a vault that comes under management."""
+    return VaultRow(
+        num=0,
+        id=new_uuid(),
+        domain_id=connection.domain_id,
+        connection_id=connection.id,
+        connection_name=connection.name,
+        subscription_id=subscription.subscription_id,
+        subscription_name=subscription.display_name,
+        azure_name=one.name,
+        azure_vault_id=one.azure_vault_id,
+        cloud_name=connection.cloud_name,
+        location=one.location,
+        type=one.type,
+        details=shown.details_of(one),
+        labels=records.encode_labels({}),
+        cloud_key_backup_limit=limit,
+        synced_at=None,
+        created_by=created_by,
+        created_at=now,
+        updated_at=now,
+    )
 
 
 def _no_connection() -> Refusal:

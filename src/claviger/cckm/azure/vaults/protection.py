@@ -13,7 +13,7 @@ import msgspec
 
 from claviger.cckm.approvals import containers
 from claviger.cckm.approvals import records as approvals
-from claviger.cckm.approvals.guarding import Guard, Wish
+from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.approvals.rules import Protection, version_of
 from claviger.cckm.azure.vaults import records
 from claviger.cckm.azure.vaults.records import VaultRow
@@ -68,19 +68,8 @@ def remove(tx: Tx, guard: Guard | None, vault: VaultRow) -> None:
 
 
 def _require(tx: Tx, guard: Guard | None, action: str, vault: VaultRow, words: str, quorum: int) -> None:
-    version = VERSIONS[action](tx, vault.domain_id, vault.id)
-    wish = Wish(
-        action=action,
-        words=words,
-        kind=_KIND,
-        ident=vault.id,
-        name=vault.name,
-        container_id=vault.id,
-        container_name=vault.name,
-        version=str(version),
-        quorum=quorum,
-    )
-    containers.require(tx, guard, wish)
+    version = str(VERSIONS[action](tx, vault.domain_id, vault.id))
+    containers.require_for(tx, guard, action, _KIND, vault, words, version, quorum)
 
 
 def version_of_record(tx: Tx, domain_id: str, ident: str) -> str | None:

@@ -32,13 +32,13 @@ class KeySource:
 
     async def count(self) -> int:
         """See `merging.Listed`."""
-        return 0 if self._where is None else await self._reads.count(self._object_kind, self._where)
+        return 0 if self._where is None else len(await self._reads.whole(self._object_kind, self._kind, self._where))
 
     async def ranked(self, skip: int, count: int) -> list[Ranked]:
         """See `merging.Listed`."""
         if self._where is None:
             return []
-        return await self._reads.ranked(self._object_kind, self._kind, self._where, skip, count)
+        return (await self._reads.whole(self._object_kind, self._kind, self._where)).page(skip, count)
 
     async def shown(
         self, nums: Sequence[int], seen: frozenset[str] | None, allowed: frozenset[str] | None, now: float

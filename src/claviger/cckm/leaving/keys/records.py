@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +14,14 @@ import msgspec
 
 from claviger.cckm.azure.secrets.listing.records import Clause, ListReads, every
 from claviger.cckm.leaving.asked import KEY, OCI, RESTORABLE, SOFT_DELETED, VERSION, Asked, Kind, like_of
-from claviger.cckm.leaving.merging import Ranked, dated_first
+from claviger.cckm.leaving.merging import Ranked
+from claviger.cckm.leaving.remembered import MOST_KEPT, Remembered, Whole
 from claviger.cckm.oci.keys.rules import State
+from claviger.cckm.records import KEYS_REVISION, meta
 from claviger.store.contract import Store
 
 VIEWS_A_READ = 1000
+ROWS_AT_ONCE = 2000
 
 _WAITS = "{0}.state IN ('SCHEDULING_DELETION', 'PENDING_DELETION')"  # as the indexes have it
 _SOURCES: Mapping[str, tuple[str, str]] = {
@@ -60,6 +64,10 @@ class KeyReads:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._reads = ListReads(store)
+        self._remembered = Remembered(self._revision)
+
+    async def _revision(self) -> str:
+        return await meta(self._store, KEYS_REVISION) or ""
 
     def conditions(
         self, object_kind: str, asked: Asked, domain_id: str, vault_ids: frozenset[str] | None, by: Sequence[str]
@@ -87,30 +95,31 @@ class KeyReads:
         )
         return [(str(row[0]), str(row[1]), str(row[2])) for row in rows]
 
-    async def count(self, object_kind: str, where: Sequence[Clause]) -> int:
-        """How many there are."""
-        clause = every(where)
-        sql = f"SELECT COUNT(*) FROM {_SOURCES[object_kind][1]} WHERE {clause.sql}"
-        row = await self._store.read_one(sql, *clause.args)
-        return 0 if row is None else int(row[0])
+    async def whole(self, object_kind: str, kind: Kind, where: Sequence[Clause]) -> Whole:
+        """All of them: what becomes final first, or was deleted last."""
+        key = (object_kind, kind, repr(where))
+        return await self._remembered.whole(key, lambda: self._all(object_kind, kind, where))
 
-    async def ranked(
-        self, object_kind: str, kind: Kind, where: Sequence[Clause], skip: int, count: int
-    ) -> list[Ranked]:
-        """Rows in order: what becomes final first, or was deleted last."""
+    async def _all(self, object_kind: str, kind: Kind, where: Sequence[Clause]) -> list[Ranked]:
         row, _ = _SOURCES[object_kind]
         if kind == RESTORABLE:
-            found = await self._nums(object_kind, "k.updated_at", where, "k.updated_at DESC, k.num DESC", skip, count)
-            return [Ranked(-each.rank, each.num) for each in found]
-        date = f"{row}.deletes_at"
-        dated, undated = [*where, Clause(f"{date} IS NOT NULL")], [*where, Clause(f"{date} IS NULL")]
-        return await dated_first(
-            lambda skip, count: self._nums(object_kind, date, dated, f"{date}, {row}.num", skip, count),
-            lambda: self.count(object_kind, dated),
-            lambda skip, count: self._nums(object_kind, "NULL", undated, f"{row}.num", skip, count),
-            skip,
-            count,
-        )
+            place, order, sign = "k.updated_at", "k.updated_at DESC, k.num DESC", "<"
+        else:
+            place, order, sign = f"{row}.deletes_at", f"{row}.deletes_at, {row}.num", ">"
+        found: list[Ranked] = []
+        after: list[Clause] = []
+        while True:
+            dated = [*where, Clause(f"{place} IS NOT NULL"), *after]
+            rows = await self._nums(object_kind, place, dated, order, 0, ROWS_AT_ONCE)
+            found += rows
+            if len(rows) < ROWS_AT_ONCE:
+                break
+            after = [Clause(f"({place}, {row}.num) {sign} (?, ?)", (rows[-1].rank, rows[-1].num))]
+            await asyncio.sleep(0)
+        if kind == RESTORABLE:
+            return [Ranked(-each.rank, -each.num) for each in found]
+        undated = [*where, Clause(f"{place} IS NULL")]
+        return found + await self._nums(object_kind, "NULL", undated, f"{row}.num", 0, MOST_KEPT)
 
     async def _nums(
         self, object_kind: str, rank: str, where: Sequence[Clause], order: str, skip: int, count: int

@@ -6,8 +6,9 @@ for them, the newest.
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from claviger.cckm.access.users.rules import username_key
@@ -16,9 +17,12 @@ from claviger.cckm.azure.secrets.records import VIEWED
 from claviger.cckm.azure.secrets.rows import View, view_of
 from claviger.cckm.leaving.asked import Kind
 from claviger.cckm.leaving.merging import Ranked, dated_first
+from claviger.cckm.leaving.remembered import Remembered, Whole
 from claviger.store.contract import Store
 
 VIEWS_A_READ = 1000
+NEAR = 2000
+ROWS_AT_ONCE = 2000
 
 _SECRETS, _FACETS = "cckm_azure_secrets", "cckm_azure_secret_facets"
 _BY_FACET = f"{_FACETS} f CROSS JOIN {_SECRETS} s"
@@ -39,7 +43,7 @@ _STANDS: Mapping[Kind, str] = {
     ),
 }
 _NEVER = "NULL"
-_FIRST_FINAL, _LAST_DELETED = "s.purge_at, s.num", "s.updated_at DESC, s.num DESC"
+_FIRST_FINAL = "s.purge_at, s.num"
 _TAKEN = (
     "CASE WHEN EXISTS (SELECT 1 FROM cckm_azure_secrets x WHERE x.vault_num = s.vault_num "
     "AND x.name_key = s.name_key AND x.status <> 'DELETED' AND x.gone = 0 AND x.num <> s.num) THEN 1 ELSE 0 END"
@@ -47,10 +51,11 @@ _TAKEN = (
 
 
 class Conditions(NamedTuple):
-    """What is asked for: of facets (`f`), and of rows (`s`)."""
+    """What is asked for: of facets (`f`), and of rows (`s`). `few`: the facets are those of few vaults."""
 
     facets: Sequence[Clause]
     rows: Sequence[Clause]
+    few: bool = False
 
 
 class LeavingReads:
@@ -59,6 +64,7 @@ class LeavingReads:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._reads = ListReads(store)
+        self._remembered = Remembered(self._reads.revision)
 
     def among(self, column: str, values: Iterable[str] | Iterable[int], *, numbers: bool = False) -> Clause:
         """Whether a column has one of these values."""
@@ -67,7 +73,7 @@ class LeavingReads:
     async def count(self, kind: Kind, asked: Conditions) -> int:
         """How many there are. Facets know it of what only they are asked for."""
         if kind == "restorable" or asked.rows:
-            return await self._counted(every([_JOINED, Clause(_STANDS[kind]), *asked.facets, *asked.rows]))
+            return len(await self.whole(kind, asked))
         facets = every([Clause("f.status = 'SOFT-DELETED' AND f.gone = 0 AND f.latest = 1"), *asked.facets])
         row = await self._store.read_one(
             f"SELECT COALESCE(SUM(f.count), 0) FROM {_FACETS} f WHERE {facets.sql}", *facets.args
@@ -76,11 +82,10 @@ class LeavingReads:
         return (0 if row is None else int(row[0])) + await self._counted(others)
 
     async def ranked(self, kind: Kind, asked: Conditions, skip: int, count: int) -> list[Ranked]:
-        """Rows in order: what becomes final first, or was deleted last."""
-        where = [_JOINED, Clause(_STANDS[kind]), *asked.facets, *asked.rows]
-        if kind == "restorable":
-            rows = await self._nums("s.updated_at", _BY_FACET, where, _LAST_DELETED, skip, count)
-            return [Ranked(-row.rank, row.num) for row in rows]
+        """Rows in order: what becomes final first, or was deleted last. What comes first is found by its date alone."""
+        if kind == "restorable" or asked.rows or asked.few or skip > NEAR:
+            return (await self.whole(kind, asked)).page(skip, count)
+        where = [_JOINED, Clause(_STANDS[kind]), *asked.facets]
         return await dated_first(
             lambda skip, count: self._nums("s.purge_at", _BY_DATE, [_DATED, *where], _FIRST_FINAL, skip, count),
             lambda: self._counted(every([*where, _DATED])),
@@ -88,6 +93,28 @@ class LeavingReads:
             skip,
             count,
         )
+
+    async def whole(self, kind: Kind, asked: Conditions) -> Whole:
+        """All of them. Nums of those that were deleted last come first where dates are equal."""
+        return await self._remembered.whole((kind, repr(asked)), lambda: self._all(kind, asked))
+
+    async def _all(self, kind: Kind, asked: Conditions) -> list[Ranked]:
+        status = "f.status = 'DELETED'" if kind == "restorable" else "f.status = 'SOFT-DELETED' AND f.gone = 0"
+        facets = every([Clause(status), *asked.facets])
+        ids = await self._store.read(f"SELECT f.id, f.count FROM {_FACETS} f WHERE {facets.sql}", *facets.args)
+        what = "-s.updated_at, -s.num" if kind == "restorable" else "s.purge_at, s.num"
+
+        async def read(portion: list[int]) -> list[Ranked]:
+            among = self.among("f.id", portion, numbers=True)
+            clause = every([among, _JOINED, Clause(_STANDS[kind]), *asked.rows])
+            rows = await self._store.read(f"SELECT {what} FROM {_BY_FACET} WHERE {clause.sql}", *clause.args)
+            return [Ranked(math.inf if row[0] is None else float(row[0]), int(row[1])) for row in rows]
+
+        found: list[Ranked] = []
+        for portion in _portions((row[0], row[1]) for row in ids):
+            found += await read(portion)
+            await asyncio.sleep(0)
+        return found
 
     async def _counted(self, where: Clause) -> int:
         row = await self._store.read_one(f"SELECT COUNT(*) FROM {_BY_FACET} WHERE {where.sql}", *where.args)
@@ -137,3 +164,17 @@ class LeavingReads:
         clause = self.among("username_key", sorted({username_key(name) for name in usernames}))
         rows = await self._store.read(f"SELECT id FROM cckm_users WHERE {clause.sql}", *clause.args)
         return [str(row[0]) for row in rows]
+
+
+def _portions(facets: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
+    """Ids of facets that have some thousands of rows together."""
+    portion: list[int] = []
+    rows = 0
+    for ident, count in facets:
+        portion.append(ident)
+        rows += count
+        if rows >= ROWS_AT_ONCE:
+            yield portion
+            portion, rows = [], 0
+    if portion:
+        yield portion

@@ -77,7 +77,7 @@ class LocalKeys:
         name = ident if asked.name is UNSET else asked.name
         details = _details(asked)
         _refuse({"name": rules.name_problem(name), "usageMask": _mask_problem(asked)})
-        made = await self._made(kind, asked)
+        kind, made = await self._made(kind, asked)
         now = self._clock.now()
         default_mask = rules.SYMMETRIC_MASK if kind.algorithm == AES else rules.SIGNING_MASK
         row = LocalKey(
@@ -110,8 +110,11 @@ class LocalKeys:
         await self._safe.write([(MATERIAL, ident, made.secret)], change)
         return shown(row)
 
-    async def _made(self, kind: Kind, asked: CreateLocalKey) -> Material:
-        """Material in a thread. Raises Invalid, and Throttled("TooManyKeys") where too many others are being made."""
+    async def _made(self, kind: Kind, asked: CreateLocalKey) -> tuple[Kind, Material]:
+        """Material in a thread, and what it is.
+
+        Raises Invalid, and Throttled("TooManyKeys") where too many others are being made.
+        """
         try:
             async with asyncio.timeout(QUEUE_S):
                 await self._making.acquire()
@@ -187,23 +190,34 @@ class LocalKeys:
         return found
 
 
-def _material(kind: Kind, asked: CreateLocalKey) -> Material:
-    shape = Shape("ECDSA" if kind.algorithm == rules.EC else kind.algorithm, kind.length, kind.curve_id or None)
+def _material(kind: Kind, asked: CreateLocalKey) -> tuple[Kind, Material]:
+    """A new key of this kind; or the one that was brought, whose size is its own where none is asked for."""
     given = asked.material
     if given is UNSET:
-        return generate(shape)
+        return kind, generate(_shape(kind))
     if len(given) > rules.LONGEST_MATERIAL:
         raise validation({"material": f"may have up to {rules.LONGEST_MATERIAL} characters"})
     if kind.algorithm == rules.EC:
         raise validation({"material": "of EC keys cannot be imported"})
     try:
         raw = rules.decoded(given.reveal(), asked.encoding) if kind.algorithm == AES else der_of(given.reveal())
-        return imported(raw, shape)
     except Invalid as refusal:
         if refusal.reason == "Validation":
             raise
-        told = f"is not a key of algorithm {kind.algorithm} and size {kind.size}"
-        raise validation({"material": told}) from None
+        raw = b""
+    sizes = (kind.size,) if asked.size else rules.SIZES[kind.algorithm]
+    for size in sizes:
+        one = Kind(kind.algorithm, size)
+        try:
+            return one, imported(raw, _shape(one))
+        except Invalid:
+            continue
+    told = f"is not a key of algorithm {kind.algorithm} and size {' or '.join(map(str, sizes))}"
+    raise validation({"material": told})
+
+
+def _shape(kind: Kind) -> Shape:
+    return Shape("ECDSA" if kind.algorithm == rules.EC else kind.algorithm, kind.length, kind.curve_id or None)
 
 
 def _details(asked: CreateLocalKey) -> LocalKeyDetails:

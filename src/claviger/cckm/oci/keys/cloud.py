@@ -10,8 +10,6 @@ import base64
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import msgspec
-
 from claviger.cckm.oci.asking import defined_tags, epoch, tags
 from claviger.cckm.oci.cloud import OciCloud
 from claviger.cckm.oci.connections.cloud import OciClouds
@@ -20,20 +18,13 @@ from claviger.cckm.oci.keys.forms import CloudKey, CloudVersion
 from claviger.cckm.oci.realm import Handle
 from claviger.core.errors import Invalid, NotFound
 
-__all__ = ["CloudKey", "CloudVersion", "KeyPage", "VaultKeys", "key_of", "vault_keys", "version_of"]
+__all__ = ["CloudKey", "CloudVersion", "VaultKeys", "key_of", "vault_keys", "version_of"]
 
 T = TypeVar("T")
 
 PAGE = 100
 MOST_PAGES = 10_000
 _NO_OBJECT = "ObjectNotFound"
-
-
-class KeyPage(msgspec.Struct, frozen=True):
-    """One page of a list of keys: OCID, state, and the mark of the next page, empty at the end."""
-
-    keys: list[tuple[str, str]]
-    next_page: str
 
 
 class VaultKeys:
@@ -49,13 +40,6 @@ class VaultKeys:
     async def get(self, ocid: str) -> CloudKey:
         """One key."""
         return key_of(await self._ask(lambda client: client.get_key(ocid).data))
-
-    async def page(self, compartment_ocid: str, mark: str = "") -> KeyPage:
-        """One page of the keys that lie directly in a compartment."""
-        more = {"page": mark} if mark else {}
-        told = await self._ask(lambda client: client.list_keys(compartment_ocid, limit=PAGE, **more))
-        keys = [(str(each.id), str(each.lifecycle_state)) for each in told.data]
-        return KeyPage(keys, told.headers.get("opc-next-page") or "")
 
     async def named(self, compartment_ocid: str, name: str) -> list[CloudKey]:
         """The keys of a name that lie directly in a compartment; OCI lets several have the same one."""

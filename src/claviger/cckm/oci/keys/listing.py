@@ -1,7 +1,7 @@
-"""GET /keys: filters, sorting and paging, done by the database (CCKM contract, OCI §5.5).
+"""GET /keys: filters, sorting and paging (CCKM contract, OCI §5.5).
 
 Different filters are ANDed, values of one are ORed; `*` stands for any characters, in any case, and of names case
-never counts.
+never counts. What few keys have is found by an index; other lists are kept in their order (`ordered.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from claviger.cckm.calls import Parameter, Query
 from claviger.cckm.errors import validation
 from claviger.cckm.listing import Page, sort_of, window_of
 from claviger.cckm.oci.keys import records
+from claviger.cckm.oci.keys.ordered import FEW, Orders
 from claviger.cckm.oci.keys.records import COLUMNS, NOTHING, ORDERS, Wanted, among, any_of, matching, order
 from claviger.cckm.oci.keys.showing import shown
 from claviger.store.contract import Store
@@ -36,6 +37,8 @@ _SAYS = {
 }
 _NAMES = frozenset({"k.compartment_name", "v.display_name", "v.tenancy_name"})
 """Are found in any case, as those of keys are, which have a column in small letters for it."""
+_OWN = ("id", "key_id", "key_name", "display_name")
+"""What hardly two keys have in common; there is an index of each."""
 FILTERS = (
     *(
         Parameter(name, "boolean" if name == "gone" else "string", _SAYS.get(name, ""), repeated=True)
@@ -49,17 +52,38 @@ FILTERS = (
 )
 
 
-async def page(store: Store, domain_id: str, query: Query, containers: frozenset[str] | None) -> Page:
-    """One page of the domain's keys, of those in `containers` (ids of vaults; None: all). Raises Invalid."""
-    window = window_of(query)
-    orders = [order(name, descending) for name, descending in sort_of(query, ORDERS, "createdAt")]
-    wanted = wanted_of(query)
-    if containers is not None:
-        wanted.append(among("v.id", sorted(containers)))
-    total = await records.count(store, domain_id, wanted)
-    count = window.count_of(total)
-    found = await records.page(store, domain_id, wanted, orders, window.skip, count) if count else []
-    return Page(window.skip, window.limit, total, [shown(each) for each in found])
+class KeyLists:
+    """Lists of the keys in one store. Keep it: it remembers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._orders = Orders(store)
+
+    async def page(self, domain_id: str, query: Query, containers: frozenset[str] | None) -> Page:
+        """One page of the domain's keys, of those in `containers` (ids of vaults; None: all). Raises Invalid."""
+        window = window_of(query)
+        sorts = sort_of(query, ORDERS, "createdAt")
+        wanted = wanted_of(query)
+        if containers is not None:
+            wanted.append(among("v.id", sorted(containers)))
+        if NOTHING in wanted:
+            return Page(window.skip, window.limit, 0, [])
+        total = await records.count(self._store, domain_id, wanted) if _is_exact(query) else FEW + 1
+        if total <= FEW:
+            count = window.count_of(total)
+            orders = [order(name, descending) for name, descending in sorts]
+            found = await records.page(self._store, domain_id, wanted, orders, window.skip, count) if count else []
+        else:
+            ordered = await self._orders.of(domain_id, wanted, sorts)
+            total = len(ordered)
+            nums = ordered.nums(window.skip, window.count_of(total))
+            found = await records.views(self._store, domain_id, nums, wanted)
+        return Page(window.skip, window.limit, total, [shown(each) for each in found])
+
+
+def _is_exact(query: Query) -> bool:
+    """Whether something is asked for that few keys have, as a rule."""
+    return any(query.all(name) and not any("*" in word for word in query.all(name)) for name in _OWN)
 
 
 def wanted_of(query: Query) -> list[Wanted]:

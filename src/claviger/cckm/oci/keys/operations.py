@@ -15,7 +15,8 @@ from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.calls import Caller, Query
 from claviger.cckm.listing import Page
 from claviger.cckm.oci.compartments.naming import names_of
-from claviger.cckm.oci.keys import effects, guarded, listing, records, requests
+from claviger.cckm.oci.keys import effects, guarded, records, requests
+from claviger.cckm.oci.keys.listing import KeyLists
 from claviger.cckm.oci.keys.looking import Looking
 from claviger.cckm.oci.keys.rows import KeyRow, KeyView
 from claviger.cckm.oci.keys.rules import SETTLED, Operation, State, decide, deletion_at, state_of
@@ -41,6 +42,7 @@ class OciKeys:
 
     def __init__(self, store: Store, durable: Durable, looking: Looking, books: Store) -> None:
         self._store = store
+        self._lists = KeyLists(store)
         self._durable = durable
         self._looking = looking
         self._books = books
@@ -64,7 +66,7 @@ class OciKeys:
 
     async def page(self, domain_id: str, query: Query, containers: frozenset[str] | None) -> Page:
         """One page of the domain's keys. Raises Invalid."""
-        return await listing.page(self._store, domain_id, query, containers)
+        return await self._lists.page(domain_id, query, containers)
 
     async def shown(self, domain_id: str, ident: str) -> OciKeyRecord:
         """A record as it is answered. Raises NotFound."""
@@ -225,14 +227,22 @@ class OciKeys:
 
     async def current(self, row: KeyRow, vault: OciVault) -> KeyRow:
         """The row, looked at in OCI first where it stands in a state that passes, or its date has come."""
-        state = state_of(row.state)
-        is_due = state is State.PENDING_DELETION and row.deletes_at is not None and row.deletes_at <= self._now()
-        if not is_due and (state is None or state in SETTLED):
-            return row
-        try:
-            return await self._looking.look(self._books, vault, row, tries=row.tries) or row
-        except Refusal:  # then what is recorded has to do
-            return row
+        for _ in range(_TRIES):
+            state = state_of(row.state)
+            is_due = state is State.PENDING_DELETION and row.deletes_at is not None and row.deletes_at <= self._now()
+            if not is_due and (state is None or state in SETTLED):
+                return row
+            try:
+                seen = await self._looking.look(self._books, vault, row, tries=row.tries)
+            except Refusal:  # then what is recorded has to do
+                return row
+            if seen is not None:
+                return seen
+            view = await records.view(self._books, vault.domain_id, row.id)
+            if view is None:
+                return row
+            row = view.row  # who looks in the background has taken it up meanwhile, or stored what there is
+        return row
 
     def _now(self) -> float:
         return self._durable.ground.clock.now()

@@ -14,8 +14,8 @@ import msgspec
 from claviger.cckm.oci.keys.parts.records import note_moved
 from claviger.cckm.oci.keys.rows import KeyRow, KeyView
 from claviger.cckm.oci.records import Looks
-from claviger.cckm.records import Table, portions
-from claviger.store.contract import Store, Tx
+from claviger.cckm.records import Table, one_of, portions
+from claviger.store.contract import Row, Store, Tx
 
 _TABLE = Table("cckm_oci_keys", KeyRow)
 _OF_VAULT = "v.domain_id, v.id, v.ocid, v.display_name, v.tenancy_name, v.region"
@@ -68,6 +68,11 @@ class Wanted(msgspec.Struct, frozen=True):
 
     sql: str
     args: tuple[Any, ...] = ()
+
+    @property
+    def of_vault(self) -> bool:
+        """Whether it is about nothing but the vault. Columns are named with their table, and values stand in `args`."""
+        return "k." not in self.sql
 
 
 NOTHING = Wanted("1 = 0")
@@ -133,8 +138,7 @@ async def page(
     store: Store, domain_id: str, wanted: Sequence[Wanted], orders: Sequence[str], skip: int, count: int
 ) -> list[KeyView]:
     """Keys that meet every condition, in order. `orders` are columns with their direction."""
-    where = "".join(f" AND {each.sql}" for each in wanted)
-    args = [value for each in wanted for value in each.args]
+    where, args = _all(wanted)
     rows = await store.read(
         f"SELECT {_VIEWED} {_JOINED}{where} ORDER BY {', '.join([*orders, 'k.num'])} LIMIT ? OFFSET ?",
         domain_id,
@@ -145,21 +149,77 @@ async def page(
     return [_view(row) for row in rows]
 
 
-async def views(store: Store, domain_id: str, nums: Sequence[int]) -> list[KeyView]:
-    """Keys of the domain by their numbers, in the order of those; the ones that are not there are left out."""
+async def views(store: Store, domain_id: str, nums: Sequence[int], wanted: Sequence[Wanted] = ()) -> list[KeyView]:
+    """Keys of the domain by their numbers, in the order of those.
+
+    The ones that are not there, or do not meet every condition, are left out.
+    """
     found: dict[int, KeyView] = {}
     for portion in portions(nums):
-        read = await page(store, domain_id, [among("k.num", portion)], [], 0, len(portion))
+        read = await page(store, domain_id, [among("k.num", portion), *wanted], [], 0, len(portion))
         found |= {each.row.num: each for each in read}
     return [found[num] for num in nums if num in found]
 
 
 async def count(store: Store, domain_id: str, wanted: Sequence[Wanted]) -> int:
     """How many there are."""
-    where = "".join(f" AND {each.sql}" for each in wanted)
-    args = [value for each in wanted for value in each.args]
+    where, args = _all(wanted)
     row = await store.read_one(f"SELECT COUNT(*) {_JOINED}{where}", domain_id, *args)
     return 0 if row is None else int(row[0])
+
+
+async def regions(store: Store, domain_id: str, wanted: Sequence[Wanted]) -> dict[int, str]:
+    """The nums and regions of the domain's vaults that meet these conditions, which are about vaults alone."""
+    where, args = _all(wanted)
+    rows = await store.read(
+        f"SELECT v.num, v.region FROM cckm_oci_vaults v WHERE v.domain_id = ? AND v.removed = 0{where}",
+        domain_id,
+        *args,
+    )
+    return {int(row[0]): str(row[1]) for row in rows}
+
+
+async def has_few(store: Store, vaults: Collection[int], most: int) -> bool:
+    """Whether vaults have no more keys than this, whatever they are like."""
+    is_in = one_of(store, "k.vault_num", numbers=True)
+    row = await store.read_one(
+        f"SELECT COUNT(*) FROM (SELECT 1 FROM cckm_oci_keys k WHERE {is_in} LIMIT ?) AS few",
+        _encoded(vaults),
+        most + 1,
+    )
+    return row is not None and int(row[0]) <= most
+
+
+async def places(
+    store: Store,
+    columns: Sequence[str],
+    vaults: Collection[int],
+    wanted: Sequence[Wanted],
+    nums: tuple[int, int] | None = None,
+) -> list[Row]:
+    """These columns of all keys of some vaults that meet the conditions, which are about keys alone.
+
+    `nums`: of those from the first num on and before the second; it then is what they are found by.
+    """
+    where, args = _all(wanted)
+    between = "" if nums is None else "k.num >= ? AND k.num < ? AND "
+    is_in = one_of(store, "k.vault_num" if nums is None else "+k.vault_num", numbers=True)
+    return await store.read(
+        f"SELECT {', '.join(columns)} FROM cckm_oci_keys k WHERE {between}{is_in}{where}",
+        *(nums or ()),
+        _encoded(vaults),
+        *args,
+    )
+
+
+def _encoded(nums: Collection[int]) -> str:
+    """Nums as `one_of` is given them."""
+    return msgspec.json.encode(sorted(nums)).decode()
+
+
+def _all(wanted: Sequence[Wanted]) -> tuple[str, list[Any]]:
+    """The end of a WHERE, and its values."""
+    return "".join(f" AND {each.sql}" for each in wanted), [value for each in wanted for value in each.args]
 
 
 def load(tx: Tx, ident: str) -> KeyRow | None:

@@ -116,8 +116,8 @@ class OciKeyRoutes:
 
     def _of_deletion(self) -> list[Route]:
         return [
-            _action(
-                "schedule-deletion",
+            action_on(
+                f"{_ONE}/schedule-deletion",
                 self.schedule_deletion,
                 "keydelete",
                 "Have OCI delete a key in 7 to 30 days",
@@ -125,8 +125,8 @@ class OciKeyRoutes:
                 description="An HSM key of a private virtual vault with a bucket is backed up first. A date that is "
                 "set is not changed: cancel, and schedule again.",
             ),
-            _action(
-                "cancel-deletion",
+            action_on(
+                f"{_ONE}/cancel-deletion",
                 self._simply(Operation.CANCEL_DELETION),
                 "keycanceldelete",
                 "Cancel the deletion of a key",
@@ -136,17 +136,17 @@ class OciKeyRoutes:
 
     def _of_state(self) -> list[Route]:
         return [
-            _action("enable", self._simply(Operation.ENABLE), "keyupdate", "Enable a key"),
-            _action("disable", self._simply(Operation.DISABLE), "keyupdate", "Disable a key"),
-            _action(
-                "change-compartment",
+            action_on(f"{_ONE}/enable", self._simply(Operation.ENABLE), "keyupdate", "Enable a key"),
+            action_on(f"{_ONE}/disable", self._simply(Operation.DISABLE), "keyupdate", "Disable a key"),
+            action_on(
+                f"{_ONE}/change-compartment",
                 self.change_compartment,
                 "keyupdate",
                 "Move a key to another compartment",
                 ChangeCompartment,
             ),
-            _action(
-                "refresh",
+            action_on(
+                f"{_ONE}/refresh",
                 self.refresh,
                 "keysynchronize",
                 "Read a key and its versions from OCI",
@@ -156,16 +156,16 @@ class OciKeyRoutes:
 
     def _of_backups(self) -> list[Route]:
         return [
-            _action(
-                "delete-backup",
+            action_on(
+                f"{_ONE}/delete-backup",
                 self._silently(Operation.DELETE_BACKUP),
                 "deletebackup",
                 "Delete the backup of a deleted key",
                 gives=None,
                 status=204,
             ),
-            _action(
-                "restore",
+            action_on(
+                f"{_ONE}/restore",
                 self._silently(Operation.RESTORE),
                 "keyrestore",
                 "Restore a deleted key in OCI from its backup",
@@ -265,8 +265,8 @@ def hidden(message: str = "") -> Iterator[None]:
         raise (NotFound("NotFound", message=message) if message else missing()) from None
 
 
-def _action(
-    name: str,
+def action_on(
+    path: str,
     handler: Handler,
     action: str,
     summary: str,
@@ -276,9 +276,10 @@ def _action(
     status: int = 200,
     description: str = "",
 ) -> Route:
+    """A changing call of a key or version, for who has the right to that action in the key's vault."""
     return Route(
         method="POST",
-        path=f"{_ONE}/{name}",
+        path=path,
         handler=handler,
         permission=in_container(action, VIEW),
         tag=TAG,

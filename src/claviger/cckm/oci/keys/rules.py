@@ -152,7 +152,8 @@ def decide(operation: Operation, word: str, thing: str = "key", *, is_gone: bool
         if needed is None:
             raise
         message = f"the {thing} is {state.value}, and {operation.value} needs it to be {needed}"
-        hint = _NEXT.get((refusal.reason, state))
+        is_so_already = operation is Operation.DISABLE and state is State.DISABLED
+        hint = None if is_so_already else _NEXT.get((refusal.reason, state))
         if hint is None and state not in SETTLED:
             hint = "OCI is still at it; refresh it, and try again"
         reason = "WrongState" if isinstance(refusal, Conflict) else "StateForbids"
@@ -225,15 +226,17 @@ def tag_problems(freeform: Mapping[str, Any] | None, defined: Mapping[str, Any] 
     """What is wrong with tags, by field."""
     problems: dict[str, str] = {}
     told = f"keys may have 1 to {LONGEST_TAG_KEY} characters, values up to {LONGEST_TAG_VALUE}"
-    for name, value in (freeform or {}).items():
-        if not 0 < len(name) <= LONGEST_TAG_KEY or len(str(value)) > LONGEST_TAG_VALUE:
-            problems["freeform_tags"] = told
-    for space, values in (defined or {}).items():
-        if not space or len(space) > LONGEST_TAG_KEY:
-            problems["defined_tags"] = told
-        for name, value in values.items():
-            if not 0 < len(name) <= LONGEST_TAG_KEY or len(str(value)) > LONGEST_TAG_VALUE:
-                problems["defined_tags"] = told
-    if len(freeform or {}) + sum(len(values) for values in (defined or {}).values()) > MOST_TAGS:
+    freeform, defined = freeform or {}, defined or {}
+    if not _fit(freeform):
+        problems["freeform_tags"] = told
+    if not all(0 < len(space) <= LONGEST_TAG_KEY and _fit(values) for space, values in defined.items()):
+        problems["defined_tags"] = told
+    if len(freeform) + sum(len(values) for values in defined.values()) > MOST_TAGS:
         problems["freeform_tags"] = f"may be at most {MOST_TAGS} together with defined_tags"
     return problems
+
+
+def _fit(tags: Mapping[str, Any]) -> bool:
+    return all(
+        0 < len(name) <= LONGEST_TAG_KEY and len(str(value)) <= LONGEST_TAG_VALUE for name, value in tags.items()
+    )

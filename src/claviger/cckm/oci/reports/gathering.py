@@ -136,6 +136,7 @@ class Gatherer:
                         "vault_name": of_key[2],
                         "vault_id": of_key[3],
                         "user_name": entry.actor.username,
+                        "stage": str(entry.details.get("stage", "")),  # work in OCI leaves two records, or more
                         "outcome": entry.outcome,
                         "status": entry.status,
                         "request_id": entry.request_id,

@@ -32,6 +32,7 @@ COLUMNS: Mapping[Type, tuple[str, ...]] = {
         "vault_name",
         "vault_id",
         "user_name",
+        "stage",
         "outcome",
         "status",
         "request_id",

@@ -213,7 +213,7 @@ class Rotator:
     async def _source(self, run: Run, request: Request, row: KeyRow) -> tuple[LocalMaterial, bool]:
         """A local key in the shape of the key, the same for as often as this run tries; whether it was just made."""
         name, is_fresh = rules.local_name(row.name, row.id, run.id), True
-        who = Caller(run.by, "", run.domain_id, frozenset(), "", "")
+        who = Caller(run.by, "", run.domain_id, frozenset(), "")
         asked = CreateLocalKey(name=name, algorithm=row.algorithm, size=row.length * 8, unexportable=True)
         with following(self._trail(request, run)):
             try:

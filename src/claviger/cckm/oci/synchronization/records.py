@@ -12,7 +12,7 @@ from claviger.cckm.drift.records import Findings
 from claviger.cckm.oci.keys.parts.records import note_moved
 from claviger.cckm.oci.keys.rows import KeyRow
 from claviger.cckm.oci.versions.rows import VersionRow
-from claviger.cckm.records import marks, portions
+from claviger.cckm.records import bump_keys_revision, marks, portions
 from claviger.cckm.synchronization.records import JobVaults
 from claviger.store.contract import Row, Store, Tx
 
@@ -146,6 +146,8 @@ def add(tx: Tx, keys: Sequence[KeyRow]) -> dict[str, int]:
 
 def add_versions(tx: Tx, versions: Sequence[VersionRow]) -> None:
     """Stores new versions."""
+    if versions:
+        bump_keys_revision(tx)
     columns = _VERSION_FIELDS[1:]
     one = f"({marks(columns)})"
     for portion in portions(versions):
@@ -159,6 +161,8 @@ def add_versions(tx: Tx, versions: Sequence[VersionRow]) -> None:
 def change(tx: Tx, keys: Sequence[KeyRow], versions: Sequence[VersionRow]) -> None:
     """Stores what has changed about keys and versions that this transaction has read."""
     note_moved(tx, [row.num for row in keys])
+    if versions and not keys:
+        bump_keys_revision(tx)
     for table, fields, rows in (
         ("cckm_oci_keys", _KEY_FIELDS, keys),
         ("cckm_oci_key_versions", _VERSION_FIELDS, versions),

@@ -219,7 +219,7 @@ def _put(tx: Tx, fresh: OciVault) -> OciVault:
     if before is None:
         return records.add(tx, fresh)
     if not before.removed:
-        raise Conflict("AlreadyManaged", message=f"the vault {fresh.name} is managed already")
+        raise Conflict("AlreadyManaged", message=f"the vault {fresh.name} is managed already, as {before.id}")
     again = msgspec.structs.replace(
         fresh, num=before.num, id=before.id, created_at=before.created_at, created_by=before.created_by
     )

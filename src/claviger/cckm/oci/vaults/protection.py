@@ -10,7 +10,7 @@ import msgspec
 
 from claviger.cckm.approvals import containers
 from claviger.cckm.approvals import records as approvals
-from claviger.cckm.approvals.guarding import Guard, Wish
+from claviger.cckm.approvals.guarding import Guard
 from claviger.cckm.approvals.rules import Protection, version_of
 from claviger.cckm.oci.vaults import records
 from claviger.cckm.oci.vaults.records import OciVault
@@ -63,18 +63,8 @@ def remove(tx: Tx, guard: Guard | None, vault: OciVault) -> None:
 
 
 def _require(tx: Tx, guard: Guard | None, action: str, vault: OciVault, words: str, quorum: int) -> None:
-    wish = Wish(
-        action=action,
-        words=words,
-        kind=KIND,
-        ident=vault.id,
-        name=vault.name,
-        container_id=vault.id,
-        container_name=vault.name,
-        version=str(VERSIONS[action](tx, vault.domain_id, vault.id)),
-        quorum=quorum,
-    )
-    containers.require(tx, guard, wish)
+    version = str(VERSIONS[action](tx, vault.domain_id, vault.id))
+    containers.require_for(tx, guard, action, KIND, vault, words, version, quorum)
 
 
 def version_of_record(tx: Tx, domain_id: str, ident: str) -> str | None:

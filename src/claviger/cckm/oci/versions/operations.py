@@ -57,6 +57,7 @@ SORTS: Mapping[str, Callable[[VersionRow], Any]] = {
     "key_id": lambda row: row.key_num,
 }
 NEWEST_FIRST = "-time_created"
+_TRIES = 3
 Check = Callable[[Tx, KeyRow], None]
 
 
@@ -208,14 +209,16 @@ class OciVersions:
 
     async def _settled(self, key: KeyRow, row: VersionRow, vault: OciVault) -> VersionRow:
         """The row, looked at in OCI first where it stands in a state that passes."""
-        state = state_of(row.state)
-        if state is None or state in SETTLED:
-            return row
-        try:
-            await self._looking.look_at_version(self._books, vault, key, row)
-        except Refusal:  # then what is recorded has to do
-            return row
-        return await records.by_id(self._store, key.num, row.id) or row
+        for _ in range(_TRIES):  # who looks in the background may have it in hand, and then nothing is stored here
+            state = state_of(row.state)
+            if state is None or state in SETTLED:
+                return row
+            try:
+                await self._looking.look_at_version(self._books, vault, key, row)
+            except Refusal:  # then what is recorded has to do
+                return row
+            row = await records.by_id(self._store, key.num, row.id) or row
+        return row
 
     def _is_young(self, row: VersionRow) -> bool:
         """Whether somebody who looks for what this operation has made might take it for that."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from claviger.cckm.oci.records import Looks
 from claviger.cckm.oci.versions.rows import VersionRow
-from claviger.cckm.records import Table
+from claviger.cckm.records import Table, bump_keys_revision
 from claviger.store.contract import Store, Tx
 
 _TABLE = Table("cckm_oci_key_versions", VersionRow)
@@ -42,6 +42,7 @@ def load_by_ocid(tx: Tx, key_num: int, ocid: str) -> VersionRow | None:
 
 def put(tx: Tx, row: VersionRow) -> VersionRow:
     """Stores a version, new or changed; it as it is then, with its num."""
+    bump_keys_revision(tx)
     if row.num:
         _TABLE.replace(tx, row)
         return row

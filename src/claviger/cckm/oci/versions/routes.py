@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from claviger.audit.trail import about
 from claviger.cckm.approvals.guarding import Guards, guarded
-from claviger.cckm.calls import ADMINS, Answer, Call, Handler, ListOf, Parameter, Route, in_container
+from claviger.cckm.calls import ADMINS, Answer, Call, ListOf, Parameter, Route, in_container
 from claviger.cckm.listing import PAGING
 from claviger.cckm.local.keys.routes import MAY_USE
 from claviger.cckm.oci.keys.operations import OciKeys
-from claviger.cckm.oci.keys.routes import PATH, TAG, hidden
+from claviger.cckm.oci.keys.routes import PATH, TAG, action_on, hidden
 from claviger.cckm.oci.keys.rows import KeyView
 from claviger.cckm.oci.keys.showing import KIND as KEY
 from claviger.cckm.oci.keys.wire import ScheduleDeletion
@@ -86,15 +84,22 @@ class OciVersionRoutes:
                 description="OCI is not asked: a state that passes moves on by itself.",
                 gives=OciVersionRecord,
             ),
-            _action(
-                "schedule-deletion",
+            action_on(
+                f"{_ONE}/schedule-deletion",
                 self.schedule_deletion,
                 "keydelete",
                 "Have OCI delete a version in 7 to 30 days",
                 ScheduleDeletion,
-                "Not the current version of its key. What it has encrypted cannot be read from then on.",
+                gives=OciVersionRecord,
+                description="Not the current version of its key. What it has encrypted cannot be read from then on.",
             ),
-            _action("cancel-deletion", self.cancel_deletion, "keycanceldelete", "Cancel the deletion of a version"),
+            action_on(
+                f"{_ONE}/cancel-deletion",
+                self.cancel_deletion,
+                "keycanceldelete",
+                "Cancel the deletion of a version",
+                gives=OciVersionRecord,
+            ),
         ]
 
     async def listing(self, call: Call) -> Answer:
@@ -142,19 +147,3 @@ class OciVersionRoutes:
 def handles_all(call: Call) -> bool:
     """Whether the caller may use every local key of the domain, and not only those that he has made."""
     return call.caller.is_in(ADMINS, *MAY_USE)
-
-
-def _action(name: str, handler: Handler, action: str, summary: str, takes: Any = None, description: str = "") -> Route:
-    return Route(
-        method="POST",
-        path=f"{_ONE}/{name}",
-        handler=handler,
-        permission=in_container(action, VIEW),
-        tag=TAG,
-        summary=summary,
-        description=description,
-        takes=takes,
-        gives=OciVersionRecord,
-        cloud=True,
-        errors=(409,),
-    )

@@ -59,7 +59,7 @@ class Memory:
         for key, value in notes.found.items():
             if key in self._known:
                 self._size -= _size(self._known.pop(key))
-            if _size(value) <= self._most // 2:
+            if _size(value) <= self._most:
                 self._known[key] = value
                 self._size += _size(value)
         while self._size > self._most:

@@ -2,7 +2,7 @@
 
 Totals are sums over facets, and a page is read from the nearer end (`ways.py`). Sorting by what a facet has (status,
 vault, region) makes groups, whose counts say which of them a page lies in. What facets cannot tell is scanned for
-(`scans.py`).
+(`scans.py`), and what is sorted by more than one property of a row's own is settled page by page (`ties.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from claviger.cckm.azure.secrets.listing.filters import Vault, asked_of, vaults_
 from claviger.cckm.azure.secrets.listing.memory import Memory, Notes
 from claviger.cckm.azure.secrets.listing.records import Clause, Counted, Key, ListReads, Order, every
 from claviger.cckm.azure.secrets.listing.scans import scanned
+from claviger.cckm.azure.secrets.listing.ties import untied
 from claviger.cckm.azure.secrets.listing.ways import Scope, Ways
 from claviger.cckm.azure.secrets.showing import shown
 from claviger.cckm.azure.secrets.wire import SecretRecord
@@ -65,7 +66,7 @@ class SecretLists:
         to sort by descends. Raises Invalid("Validation"), and Invalid("TooMany") for a page that is too long.
         """
         window = window_of(query)
-        sorts = sort_of(query, SORTS, "updatedAt")
+        sorts = _telling(sort_of(query, SORTS, "updatedAt"))
         asked = asked_of(query, self._clock.now())
         nothing = Page(window.skip, window.limit, 0, [])
         if asked.nothing or containers == frozenset():
@@ -82,7 +83,7 @@ class SecretLists:
                 return nothing
         facet = self._reads.facet(domain_id, asked, vaults)
         scope = Scope(facet, asked.tag_values, asked, None if vaults is None else tuple(each.num for each in vaults))
-        if asked.has_keys or asked.has_scans or not _is_plain(sorts):
+        if asked.has_keys or asked.has_scans:
             found = await self._scanned(notes, scope, sorts, known)
             total = len(found)
             nums = found[window.skip : window.skip + window.count_of(total)].tolist()
@@ -90,7 +91,11 @@ class SecretLists:
             measured = await self._ways.measured(notes, scope)
             total = measured.rows
             count = window.count_of(total)
-            nums = await self._nums(notes, scope, measured, sorts, known, window.skip, count) if count else []
+            coarse = _coarse(sorts)
+            nums = await self._nums(notes, scope, measured, coarse, known, window.skip, count) if count else []
+            if nums and len(coarse) < len(sorts):
+                where = every([self._reads.in_facet(scope.facet), self._reads.has_tag(scope.asked)])
+                nums = await untied(self._reads, where, sorts, len(coarse), known, nums)
         records = await self._shown(nums, scope)
         if notes.found:
             self._memory.keep(notes, await self._reads.revision())
@@ -118,7 +123,10 @@ class SecretLists:
         key = ("scan", scope.facet, repr(scope.asked), tuple(sorts))
         found: array[int] | None = notes.get(key)
         if found is None:
-            found = await scanned(self._reads, scope.facet, scope.asked, sorts, known)
+            few = False
+            if not scope.asked.has_keys:
+                few = await self._ways.has_few(notes, scope._replace(tag=None))
+            found = await scanned(self._reads, scope.facet, scope.asked, sorts, known, few=few)
             notes.put(key, found)
         return found
 
@@ -223,6 +231,13 @@ def _place(by: Sequence[str], status: str, vault_num: int, known: Mapping[int, V
     return tuple(values[name] for name in by)
 
 
-def _is_plain(sorts: Sort) -> bool:
-    """Whether none but the last property is a row's own."""
-    return all(SORTS[name] is None for name, _ in sorts[:-1])
+def _telling(sorts: Sort) -> Sort:
+    """Those that tell anything: no two rows were created alike."""
+    ends = [at for at, (name, _) in enumerate(sorts) if name == "createdAt"]
+    return sorts[: ends[0] + 1] if ends else sorts
+
+
+def _coarse(sorts: Sort) -> Sort:
+    """Those up to the first that is a row's own."""
+    own = [at for at, (name, _) in enumerate(sorts) if SORTS[name] is not None]
+    return sorts[: own[0] + 1] if own else sorts

@@ -15,7 +15,7 @@ import msgspec
 from claviger.cckm.azure.secrets.listing.filters import Asked, Vault
 from claviger.cckm.azure.secrets.records import JOINED, VIEWED
 from claviger.cckm.azure.secrets.rows import View, view_of
-from claviger.cckm.records import SECRETS_REVISION, meta
+from claviger.cckm.records import SECRETS_REVISION, meta, one_of
 from claviger.store.contract import Row, Store, Value
 
 Key = Literal["updated_at", "num", "name_key"]
@@ -78,12 +78,7 @@ class ListReads:
     def among(self, column: str, values: Iterable[str] | Iterable[int], *, numbers: bool = False) -> Clause:
         """Whether a column has one of these values."""
         text = msgspec.json.encode(list(values)).decode()
-        if self._is_postgres:
-            cast = "::bigint" if numbers else ""
-            sql = f"{column} = ANY(ARRAY(SELECT value{cast} FROM jsonb_array_elements_text(?::jsonb)))"
-        else:
-            sql = f"{column} IN (SELECT value FROM json_each(?))"
-        return Clause(sql, (text,))
+        return Clause(one_of(self._store, column, numbers=numbers), (text,))
 
     def facet(self, domain_id: str, asked: Asked, vaults: Sequence[Vault] | None) -> Clause:
         """The condition on `f`. `vaults` None: all of the domain."""
@@ -312,6 +307,13 @@ class ListReads:
         """These columns of all rows that match."""
         order = " ORDER BY s.name_key, s.num" if by_name else ""
         return await self._all(f"SELECT {', '.join(columns)} FROM {_SECRETS} s WHERE {where.sql}{order}", where)
+
+    async def scan_facets(self, columns: Sequence[str], facet: Clause, where: Clause) -> list[Row]:
+        """These columns of all rows of the facets that match, and match themselves."""
+        clause = every([Clause("s.facet_id = f.id"), facet, where])
+        return await self._all(
+            f"SELECT {', '.join(columns)} FROM {_FACETS} f CROSS JOIN {_SECRETS} s WHERE {clause.sql}", clause
+        )
 
     async def scan_tag(self, columns: Sequence[str], tag: Clause, where: Clause) -> list[Row]:
         """These columns of all rows that have a tag (a condition on `t`) and match."""

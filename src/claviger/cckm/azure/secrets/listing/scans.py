@@ -35,17 +35,32 @@ async def scanned(
     asked: Asked,
     sorts: Sequence[tuple[str, bool]],
     vaults: Mapping[int, Vault],
+    *,
+    few: bool = False,
 ) -> array[int]:
-    """The nums of all rows that match, in order. `vaults` are those of the domain, by num."""
-    columns = ["s.num", *(_COLUMNS[name] for name, _ in sorts)]
-    rows = await _rows(reads, facet, asked, columns, vaults)
-    rows.sort(key=lambda row: row[0], reverse=sorts[-1][1])
-    for at, (name, descending) in reversed(list(enumerate(sorts, start=1))):
-        rows.sort(key=_key(name, at, vaults), reverse=descending)
+    """The nums of all rows that match, in order. `vaults` are those of the domain, by num.
+
+    `few`: the facets that match have few rows, so that looking at all of those is a short way.
+    """
+    rows = await _rows(reads, facet, asked, columns_of(sorts), vaults, few=few)
+    put_in_order(rows, sorts, vaults)
     return array("q", [row[0] for row in rows])
 
 
-def _key(name: str, at: int, vaults: Mapping[int, Vault]) -> Callable[[Row], Any]:
+def columns_of(sorts: Sequence[tuple[str, bool]]) -> list[str]:
+    """What is read of rows that are to be sorted: the num, and then a column for each property to sort by."""
+    return ["s.num", *(_COLUMNS[name] for name, _ in sorts)]
+
+
+def put_in_order(rows: list[Row], sorts: Sequence[tuple[str, bool]], vaults: Mapping[int, Vault]) -> None:
+    """Sorts rows of these columns. Equal ones go by creation, in the direction of the last property."""
+    rows.sort(key=lambda row: row[0], reverse=sorts[-1][1])
+    for at, (name, descending) in reversed(list(enumerate(sorts, start=1))):
+        rows.sort(key=value_of(name, at, vaults), reverse=descending)
+
+
+def value_of(name: str, at: int, vaults: Mapping[int, Vault]) -> Callable[[Row], Any]:
+    """What a row is sorted by for a property, whose column is the one at `at`."""
     if name == "key_vault":
         return lambda row: vaults[row[at]].name if row[at] in vaults else ""
     if name == "region":
@@ -54,7 +69,13 @@ def _key(name: str, at: int, vaults: Mapping[int, Vault]) -> Callable[[Row], Any
 
 
 async def _rows(
-    reads: ListReads, facet: Clause, asked: Asked, columns: Sequence[str], vaults: Mapping[int, Vault]
+    reads: ListReads,
+    facet: Clause,
+    asked: Asked,
+    columns: Sequence[str],
+    vaults: Mapping[int, Vault],
+    *,
+    few: bool,
 ) -> list[Row]:
     wanted = _conditions(reads, asked, vaults)
     for first in ("s.id", "s.backup", "s.version", "s.name_key"):
@@ -62,6 +83,8 @@ async def _rows(
             # The index of this column is the shortest way; the others are kept out of the choice.
             rest = [_aside(column, clause) for column, clause in wanted.items() if column != first]
             return await reads.scan(columns, every([wanted[first], *rest, reads.in_facet(facet)]))
+    if few:
+        return await reads.scan_facets(columns, facet, every(wanted.values()))
     if asked.dates:
         return await _by_date(reads, columns, every([*wanted.values(), reads.in_facet(facet)]), asked.dates[0])
     if asked.patterns:

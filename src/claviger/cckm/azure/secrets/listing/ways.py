@@ -20,9 +20,11 @@ from claviger.cckm.azure.secrets.listing.scans import scanned
 from claviger.store.contract import Row
 
 STEP = 8192
+LEAST_STEP = 64
 MOST_MARKS = 1000
 MOST_LANES = 64
 WORTH_REMEMBERING = 100.0
+FEW_OF_ALL = 50
 
 # Costs, in microseconds on a small machine. RISK: what matches may lie together, far from where a walk begins.
 ROW_WALKED = 1.0
@@ -66,6 +68,11 @@ class Ways:
                 found = Counted(found.facets, await self._reads.counted_tag(scope.facet, tag))
             notes.put(key, found)
         return found
+
+    async def has_few(self, notes: Notes, scope: Scope) -> bool:
+        """Whether so few rows match that looking at each takes less than looking through an index of all rows."""
+        all_rows = await self._all_rows(notes)
+        return (await self.measured(notes, scope)).rows <= all_rows // FEW_OF_ALL
 
     async def ordered(
         self, notes: Notes, scope: Scope, measured: Counted, order: Order, skip: int, count: int
@@ -209,11 +216,13 @@ class Ways:
             steps += 1
             if patience is not None and steps > patience:
                 return None
-            end = await self._reads.end_of_step(order, start, STEP)
             ahead, left = skip + len(nums) - passed, count - len(nums)
+            # Where matches are likely to be near, the first step is no longer than it has to be.
+            size = STEP if steps > 1 else min(STEP, LEAST_STEP + int(4 * (ahead + left) * spread))
+            end = await self._reads.end_of_step(order, start, size)
             here: int | None = None
             found: list[int] = []
-            if (ahead + left) * spread > STEP:
+            if (ahead + left) * spread > size:
                 here = await self._reads.count_step(order, start, end, where)
             if here is None or here > ahead:
                 found = await self._reads.step(order, start, end, where, ahead, left)
