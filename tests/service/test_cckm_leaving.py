@@ -87,7 +87,7 @@ class Bin:
         for row in self.rows:
             if soft and (row.status is not Status.SOFT_DELETED or row.gone):
                 continue
-            if not soft and (row.status is not Status.DELETED or row.backup is None):
+            if not soft and (row.backup is None or not (row.status is Status.DELETED or row.gone)):
                 continue
             key = (row.vault_num, row.name_key, None if soft else row.backup)
             if key not in groups or self.rank(row) > self.rank(groups[key]):
@@ -338,7 +338,8 @@ def check_shown(bin_: Bin, kind: str, shown: Leaving, entry: Entry, may: frozens
     assert told.get("deleted_by") == (row.deleted_by or None)
     assert told.get("deleted_by_username") == USERS.get(row.deleted_by)
     assert told["undo"]["allowed"] is (entry.vault.id in may)
-    is_dated = entry.final_at is not None and (kind == "soft-deleted" or entry.object_kind == "azure-secret")
+    assert told["gone"] is bool(row.gone)
+    is_dated = entry.final_at is not None and kind == "soft-deleted"
     left = max(0, int((entry.final_at or 0) - CLOCK.now()) // DAY_S) if is_dated else None
     assert told.get("days_left") == left
     if isinstance(row, SecretRow):

@@ -52,6 +52,7 @@ def replaces_deleted(vault: Managed, name: str) -> None:
 
 
 PATCH = "patch"
+LEAVING = "/claviger/leaving"
 CASES: list[tuple[tuple[str, ...], Behind, str, int, str, bool]] = [
     # state before, what is done behind our back, what the operator asks for; status, the record's status, gone
     ((), deletes, PATCH, 409, "SOFT-DELETED", False),
@@ -120,8 +121,10 @@ def gone(desk: Desk, vault: Managed) -> list[Any]:
 def test_what_is_gone_can_be_restored(desk: Desk, desk_vault: Managed) -> None:
     records, admin = gone(desk, desk_vault), desk.admin
     admin.refuse_act(records[1], "recover", 400, "restore brings it back")
-    restored = admin.act(records[1], "restore")
-    assert restored["id"] == records[1]["id"]
+    query = {"kind": "restorable", "secret_name": records[1]["secret_name"]}
+    [entry] = admin.accept("GET", LEAVING, query=query)["resources"]
+    assert (entry["id"], entry["gone"], entry["name_taken"]) == (records[1]["id"], True, False)
+    assert admin.accept("POST", f"{LEAVING}/{entry['id']}/undo")["id"] == records[1]["id"]
     assert [(each["status"], each["gone"]) for each in map(admin.read, records)] == [("AVAILABLE", False)] * 2
     assert desk_vault.azure.get(records[0]["secret_name"])["value"] == "newer"
     assert left_over(desk.server) == []

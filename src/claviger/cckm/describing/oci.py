@@ -52,6 +52,7 @@ OCI: Mapping[str, Word] = {
     ),
     # what is leaving
     "Leaving.object_kind": Word("What it is: `azure-secret`, `oci-key` or `oci-key-version`.", "oci-key"),
+    "Leaving.gone": Word("Whether its cloud no longer had it when it was last asked."),
     "Leaving.version": Word("Azure's version of the secret, or OCID of the version of a key."),
     # local keys
     "curveid": Word("Curve of an EC key: secp256r1, secp384r1 or secp521r1.", "secp256r1"),

@@ -38,6 +38,7 @@ class Leaving(msgspec.Struct, frozen=True, kw_only=True):
     region: str
     version: str | UnsetType = UNSET
     status: str
+    gone: bool
     becomes_final_at: str | UnsetType = UNSET
     days_left: int | UnsetType = UNSET
     deleted_at: str | UnsetType = UNSET

@@ -123,6 +123,7 @@ def _shown(
         cckm_key_id=row.key_id,
         region=row.region,
         status=row.state,
+        gone=row.gone != 0,
         has_backup=row.backup_at is not None,
         name_taken=False,
         undo=Undo(

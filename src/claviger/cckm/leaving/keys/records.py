@@ -36,7 +36,7 @@ _STANDS: Mapping[tuple[str, Kind], str] = {
     (VERSION, SOFT_DELETED): f"{_WAITS.format('n')} AND n.gone = 0 AND k.gone = 0 AND k.state <> 'DELETED'",
 }
 _VIEWED = (
-    "{0}.num, {0}.id, {0}.ocid, {0}.state, {0}.deletes_at, {0}.deleted_by, k.id, k.name, k.backup_at, v.id, "
+    "{0}.num, {0}.id, {0}.ocid, {0}.state, {0}.gone, {0}.deletes_at, {0}.deleted_by, k.id, k.name, k.backup_at, v.id, "
     "v.display_name, v.region"
 )
 
@@ -48,6 +48,7 @@ class LeavingKey(msgspec.Struct, frozen=True):
     id: str
     ocid: str
     state: str
+    gone: int
     deletes_at: float | None
     deleted_by: str
     key_id: str

@@ -1,4 +1,7 @@
-"""Secrets of Azure that are leaving: soft-deleted ones until their vaults purge them, and purged ones with a backup."""
+"""Secrets of Azure that are leaving: soft-deleted ones until their vaults purge them, and purged ones with a backup.
+
+Those that synchronisation no longer found count as purged, whatever their status.
+"""
 
 from __future__ import annotations
 
@@ -107,10 +110,10 @@ class Secrets:
 
     async def find(self, domain_id: str, ident: str) -> Kind | None:
         """How a secret of the domain would be leaving, if it is; None where there is no such record."""
-        status = await self.reads.status_of(domain_id, ident)
-        if status is None:
+        ended = await self.reads.has_ended(domain_id, ident)
+        if ended is None:
             return None
-        return RESTORABLE if status == "DELETED" else SOFT_DELETED
+        return RESTORABLE if ended else SOFT_DELETED
 
 
 def _shown(
@@ -143,6 +146,7 @@ def _shown(
         secret_name=view.name,
         version=view.version,
         status=view.status,
+        gone=view.gone != 0,
         has_backup=view.backup is not None,
         name_taken=taken,
         undo=Undo(

@@ -1,7 +1,7 @@
 """Which secrets were deleted and can be brought back; the SQL for that. `s` is a row, `f` its facet, `v` its vault.
 
-All versions of a name leave together, and so do all that share a backup once they are deleted for good: one row stands
-for them, the newest.
+All versions of a name leave together, and so do all that share a backup once they are deleted for good, or gone behind
+our back: one row stands for them, the newest.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ _VIEWS = f"{_SECRETS} s JOIN cckm_azure_vaults v ON v.num = s.vault_num"
 _JOINED = Clause("s.facet_id = f.id")
 _DATED, _UNDATED = Clause("s.purge_at IS NOT NULL"), Clause("s.purge_at IS NULL")
 _NEWER = "(x.azure_created_at > s.azure_created_at OR (x.azure_created_at = s.azure_created_at AND x.num > s.num))"
-_SAME_NAME = "x.vault_num = s.vault_num AND x.name_key = s.name_key AND x.status = s.status"
+_SAME_NAME = "x.vault_num = s.vault_num AND x.name_key = s.name_key"
+_ENDED = "({0}.status = 'DELETED' OR {0}.gone = 1)"
 _STANDS: Mapping[Kind, str] = {
     "soft-deleted": (
         "f.status = 'SOFT-DELETED' AND f.gone = 0 AND (f.latest = 1 OR NOT EXISTS (SELECT 1 FROM cckm_azure_secrets x "
-        f"WHERE {_SAME_NAME} AND x.gone = 0 AND (x.latest = 1 OR {_NEWER})))"
+        f"WHERE {_SAME_NAME} AND x.status = s.status AND x.gone = 0 AND (x.latest = 1 OR {_NEWER})))"
     ),
     "restorable": (
-        "f.status = 'DELETED' AND s.backup IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cckm_azure_secrets x "
-        f"WHERE {_SAME_NAME} AND x.backup = s.backup AND {_NEWER})"
+        f"{_ENDED.format('f')} AND s.backup IS NOT NULL AND NOT EXISTS (SELECT 1 FROM cckm_azure_secrets x "
+        f"WHERE {_SAME_NAME} AND {_ENDED.format('x')} AND x.backup = s.backup AND {_NEWER})"
     ),
 }
 _NEVER = "NULL"
@@ -99,7 +100,7 @@ class LeavingReads:
         return await self._remembered.whole((kind, repr(asked)), lambda: self._all(kind, asked))
 
     async def _all(self, kind: Kind, asked: Conditions) -> list[Ranked]:
-        status = "f.status = 'DELETED'" if kind == "restorable" else "f.status = 'SOFT-DELETED' AND f.gone = 0"
+        status = _ENDED.format("f") if kind == "restorable" else "f.status = 'SOFT-DELETED' AND f.gone = 0"
         facets = every([Clause(status), *asked.facets])
         ids = await self._store.read(f"SELECT f.id, f.count FROM {_FACETS} f WHERE {facets.sql}", *facets.args)
         what = "-s.updated_at, -s.num" if kind == "restorable" else "s.purge_at, s.num"
@@ -143,15 +144,16 @@ class LeavingReads:
             found |= {row[-1]: (view_of(row[:-3]), row[-3], kind == "restorable" and row[-2] == 1) for row in rows}
         return found
 
-    async def status_of(self, domain_id: str, ident: str) -> str | None:
-        """The status of a secret's record of the domain."""
+    async def has_ended(self, domain_id: str, ident: str) -> bool | None:
+        """Whether a secret of the domain is deleted for good, or gone; None where there is no such record."""
         row = await self._store.read_one(
-            "SELECT s.status FROM cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num "
+            f"SELECT CASE WHEN {_ENDED.format('s')} THEN 1 ELSE 0 END "
+            "FROM cckm_azure_secrets s JOIN cckm_azure_vaults v ON v.num = s.vault_num "
             "WHERE s.id = ? AND v.domain_id = ?",
             ident,
             domain_id,
         )
-        return None if row is None else str(row[0])
+        return None if row is None else row[0] == 1
 
     async def usernames(self, ids: Iterable[str]) -> dict[str, str]:
         """The names of users, as far as they are still there."""
