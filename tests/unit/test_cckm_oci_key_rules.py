@@ -73,10 +73,17 @@ def test_the_table_knows_every_operation() -> None:
 def test_who_disables_what_is_disabled_is_not_told_to_enable_it() -> None:
     with pytest.raises(Conflict) as told:
         decide(Operation.DISABLE, "DISABLED")
-    assert str(told.value.facts["message"]).endswith("needs it to be ENABLED")
+    assert str(told.value.facts["message"]).endswith("needs it to be ENABLED; there is nothing to do")
     with pytest.raises(Conflict) as told:
         decide(Operation.ADD_VERSION, "DISABLED")
     assert str(told.value.facts["message"]).endswith("; enable it first")
+
+
+@pytest.mark.parametrize("state", ["ENABLED", "DISABLED", "PENDING_DELETION"])
+def test_who_wants_a_key_back_is_not_told_to_delete_it(state: str) -> None:
+    with pytest.raises(Invalid) as told:
+        decide(Operation.RESTORE, state)
+    assert "schedule" not in str(told.value.facts["message"])
 
 
 def test_a_second_deletion_is_told_what_to_do_first() -> None:

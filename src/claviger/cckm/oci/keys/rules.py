@@ -131,6 +131,13 @@ _NEXT: Mapping[tuple[str, State], str] = {
     ("NeedsDeleted", State.DISABLED): "schedule its deletion first, and wait until it is deleted",
     ("NeedsDeleted", State.PENDING_DELETION): "wait until it is deleted",
 }
+_NEXT_OF: Mapping[tuple[Operation, State], str] = {
+    (Operation.DISABLE, State.DISABLED): "there is nothing to do",
+    (Operation.RESTORE, State.ENABLED): "there is nothing to restore",
+    (Operation.RESTORE, State.DISABLED): "there is nothing to restore",
+    (Operation.RESTORE, State.PENDING_DELETION): "cancel-deletion brings it back, just as it was",
+}
+"""Where an operation asks for other words: nobody who wants a key back is told to have it deleted."""
 
 
 _OF_WHAT_IS_GONE = frozenset({Operation.RESTORE, Operation.DELETE_BACKUP, Operation.REMOVE})
@@ -152,8 +159,7 @@ def decide(operation: Operation, word: str, thing: str = "key", *, is_gone: bool
         if needed is None:
             raise
         message = f"the {thing} is {state.value}, and {operation.value} needs it to be {needed}"
-        is_so_already = operation is Operation.DISABLE and state is State.DISABLED
-        hint = None if is_so_already else _NEXT.get((refusal.reason, state))
+        hint = _NEXT_OF.get((operation, state)) or _NEXT.get((refusal.reason, state))
         if hint is None and state not in SETTLED:
             hint = "OCI is still at it; refresh it, and try again"
         reason = "WrongState" if isinstance(refusal, Conflict) else "StateForbids"
