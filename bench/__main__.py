@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import compileall
 import random
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import claviger
 from bench import (
     audit,
     audited,
@@ -170,6 +172,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The exit status: 1 only with --strict and a figure short of its target."""
     given = _options(arguments)
     machine.raise_file_limit()
+    # As an installation does: otherwise, where byte code is not written, each start would compile all sources.
+    compileall.compile_dir(Path(claviger.__file__).parent, quiet=2)
     size = QUICK if given.quick else FULL
     seed = random.SystemRandom().randrange(2**32) if given.seed is None else given.seed
     with tempfile.TemporaryDirectory(prefix="claviger-bench-", dir=given.folder) as made:
