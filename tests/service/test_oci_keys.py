@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from claviger.crypto.key_wrapping import BY_AES
 from claviger.ocikms.calls import Verb
 from claviger.ocikms.keys import deletion, records
+from claviger.ocikms.keys.shown import REMEMBERED_KEYS, ShownKeys
 from claviger.ocikms.ocids import new_ocid, new_regional_ocid
 from claviger.ocikms.texts import written
 from claviger.ocikms.versions import records as versions
@@ -401,6 +402,21 @@ async def test_the_quick_way_answers_as_the_other_one_or_not_at_all(desk: KeyDes
     assert said("ocid1.key.oc1..no") is None
     desk.desk.rights.verbs[desk.desk.production] = Verb.INSPECT
     assert said(key_id) is None
+
+
+def test_what_is_remembered_of_a_key_that_was_shown_is_bounded() -> None:
+    shown = ShownKeys()
+    names = list(records.Key.__struct_fields__)
+
+    def row(num: int, tags: str) -> Any:
+        return tuple({"num": num, "freeform_tags": tags, "defined_tags": "{}"}.get(name) for name in names)
+
+    assert shown.of(row(1, "{}")) is shown.of(row(1, "{}"))
+    assert shown.of(row(1, "{}")) is not shown.of(row(1, "{ }"))
+    assert shown.of(row(2, "x" * 5000)) is not shown.of(row(2, "x" * 5000))
+    for num in range(3 * REMEMBERED_KEYS):
+        shown.of(row(num, "{}"))
+    assert len(shown._known) <= REMEMBERED_KEYS
 
 
 async def test_keys_follow_their_vault(desk: KeyDesk) -> None:

@@ -130,6 +130,15 @@ def test_two_operations_cannot_have_one_path() -> None:
         Routing([route("A", "GET", "/a/{b}"), route("B", "GET", "/a/{c}")])
 
 
+def test_an_address_that_is_a_credential_is_not_remembered() -> None:
+    public = msgspec.structs.replace(route("PutObject", "PUT", "/p/{secret}/o"), is_public=True)
+    table = Routing([public, route("ListKeys", "GET", KEYS)])
+    for method, path in (("PUT", "/p/s3cr3t/o"), ("GET", KEYS)):
+        assert table.match(method, path.encode()) == table.match(method, path.encode())
+    assert "s3cr3t" not in repr(table._known)
+    assert KEYS in repr(table._known)
+
+
 def place(plane: Plane | None, slot: int | None = None) -> Place:
     return Place(plane, "us-ashburn-1", None, "host", lambda *_: ("", ""), slot)
 

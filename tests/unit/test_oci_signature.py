@@ -373,6 +373,14 @@ def test_no_verdict_is_remembered(verifier: Verifier) -> None:
         admitted(verifier, {**scope, "raw_path": b"/20180608/vaults"})
 
 
+def test_another_parameter_is_never_taken_for_the_signature(verifier: Verifier) -> None:
+    def told(before: str, own: str) -> bytes:
+        return authorization(own, GET_NAMES).replace(b"Signature ", f'Signature xsignature="{before}",'.encode())
+
+    for before, own in (("AAAA", "AAAA"), ("BBBB", "AAAA"), ("BBBB", "CCCC")):
+        assert verifier._read(told(before, own)) == read_authorization(told(before, own))
+
+
 @pytest.mark.parametrize("size", [3072, 4096])
 def test_larger_keys_sign_as_well(verifier: Verifier, size: int) -> None:
     private = rsa.generate_private_key(65537, size)

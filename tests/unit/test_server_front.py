@@ -152,6 +152,8 @@ class TestHosts:
         for number in range(3000):
             assert (await ask(front, "/", b"h%d" % number)).status == 404
         assert len(front._hosts) <= 1024
+        assert (await ask(front, "/", b"h" * 60_000)).status == 400
+        assert max(map(len, front._hosts)) < 300
 
     async def test_without_tls_another_function_may_pick(self, clock: ManualClock) -> None:
         def plain(host: str, path: str) -> Application | None:

@@ -162,12 +162,13 @@ class OciApp:
             told = route.quick(call)
             if told is None or told.answer.status != 200:
                 return None
+            answer = whole(told.answer, self._marks.date(), request_id)
             if journal is not None:
                 journal.read_now(route, call.caller, request.address, request.request_id, told.subject, told.details)
         except Refusal:
             return None
         self._count(route.operation, 200)
-        return whole(told.answer, self._marks.date(), request_id)
+        return answer
 
     def _read(self, scope: Scope) -> Request:
         """The host and the operation. What is wrong with them is kept for when it is known who is calling."""

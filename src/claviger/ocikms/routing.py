@@ -72,7 +72,7 @@ class Routing:
         if known is not None:
             return known
         found = self._match(method, raw_path)
-        if len(raw_path) <= MAX_REMEMBERED_LENGTH:
+        if len(raw_path) <= MAX_REMEMBERED_LENGTH and not found[0].is_public:  # whose address is a credential
             if len(self._known) >= MAX_REMEMBERED_PATHS:
                 self._known.clear()
             self._known[method, raw_path] = found

@@ -212,7 +212,7 @@ class Verifier:
         if known is not None:
             return known, _unwritten(value[start:end])
         signature, signed = read_authorization(value)
-        if len(rest) <= MAX_REMEMBERED_LENGTH and base64.b64encode(signed) == value[start:end]:
+        if len(rest) <= MAX_REMEMBERED_LENGTH and rest.count(b'signature="') == 1:  # so that is where it stood
             if len(self._forms) >= MAX_REMEMBERED_FORMS:
                 self._forms.clear()
             self._forms[rest] = signature

@@ -25,6 +25,8 @@ Pick = Callable[[str, str], Application | None]
 State = Literal["starting", "ready", "stopping"]
 _HOST = re.compile(rb"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9A-Za-z._-]{1,253}))(?::[0-9]{1,5})?")
 _MAX_REMEMBERED_HOSTS = 1024
+_MAX_HOST_LENGTH = 259
+"""Of what can be a host, its port included."""
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +143,8 @@ class Front:
         try:
             return self._hosts[raw]
         except KeyError:
+            if len(raw) > _MAX_HOST_LENGTH:
+                return None
             host = _read_host(raw)
             if len(self._hosts) >= _MAX_REMEMBERED_HOSTS:
                 self._hosts.clear()

@@ -13,6 +13,8 @@ from claviger.ocikms.texts import written
 from claviger.store.contract import Row
 
 REMEMBERED_KEYS = 1024
+MAX_REMEMBERED_TAGS = 4096
+"""Characters of a key's tags, of both kinds together: one with more of them is shown anew each time."""
 
 
 def shown_key(key: Key, state: str) -> wire.Key:
@@ -117,7 +119,9 @@ class ShownKeys:
         """The key of a row that begins with its number."""
         known = self._known.get(row[0])
         if known is None or known.row != row:
-            if len(self._known) >= REMEMBERED_KEYS:
-                self._known.clear()
-            known = self._known[row[0]] = ShownKey(row)
+            known = ShownKey(row)
+            if len(known.key.freeform_tags) + len(known.key.defined_tags) <= MAX_REMEMBERED_TAGS:
+                if len(self._known) >= REMEMBERED_KEYS:
+                    self._known.clear()
+                self._known[row[0]] = known
         return known
