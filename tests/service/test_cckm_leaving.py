@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import Counter
@@ -17,7 +18,9 @@ from claviger.cckm.azure.secrets.rows import SecretRow
 from claviger.cckm.azure.secrets.rules import Status
 from claviger.cckm.azure.vaults.records import VaultRow
 from claviger.cckm.calls import ROOT_DOMAIN, Query
+from claviger.cckm.leaving.merging import Ranked
 from claviger.cckm.leaving.operations import Leavings
+from claviger.cckm.leaving.remembered import Remembered
 from claviger.cckm.leaving.wire import Leaving
 from claviger.cckm.oci.keys import records as keys
 from claviger.cckm.oci.keys.rows import KeyRow
@@ -289,6 +292,29 @@ async def test_what_is_remembered_is_forgotten_when_something_of_the_kind_change
     after = await totals()
     assert after[3] == before[3] - 1
     assert after[2] < before[2]
+
+
+async def test_a_list_that_is_read_while_something_changes_is_not_remembered_as_what_is_so_then() -> None:
+    """Somebody is told of the old revision, and before he goes on, somebody else has a list of the new one."""
+    told, held = ["old", "held", "new", "new", "new"], asyncio.Event()
+
+    async def revision() -> str:
+        word = told.pop(0)
+        if word == "held":
+            await held.wait()
+            return "old"
+        return word
+
+    async def rows(*nums: int) -> list[Ranked]:
+        return [Ranked(0.0, num) for num in nums]
+
+    remembered = Remembered(revision)
+    late = asyncio.create_task(remembered.whole("all", lambda: rows(1)))
+    await asyncio.sleep(0)
+    assert len(await remembered.whole("all", lambda: rows(1, 2))) == 2
+    held.set()
+    assert len(await late) == 1
+    assert len(await remembered.whole("all", rows)) == 2
 
 
 @pytest.mark.parametrize("kind", ["soft-deleted", "restorable"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from claviger.cckm.oci.keys import listing, ordered, records
 from claviger.cckm.oci.keys.listing import KeyLists
 from claviger.cckm.oci.keys.ordered import Orders
 from claviger.cckm.oci.keys.parts.records import PARTS
+from claviger.cckm.oci.keys.records import Wanted
 from claviger.cckm.oci.keys.rows import KeyRow, KeyView
 from claviger.cckm.oci.vaults import records as vaults
 from claviger.cckm.oci.vaults.records import OciVault
@@ -180,6 +182,27 @@ async def test_a_list_that_is_known_is_renewed_by_what_has_moved(store: Store, m
     found = await orders.of(ROOT_DOMAIN, [], [("createdAt", False)])
     assert len(read) == KEYS // 8 + 2
     assert found.nums(0, 100) == list(range(1, KEYS + 2))
+
+
+async def test_an_empty_list_that_two_ask_for_at_once_has_everything_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dice = random.Random(9)
+    places = await made(store, dice)
+    orders, sorts = Orders(store), [("createdAt", False)]
+    wanted = [Wanted("k.ocid = ?", ("alone",))]
+    assert len(await orders.of(ROOT_DOMAIN, wanted, sorts)) == 0
+    key = msgspec.structs.replace(drawn("one-more", places[0].num, dice), ocid="alone")
+    await store.write(lambda tx: records.put(tx, key))
+    places_of, both = records.places, asyncio.Barrier(2)
+
+    async def together(*args: Any) -> list[Any]:
+        await both.wait()
+        return await places_of(*args)
+
+    monkeypatch.setattr(records, "places", together)
+    found = await asyncio.gather(*(orders.of(ROOT_DOMAIN, wanted, sorts) for _ in range(2)))
+    assert [len(each) for each in found] == [1, 1]
 
 
 async def test_keys_of_a_vault_that_is_removed_or_called_otherwise_are_listed_so_at_once(store: Store) -> None:

@@ -152,6 +152,30 @@ def test_what_is_gone_can_be_removed_and_takes_nothing_of_another_along(desk: De
     assert admin.act(other, "restore")["status"] == "AVAILABLE"
 
 
+def test_what_is_gone_keeps_its_backup_whatever_happens_to_another_of_its_name(desk: Desk, desk_vault: Managed) -> None:
+    records, admin = gone(desk, desk_vault), desk.admin
+    other = admin.create(records[0]["secret_name"], desk_vault, value="another")
+    for _ in range(2):
+        other = admin.patch(other, tags={"a": "b"})
+    other = admin.act(admin.act(other, "soft-delete"), "recover")
+    admin.act(admin.act(admin.patch(other, tags={}), "soft-delete"), "hard-delete")
+    assert [(each["gone"], each["backup"]) for each in map(admin.read, records)] == [(True, records[0]["backup"])] * 2
+    admin.act(records[1], "restore")
+    assert desk_vault.azure.get(records[1]["secret_name"])["value"] == "newer"
+    assert left_over(desk.server) == []
+
+
+def test_what_was_purged_unseen_keeps_its_backup_when_the_name_is_used_again(desk: Desk, desk_vault: Managed) -> None:
+    first, admin = made(desk, desk_vault), desk.admin
+    purges_live(desk_vault, first["secret_name"])
+    other = admin.create(first["secret_name"], desk_vault, value="another")
+    assert admin.read(first)["status"] == "DELETED"
+    admin.act(admin.act(other, "soft-delete"), "hard-delete")
+    admin.act(first, "restore")
+    assert desk_vault.azure.get(first["secret_name"])["value"] == "value"
+    assert left_over(desk.server) == []
+
+
 @pytest.mark.parametrize("action", ["hard-delete", "recover"])
 def test_what_was_deleted_anew_is_left_alone_once(
     desk: Desk, desk_vault: Managed, board: Switchboard, action: str

@@ -50,7 +50,7 @@ class Remembered:
         known = self._known.get(key)
         if known is None:
             known = Whole(await read())
-            if revision != self._revision or revision != await self._revision_now():
+            if revision != await self._revision_now() or revision != self._revision:  # in this order: time passes
                 return known
         self._known[key] = known
         self._known.move_to_end(key)

@@ -46,7 +46,18 @@ async def create(cloud: VaultSecrets, work: Work, material: Material, steps: Ste
         expires_at=work.expires_at or None,
     )
     await steps.reached(_CHANGED)
-    return Outcome(Status.AVAILABLE, secret, await backup_of(cloud, work.name))
+    return Outcome(Status.AVAILABLE, secret, await backup_of(cloud, work.name), await _beside(cloud, work, secret))
+
+
+async def _beside(cloud: VaultSecrets, work: Work, secret: CloudSecret) -> tuple[CloudSecret, ...]:
+    """All that live beside a version, where more are recorded: what was purged is in no fresh backup."""
+    if not work.has_others:
+        return ()
+    try:
+        versions = await live_versions(cloud, work.name)
+    except Refusal:
+        return ()
+    return versions if has_version(versions, secret.version) else ()
 
 
 async def update(cloud: VaultSecrets, work: Work, _: Material, steps: Steps) -> Outcome:
@@ -61,7 +72,7 @@ async def update(cloud: VaultSecrets, work: Work, _: Material, steps: Steps) -> 
         expires_at=_given(work.expires_at),
     )
     await steps.reached(_CHANGED)
-    return Outcome(Status.AVAILABLE, secret, await backup_of(cloud, work.name))
+    return Outcome(Status.AVAILABLE, secret, await backup_of(cloud, work.name), await _beside(cloud, work, secret))
 
 
 def _given(value: T | msgspec.UnsetType | None) -> T | msgspec.UnsetType:
@@ -74,7 +85,7 @@ async def delete(cloud: VaultSecrets, work: Work, _: Material, steps: Steps) -> 
 
     What cannot be backed up is not deleted for good, and a secret that came to the name later not at all.
     """
-    versions = await _versions_if_told(cloud, work.name)
+    versions = await _versions_if_told(cloud, work)
     if versions and not has_version(versions, work.version):
         return Outcome(None, versions=versions)
     if work.keeps_deleted:
@@ -82,7 +93,7 @@ async def delete(cloud: VaultSecrets, work: Work, _: Material, steps: Steps) -> 
     else:
         backup = await _needed_backup(cloud, work.name)
     if backup is not None:
-        await steps.keep(backup)
+        await steps.keep(backup, versions)
     await steps.reached("kept")
     secret = await cloud.delete(work.name)
     await steps.reached(_CHANGED)
@@ -90,11 +101,13 @@ async def delete(cloud: VaultSecrets, work: Work, _: Material, steps: Steps) -> 
     return Outcome(Status.SOFT_DELETED if kept else Status.DELETED, secret)
 
 
-async def _versions_if_told(cloud: VaultSecrets, name: str) -> tuple[CloudSecret, ...]:
-    """A connection that may delete need not be one that may list."""
+async def _versions_if_told(cloud: VaultSecrets, work: Work) -> tuple[CloudSecret, ...]:
+    """A connection that may delete need not be one that may list; what is gone has to be seen."""
     try:
-        return await live_versions(cloud, name)
+        return await live_versions(cloud, work.name)
     except Forbidden:
+        if work.gone:
+            raise
         return ()
 
 

@@ -85,14 +85,15 @@ def has_version(versions: tuple[CloudSecret, ...], version: str) -> bool:
 
 async def created(cloud: VaultSecrets, work: Work, material: Material, _: Doubt) -> Outcome | None:
     """A version that was not known, made since the intent, with the same value and attributes: that is ours."""
+    versions = await live_versions(cloud, work.name)
     fresh = [
         each
-        for each in await live_versions(cloud, work.name)
+        for each in versions
         if each.version not in work.known_versions and each.created_at >= work.begun_at - SKEW_S
     ]
     for each in sorted(fresh, key=lambda found: found.created_at, reverse=True):
         if _has(each, work) and await _same_value(cloud, each, material):
-            return Outcome(Status.AVAILABLE, each, await backup_of(cloud, work.name))
+            return Outcome(Status.AVAILABLE, each, await backup_of(cloud, work.name), versions)
     return None
 
 
@@ -175,9 +176,13 @@ async def recovered(cloud: VaultSecrets, work: Work, _: Material, doubt: Doubt) 
 
 
 async def restored(cloud: VaultSecrets, work: Work, _: Material, __: Doubt) -> Outcome | None:
-    """Live, with a version that does not belong to another secret of the name; anything else: nothing happened."""
+    """Live, with a version that its backup is of, and that does not belong to another secret of the name.
+
+    What is restored keeps its versions; anything else: nothing happened.
+    """
     versions = await live_versions(cloud, work.name)
-    fresh = [each for each in versions if each.version not in work.known_versions]
+    own = {work.version, *work.own_versions}
+    fresh = [each for each in versions if each.version in own and each.version not in work.known_versions]
     if not fresh:
         return None
     newest = max(fresh, key=lambda each: (each.version == work.version, each.created_at))

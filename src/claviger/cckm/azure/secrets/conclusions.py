@@ -72,10 +72,7 @@ def save(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str, 
         _make_room(tx, rows, outcome, now)
     changed = [_changed(each, work, outcome, now) for each in rows]
     if outcome.backup is not None:
-        changed = [
-            each if was.gone and not row.gone else msgspec.structs.replace(each, backup=work.slot, backup_at=now)
-            for was, each in zip(rows, changed, strict=True)
-        ]
+        changed = _backed_up(changed, work, outcome.versions, now)
     records.change_many(tx, changed)
     _drop_unnamed(tx, rows)
     return Saved(row.id, _is_as_wanted(Operation(work.operation), outcome))
@@ -86,13 +83,24 @@ def _is_as_wanted(operation: Operation, outcome: Outcome) -> bool:
     return not outcome.differs and (outcome.status is TARGETS[operation] or kept_after_all)
 
 
-def keep_backup(tx: Tx, work: Work, now: float) -> None:
-    """Notes that a backup of the secret's live versions lies in the work's slot now."""
+def keep_backup(tx: Tx, work: Work, versions: Sequence[CloudSecret], now: float) -> None:
+    """Notes that a backup of the live versions (`versions`, if they are known) lies in the work's slot now."""
     row = records.load_by_id(tx, work.secret_id)
     if row is not None and row.status is Status.AVAILABLE:
-        rows = [each for each in _together(tx, row) if row.gone or not each.gone]
-        records.change_many(tx, [msgspec.structs.replace(each, backup=work.slot, backup_at=now) for each in rows])
+        rows = _together(tx, row)
+        records.change_many(tx, _backed_up(rows, work, versions, now))
         _drop_unnamed(tx, rows)
+
+
+def _backed_up(rows: Sequence[SecretRow], work: Work, versions: Sequence[CloudSecret], now: float) -> list[SecretRow]:
+    """Rows with their fresh backup. A version that was not there when it was taken keeps the one that it has."""
+    there = {each.version for each in versions}
+    return [
+        msgspec.structs.replace(row, backup=work.slot, backup_at=now)
+        if not there or row.version in there or row.id == work.secret_id
+        else row
+        for row in rows
+    ]
 
 
 def forget(tx: Tx, row: SecretRow) -> None:
@@ -115,23 +123,27 @@ def _made(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str,
     """Adds the record of a version that was made; the id of its record.
 
     A record that came about meanwhile, by a synchronisation that has met the version, is the one that stays. What was
-    soft-deleted under the name was purged in Azure: else the name could not have been used.
+    soft-deleted under the name was purged in Azure: else the name could not have been used. So was what is not among
+    the versions that live now, and keeps its backup.
     """
     secret = outcome.secret
     if secret is None:
         raise LookupError("a secret that was made has properties")
+    before = records.of_name(tx, vault.num, work.name)
     if work.operation == RESTORE_ELSEWHERE:
         _end_others(tx, vault.num, work.name, outcome, now)
     else:
-        lost = records.of_name(tx, vault.num, work.name, Status.SOFT_DELETED)
-        records.change_many(tx, [_ended(each, now) for each in lost])
+        records.change_many(tx, [_ended(each, now) for each in before if _was_purged(each, outcome)])
     known = records.of_name(tx, vault.num, work.name, Status.AVAILABLE)
     live = [each for each in known if not each.gone]
+    met = next((each for each in known if each.version == secret.version), None)
     backup, backup_at = live_backup(live) or (None, None)
     if outcome.backup is not None:
         backup, backup_at = work.slot, now
-        live = [msgspec.structs.replace(each, backup=backup, backup_at=backup_at) for each in live]
-        records.change_many(tx, live)
+        if outcome.versions:  # else they may be another secret's, and keep what they have
+            records.change_many(tx, _backed_up(live, work, outcome.versions, now))
+    elif met is not None and met.backup is not None:
+        backup, backup_at = met.backup, met.backup_at
     fresh = SecretRow(
         id=record_id,
         vault_num=vault.num,
@@ -149,12 +161,21 @@ def _made(tx: Tx, vault: VaultRow, work: Work, outcome: Outcome, record_id: str,
         created_at=now,
         updated_at=now,
     )
-    met = next((each for each in known if each.version == secret.version), None)
     if met is None:
-        return records.add(tx, vault.domain_id, fresh).id
-    kept = msgspec.structs.replace(fresh, id=met.id, num=met.num, created_at=met.created_at)
-    records.change_many(tx, [kept])
-    return met.id
+        stored = records.add(tx, vault.domain_id, fresh)
+    else:
+        stored = msgspec.structs.replace(fresh, id=met.id, num=met.num, created_at=met.created_at)
+        records.change_many(tx, [stored])
+    _drop_unnamed(tx, before)
+    return stored.id
+
+
+def _was_purged(row: SecretRow, outcome: Outcome) -> bool:
+    """Whether a version of a name under which one was made just now is not there any more."""
+    if row.status is Status.SOFT_DELETED:
+        return True
+    is_live = row.status is Status.AVAILABLE and not row.gone
+    return is_live and bool(outcome.versions) and row.version not in _said(outcome)
 
 
 def _said(outcome: Outcome) -> Mapping[str, CloudSecret]:
@@ -182,6 +203,9 @@ def _make_room(tx: Tx, rows: Sequence[SecretRow], outcome: Outcome, now: float) 
         if each.version in restored and each.num not in own
     ]
     records.remove(tx, twins)
+    for each in twins:
+        Safe.remove(tx, VALUE, each.id)
+    _drop_unnamed(tx, twins)
     _end_others(tx, rows[0].vault_num, rows[0].name, outcome, now)
 
 
@@ -250,4 +274,4 @@ def _together(tx: Tx, row: SecretRow) -> Sequence[SecretRow]:
     rows = records.of_name(tx, row.vault_num, row.name, row.status)
     if row.status is Status.DELETED:
         return [each for each in rows if each.backup == row.backup]
-    return [each for each in rows if each.gone and each.backup == row.backup] if row.gone else rows
+    return [each for each in rows if each.gone == row.gone and (not row.gone or each.backup == row.backup)]

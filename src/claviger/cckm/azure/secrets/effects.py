@@ -25,8 +25,8 @@ _FIELDS = (
 
 def created(vault: VaultRow, work: Work, rows: Sequence[SecretRow]) -> Effect:
     """A version is made of a name, of which `rows` are all that CCKM knows."""
-    live = sum(row.status is Status.AVAILABLE for row in rows)
-    deleted = sum(row.status is Status.SOFT_DELETED for row in rows)
+    live = sum(row.status is Status.AVAILABLE and not row.gone for row in rows)
+    deleted = sum(row.status is Status.SOFT_DELETED and not row.gone for row in rows)
     if live:
         words = f"the secret {work.name} in {vault.name} gets a new version beside {_versions(live)}, which stay"
     else:
@@ -48,7 +48,7 @@ def of(
     operation: Operation, row: SecretRow, rows: Sequence[SecretRow], vault: VaultRow, work: Work | None, now: float
 ) -> Effect:
     """What an operation does to a secret. `rows` are all of its name; `vault` is where it is done."""
-    together = sum(each.status is row.status for each in rows)
+    together = sum(each.status is row.status and each.gone == row.gone for each in rows)
     place = f"the secret {row.name} in {vault.name}, with {_versions(together)},"
     kept = _backup(row)
     facts: dict[str, Any] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from claviger.cckm.azure.connections.cloud import AzureClouds
 from claviger.cckm.azure.secrets import conclusions, records
 from claviger.cckm.azure.secrets.acts import ACTS
 from claviger.cckm.azure.secrets.asks import ASKS
-from claviger.cckm.azure.secrets.cloud import VaultSecrets
+from claviger.cckm.azure.secrets.cloud import CloudSecret, VaultSecrets
 from claviger.cckm.azure.secrets.conclusions import Saved
 from claviger.cckm.azure.secrets.rules import Operation
 from claviger.cckm.azure.secrets.showing import KIND
@@ -148,13 +148,13 @@ class Execution:
 
     # ------------------------------------------------------------------ what acts report
 
-    async def keep(self, backup: Sensitive) -> None:
+    async def keep(self, backup: Sensitive, versions: Sequence[CloudSecret]) -> None:
         """See `work.Steps`."""
         ground, now = self._ground, self._ground.clock.now()
 
         def change(tx: Tx) -> None:
             ground.intents.check_held(tx, self._intent)
-            conclusions.keep_backup(tx, self._work, now)
+            conclusions.keep_backup(tx, self._work, versions, now)
 
         with silently():  # on the way: the outcome has its record
             await ground.safe.write([(conclusions.BACKUP, self._work.slot, backup)], change)
@@ -188,7 +188,8 @@ class Execution:
         known = await records.versions_of(
             self._ground.store, work.vault_id, work.name, until=work.known_until, live=work.operation != CREATE
         )
-        return msgspec.structs.replace(work, known_versions=tuple(known))
+        own = [] if work.source is None else await records.versions_in(self._ground.store, work.source)
+        return msgspec.structs.replace(work, known_versions=tuple(known), own_versions=tuple(own))
 
     async def _acted(self, wait_s: int) -> Outcome:
         """Does it. Whatever is certain to have failed ends the intent and is raised."""

@@ -108,9 +108,8 @@ class Operations:
 
         def decided(tx: Tx) -> Work:
             rows = records.of_name(tx, vault.num, work.name)
-            shared = conclusions.live_backup(rows)
             foresee(lambda: effects.created(vault, work, rows))
-            return _placed(work, rows, None if shared is None else shared[0])
+            return _placed(work, rows)
 
         return await self._run(CREATE, vault, work, Material(value=value), wait_s, decided)
 
@@ -141,7 +140,6 @@ class Operations:
             if operation is Operation.RESTORE and (current.backup, current.backup_at) != (row.backup, row.backup_at):
                 raise Conflict("RecordChanged", message="the secret was changed meanwhile; try again")
             guarded.require(tx, guard, operation, current, vault)
-            there = current.backup if vault.num == current.vault_num else None
             known = msgspec.structs.replace(
                 work,
                 version=current.version,
@@ -153,7 +151,7 @@ class Operations:
             of_name = records.of_name(tx, current.vault_num, current.name)
             now = self._ground.clock.now()
             foresee(lambda: effects.of(operation, current, of_name, vault, known, now))
-            return _placed(known, records.of_name(tx, vault.num, work.name), there)
+            return _placed(known, records.of_name(tx, vault.num, work.name))
 
         return await self._run(work.operation, vault, work, material, wait_s, decided)
 
@@ -278,11 +276,14 @@ def _missing() -> NotFound:
     return NotFound("NotFound", message="there is no such secret")
 
 
-def _placed(work: Work, rows: Sequence[SecretRow], slot: str | None) -> Work:
-    """The work with the slot for a fresh backup, and with what is known of the name now."""
-    return msgspec.structs.replace(
-        work, slot=slot or chance.token_hex(32), known_until=max((row.num for row in rows), default=0)
-    )
+def _placed(work: Work, rows: Sequence[SecretRow]) -> Work:
+    """The work with the slot for a fresh backup, and with what is known of the name now.
+
+    The slot is new each time: what is not in the fresh backup needs the one before it.
+    """
+    others = [row for row in rows if row.status is Status.AVAILABLE and not row.gone and row.id != work.secret_id]
+    known_until = max((row.num for row in rows), default=0)
+    return msgspec.structs.replace(work, slot=chance.token_hex(32), has_others=bool(others), known_until=known_until)
 
 
 async def _shows(cloud: VaultSecrets, name: str, status: Status) -> bool:

@@ -58,6 +58,11 @@ async def versions_of(
     ]
 
 
+async def versions_in(store: Store, backup: str) -> list[str]:
+    """The versions that this is the backup of."""
+    return [row[0] for row in await store.read("SELECT version FROM cckm_azure_secrets WHERE backup = ?", backup)]
+
+
 def load(tx: Tx, num: int) -> SecretRow | None:
     """A row within a change; None where it is gone, or its vault is."""
     row = tx.fetch_one(f"{_SELECT} WHERE s.num = ?", num)

@@ -6,6 +6,7 @@ records what is so.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -32,8 +33,9 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """One operation on one name of one vault. It is stored in the open, so it holds no value.
 
     `version`, `deleted_at` and `updated_at` (both by Azure's clock) say which secret is meant, and as what it was
-    known: one that came to the name later is left alone. Versions whose rows came after `known_until` are not known.
-    `slot` is where a fresh backup goes, `source` the backup to restore from. `trail` is of the call that wanted it.
+    known: one that came to the name later is left alone. Versions whose rows came after `known_until` are not known;
+    `own_versions` are those that `source`, the backup to restore from, is of. `has_others`: other versions of the name
+    are recorded as live. `slot` is where a fresh backup goes. `trail` is of the call that wanted it.
     """
 
     operation: str
@@ -46,8 +48,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     deleted_at: int | None = None
     updated_at: int = 0
     gone: bool = False
+    has_others: bool = False
     known_until: int = 0
     known_versions: tuple[str, ...] = ()
+    own_versions: tuple[str, ...] = ()
     content_type: str | msgspec.UnsetType | None = msgspec.UNSET
     tags: dict[str, str] | msgspec.UnsetType | None = msgspec.UNSET
     enabled: bool | msgspec.UnsetType = msgspec.UNSET
@@ -91,8 +95,11 @@ class Doubt(msgspec.Struct, frozen=True):
 class Steps(Protocol):
     """What an act reports while it is under way."""
 
-    async def keep(self, backup: Sensitive) -> None:
-        """Stores a backup before what it is for. Raises Conflict("TakenOver") and what the database does."""
+    async def keep(self, backup: Sensitive, versions: Sequence[CloudSecret]) -> None:
+        """Stores a backup before what it is for; `versions` are in it, where they are known.
+
+        Raises Conflict("TakenOver") and what the database does.
+        """
         ...
 
     async def reached(self, point: str) -> None:

@@ -140,10 +140,16 @@ def settle(sighting: Sighting, rows: Sequence[SecretRow], stamp: Stamp, new_ids:
 def _gone_along(
     rows: Sequence[SecretRow], newest: CloudSecret, changed: Collection[int], stamp: Stamp
 ) -> dict[int, SecretRow]:
-    """The other versions of a deleted secret, which cannot be listed: they went with the newest. By their numbers."""
+    """The other versions of a deleted secret, which cannot be listed: they went with the newest. By their numbers.
+
+    What was gone is not part of it, unless the newest was gone with it.
+    """
+    back = {row.backup for row in rows if row.gone and row.version == newest.version}
     along = {}
     for row in rows:
         if row.status is Status.DELETED or row.num in changed or row.version == newest.version:
+            continue
+        if row.gone and row.backup not in back:
             continue
         told = msgspec.structs.replace(row.told, deleted_at=newest.deleted_at, purge_at=newest.purge_at)
         after = _standing(row, Status.SOFT_DELETED, told, stamp)

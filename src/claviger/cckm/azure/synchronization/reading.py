@@ -82,7 +82,7 @@ class VaultReader:
             await self._compare(page, is_deleted=False)
         async for page in self._deleted():
             await self._compare(page, is_deleted=True)
-        if self._seen.count < alive:
+        if self._seen.count < alive or await records.may_hide(self._store, num):
             reading.missing = await self._unseen()
         expected = [each for each in reading.missing if self._is_over(each)]
         would_go = len(reading.missing) - len(expected) + len(reading.lost)

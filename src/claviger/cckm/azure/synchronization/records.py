@@ -62,6 +62,17 @@ async def alive(store: Store, vault_num: int) -> int:
     return 0 if row is None or row[0] is None else int(row[0])
 
 
+async def may_hide(store: Store, vault_num: int) -> bool:
+    """Whether a name may be there by older versions alone, its newest row being of a life that has ended."""
+    row = await store.read_one(
+        f"SELECT MAX(CASE WHEN latest = 0 AND {_ALIVE} THEN 1 ELSE 0 END), "
+        f"MAX(CASE WHEN latest = 1 AND NOT ({_ALIVE}) THEN 1 ELSE 0 END) "
+        "FROM cckm_azure_secret_facets WHERE vault_num = ?",
+        vault_num,
+    )
+    return row is not None and (row[0], row[1]) == (1, 1)
+
+
 async def nums(store: Store, vault_num: int) -> tuple[int, int]:
     """The lowest and the highest number of the rows of a vault; (1, 0) where there are none."""
     row = await store.read_one("SELECT MIN(num), MAX(num) FROM cckm_azure_secrets WHERE vault_num = ?", vault_num)
@@ -97,8 +108,9 @@ async def alive_versions(store: Store, vault_num: int, keys: Sequence[str]) -> d
 async def alive_after(store: Store, vault_num: int, name_key: str, most: int) -> list[Missing]:
     """The next names of a vault, in order, that are recorded as being there."""
     rows = await store.read(
-        "SELECT name_key, MAX(CASE WHEN latest = 1 THEN num ELSE 0 END), MAX(purge_at) FROM cckm_azure_secrets "
-        f"WHERE vault_num = ? AND name_key > ? AND {_ALIVE} GROUP BY name_key ORDER BY name_key LIMIT ?",
+        "SELECT name_key, MAX(CASE WHEN latest = 1 THEN num ELSE 0 END), "
+        f"MAX(CASE WHEN {_ALIVE} THEN purge_at END) FROM cckm_azure_secrets WHERE vault_num = ? AND name_key > ? "
+        f"GROUP BY name_key HAVING MAX(CASE WHEN {_ALIVE} THEN 1 ELSE 0 END) = 1 ORDER BY name_key LIMIT ?",
         vault_num,
         name_key,
         most,

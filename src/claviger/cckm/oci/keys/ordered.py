@@ -86,9 +86,8 @@ class Orders:
         moved = await PARTS.moved_since(self._store, after)
         if known is not None and rows and not moved:
             return rows
-        if rows:
-            gone = frozenset(moved)
-            rows = [row for row in rows if abs(row[-1]) // PARTS.rows_a_part not in gone]
+        gone = frozenset(moved)
+        rows = [row for row in rows if abs(row[-1]) // PARTS.rows_a_part not in gone]  # others may hold the old ones
         for part in moved:
             fresh = await reads.of_part(part)
             reads.sort(fresh)  # sorted runs make the sorting of all shorter
