@@ -326,7 +326,7 @@ async def test_connections_in_use(plane: Plane) -> None:
         ("DELETE", f"{ALL}/{made['id']}", None),
         ("POST", f"{ALL}/one/delete", {"force": False}),
     ):
-        await refused(plane, method, url, sent, 409, "used by 2 vaults")
+        await refused(plane, method, url, sent, 409, "used by vaults or other records (2)")
     assert (await ask(plane, "POST", f"{ALL}/{made['id']}/delete", {"force": True})).status_code == 204
     assert await plane.store.read("SELECT connection_id, connection_name FROM cckm_azure_vaults") == [("", "one")] * 2
     await make(plane)

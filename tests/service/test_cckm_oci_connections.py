@@ -348,7 +348,7 @@ async def test_one_that_is_used_goes_by_force_alone(plane: Plane) -> None:
     made = await make(plane)
     await use(plane, made)
     for url in (f"{MANY}/one", f"{ALL}/one"):
-        await refused(plane, "DELETE", url, None, 409, "used by 1")
+        await refused(plane, "DELETE", url, None, 409, "used by vaults or other records (1)")
     await refused(plane, "POST", f"{ALL}/one/delete", {"force": False}, 409)
     await plane.accept("POST", f"{ALL}/one/delete", status=204, caller=OFFICER)
     row = await plane.store.read_one("SELECT connection_id, connection_name FROM cckm_oci_vaults")

@@ -384,7 +384,7 @@ def test_another_connection_has_to_reach_the_same_vault(oci_desk: OciDesk) -> No
     admin.refuse("PATCH", path, {"connection": blind["name"]}, status=403, part="NotAuthenticated")
     admin.refuse("PATCH", path, {"connection": "none"}, status=404, part="no such connection")
     admin.accept("DELETE", f"{CONNECTIONS}/{blind['id']}", status=204)
-    told = admin.refuse("DELETE", f"{CONNECTIONS}/{made['id']}", status=409, part="used by 1")
+    told = admin.refuse("DELETE", f"{CONNECTIONS}/{made['id']}", status=409, part="used by vaults or other records (1)")
     assert made["name"] in told
     admin.accept("POST", f"/connectionmgmt/connections/{made['id']}/delete", status=204)
     assert admin.accept("GET", path)["connection"] == made["name"]  # the stale name stays

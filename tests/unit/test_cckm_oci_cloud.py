@@ -47,7 +47,8 @@ def test_answers(status: int, code: str, kind: type[Refusal], reason: str) -> No
     assert type(refusal) is kind
     assert refusal.reason == reason
     if 400 <= status < 500:
-        assert refusal.facts["message"] == f"OCI answered {status}: {code}: words"
+        hint = "; look at the connection's user_ocid" if status == 401 else ""
+        assert str(refusal.facts["message"]).startswith(f"OCI answered {status}: {code}: words{hint}")
         assert refusal.facts["code"] == code
 
 
