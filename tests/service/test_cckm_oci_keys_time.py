@@ -125,7 +125,7 @@ def test_a_deleted_key_comes_back_from_the_backup_that_was_taken_first(desk: Oci
     assert "backup_at" in pending
     assert desk.objects() == [f"cckm-key-{key['id']}"]
     desk.settled(key, "PENDING_DELETION")
-    desk.refuse_act(key, "restore", 400, "wait until it is deleted")
+    desk.refuse_act(key, "restore", 400, "cancel-deletion brings it back")
     desk.refuse_act(key, "delete-backup", 400, "wait until it is deleted")
     desk.board().clock_advance(8 * DAY_S)
     desk.settled(key, "DELETED")

@@ -53,6 +53,7 @@ def test_ids_have_their_form_and_differ() -> None:
     assert re.fullmatch(r"[0-9a-f]{32}", new_version())
     assert str(UUID(new_uuid())) != new_uuid()
     assert len({new_token() for _ in range(100)}) == 100
+    assert not any(new_token().startswith("-") for _ in range(3000))
 
 
 def test_a_manual_clock_moves_only_when_told() -> None:

@@ -17,5 +17,10 @@ def new_version() -> str:
 
 
 def new_token(byte_count: int = 32) -> str:
-    """An unguessable URL-safe word of `byte_count` random bytes, for credentials made by Claviger."""
-    return secrets.token_urlsafe(byte_count)
+    """An unguessable URL-safe word of `byte_count` random bytes, for credentials made by Claviger.
+
+    It never begins with `-`, which commands such as `az login --password WORD` would take for an option.
+    """
+    while (word := secrets.token_urlsafe(byte_count)).startswith("-"):
+        pass
+    return word

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from claviger.audit.trail import about
 from claviger.cckm.azure.secrets.routes import PATH as SECRETS
 from claviger.cckm.azure.secrets.routes import WAIT
 from claviger.cckm.azure.secrets.wire import RestoreSecret
@@ -108,6 +109,7 @@ class LeavingRoutes:
 
     async def _undo(self, call: Call) -> Answer:
         found = await self._leavings.find(call.caller.domain_id, call.params["id"])
+        about(found.object_kind, call.params["id"])  # for a refusal that comes before its own route can say
         path = f"{_BASES[found.object_kind]}/{WAYS[found.object_kind, found.kind].operation}"
         route = next(each for each in self._others if _SEGMENT.sub("{}", each.path) == path)
         call.params = segments_of(route, found, call.params["id"])
